@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * db: the store's own database, RocksDB under STORE/data (or in memory), as an ordered map of bytes
+ * in a few families. It holds the working sets, the journal, local attributes, and, with the default
+ * back end, the nodes.
+ *
+ * Durability. A write that returned survives the death of the process (it is in the log, given to
+ * the kernel); a write with SYNC, and everything written before it, survives a power cut. Recovery
+ * is point-in-time: after a power cut the database is as it was after some write, no earlier than
+ * the last synced one. That last clause is checked: a mark of two slots (STORE/data.mark) is written
+ * after each sync with the sequence number reached, and a recovery that ends before it is refused
+ * as damage (PROLLY_ERROR_CORRUPT), since it would lose what was promised.
+ *
+ * Threads: any number; an iterator belongs to one thread at a time.
+ */
+
+#include "base/base.h"
+
+typedef struct ProllyDb ProllyDb;
+typedef struct ProllyDbBatch ProllyDbBatch;
+typedef struct ProllyDbIter ProllyDbIter;
+typedef struct ProllyDbSnapshot ProllyDbSnapshot;
+
+typedef enum {
+	PROLLY_DB_META,    /* small records: branches, counters, moves (core/version) */
+	PROLLY_DB_NODES,   /* tree nodes (store-rocksdb) */
+	PROLLY_DB_CHUNKS,  /* chunks of large values (store-rocksdb) */
+	PROLLY_DB_INDEX,   /* hash -> where the chunk is (store-rocksdb) */
+	PROLLY_DB_STAGED,  /* working sets (core/version) */
+	PROLLY_DB_EXTENTS, /* bytes written over large values (core/version) */
+	PROLLY_DB_JOURNAL, /* git objects and moves not yet synced in git (core/version) */
+	PROLLY_DB_N_FAMILIES
+} ProllyDbFamily;
+
+/* ---- Lifecycle --------------------------------------------------------------------------- */
+
+typedef struct {
+	const char *path; /* the directory; NULL: in memory, vanishes on close */
+	bool create;      /* make it if there is none; else its absence is PROLLY_ERROR_NOT_A_STORE */
+} ProllyDbOptions;
+
+bool prolly_db_open(const ProllyDbOptions *options, ProllyDb **out_db, GError **error);
+/* Syncs and closes. Iterators, snapshots and batches must be gone. NULL is allowed. */
+void prolly_db_close(ProllyDb *db);
+
+/* ---- Read -------------------------------------------------------------------------------- */
+
+/* *OUT_VALUE (transfer full): NULL if KEY is not there. SNAPSHOT nullable: the present. */
+bool prolly_db_get(ProllyDb *db, ProllyDbFamily family, const ProllyDbSnapshot *snapshot,
+		   const void *key, size_t key_len, GBytes **out_value, GError **error);
+
+/* As N prolly_db_get of keys of one length. */
+bool prolly_db_get_many(ProllyDb *db, ProllyDbFamily family, const void *const *keys,
+			size_t key_len, size_t n, GBytes **out_values, GError **error);
+
+ProllyDbSnapshot *prolly_db_snapshot_new(ProllyDb *db);
+void prolly_db_snapshot_free(ProllyDb *db, ProllyDbSnapshot *snapshot); /* NULL is allowed */
+
+/*
+ * An iterator over keys in [LOWER, UPPER), memcmp order; UPPER NULL: to the end. The bounds are
+ * copied. It sees the database as it was when made (or SNAPSHOT). Not positioned at first.
+ */
+ProllyDbIter *prolly_db_iter_new(ProllyDb *db, ProllyDbFamily family,
+				 const ProllyDbSnapshot *snapshot, const void *lower,
+				 size_t lower_len, const void *upper, size_t upper_len);
+void prolly_db_iter_free(ProllyDbIter *iter); /* NULL is allowed */
+void prolly_db_iter_seek(ProllyDbIter *iter, const void *key, size_t key_len);      /* >= key */
+void prolly_db_iter_seek_for_prev(ProllyDbIter *iter, const void *key, size_t len); /* <= key */
+void prolly_db_iter_seek_first(ProllyDbIter *iter);
+void prolly_db_iter_seek_last(ProllyDbIter *iter);
+void prolly_db_iter_next(ProllyDbIter *iter);
+void prolly_db_iter_prev(ProllyDbIter *iter);
+/* False at the end, or after an error: ask prolly_db_iter_check which. */
+bool prolly_db_iter_is_valid(const ProllyDbIter *iter);
+bool prolly_db_iter_check(const ProllyDbIter *iter, GError **error);
+/* Borrowed until the iterator moves. */
+const uint8_t *prolly_db_iter_get_key(const ProllyDbIter *iter, size_t *out_len);
+const uint8_t *prolly_db_iter_get_value(const ProllyDbIter *iter, size_t *out_len);
+
+/* ---- Write ------------------------------------------------------------------------------- */
+
+ProllyDbBatch *prolly_db_batch_new(ProllyDb *db);
+void prolly_db_batch_free(ProllyDbBatch *batch); /* NULL is allowed */
+void prolly_db_batch_clear(ProllyDbBatch *batch);
+size_t prolly_db_batch_get_size(const ProllyDbBatch *batch); /* bytes */
+void prolly_db_batch_put(ProllyDbBatch *batch, ProllyDbFamily family, const void *key,
+			 size_t key_len, const void *value, size_t value_len);
+void prolly_db_batch_delete(ProllyDbBatch *batch, ProllyDbFamily family, const void *key,
+			    size_t key_len);
+/* Deletes keys in [LOWER, UPPER). */
+void prolly_db_batch_delete_range(ProllyDbBatch *batch, ProllyDbFamily family, const void *lower,
+				  size_t lower_len, const void *upper, size_t upper_len);
+
+typedef enum {
+	PROLLY_DB_BUFFERED, /* survives the process */
+	PROLLY_DB_SYNC,     /* survives a power cut, with all before it */
+} ProllyDbDurability;
+
+/* Applies BATCH wholly or not at all, and clears it. A full disk is PROLLY_ERROR_NO_SPACE. */
+bool prolly_db_write(ProllyDb *db, ProllyDbBatch *batch, ProllyDbDurability durability,
+		     GError **error);
+
+/* Everything written so far survives a power cut when this returns. */
+bool prolly_db_sync(ProllyDb *db, GError **error);
+
+/* For store-rocksdb and bulk loads: sorted entries, written past log and memtable. */
+typedef struct {
+	const void *key;
+	size_t key_len;
+	const void *value;
+	size_t value_len;
+} ProllyDbEntry;
+
+/* ENTRIES strictly ascending. Durable and visible on return. */
+bool prolly_db_ingest(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry *entries, size_t n,
+		      GError **error);
+
+/*
+ * After a range was deleted: gives the files that lay wholly in [LOWER, UPPER) back to the disk now,
+ * and lets compaction take the rest. Cheap; nothing readable changes.
+ */
+void prolly_db_reclaim_range(ProllyDb *db, ProllyDbFamily family, const void *lower,
+			     size_t lower_len, const void *upper, size_t upper_len);
+
+/* Bytes on disk and an estimate of the number of keys of FAMILY. */
+bool prolly_db_get_size(ProllyDb *db, ProllyDbFamily family, uint64_t *out_keys,
+			uint64_t *out_bytes, GError **error);
+
+/* The key after every key that starts with PREFIX: writes it to OUT (PREFIX's length or less) and
+ * returns its length; 0 if there is none (all 0xff). For range bounds. */
+size_t prolly_db_prefix_end(const void *prefix, size_t prefix_len, uint8_t *out);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyDb, prolly_db_close)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyDbBatch, prolly_db_batch_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyDbIter, prolly_db_iter_free)
