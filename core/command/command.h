@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * command: prollyfs-ctl's commands, one implementation for its three ways in: in-process on a store
+ * that nobody has open, through a mount's control file, and from scripts that write to it.
+ *
+ * A command is a list of words without the program's name ("commit", "-m", "fix"), options of the
+ * program included (-b, --at, --json, -q, --work, --cwd). It writes its result through the streams it
+ * is given, as it is produced, and returns an exit status: 0 done, 1 the answer is no, 2 it failed,
+ * with one line on the error stream that names the object.
+ *
+ * Threads: any number of commands at once.
+ */
+
+#include "version/version.h"
+
+/* What a command reads and writes. Each returns false when the other end is gone. */
+typedef struct {
+	/* Up to LEN bytes of standard input; *OUT_LEN 0: its end. */
+	bool (*read)(void *data, void *buffer, size_t len, size_t *out_len);
+	bool (*write)(void *data, const void *bytes, size_t len);       /* standard output */
+	bool (*write_error)(void *data, const void *bytes, size_t len); /* standard error */
+	/* Progress of a long command: DONE of TOTAL (0: unknown). Nullable. */
+	void (*progress)(void *data, const char *what, uint64_t done, uint64_t total);
+	/* True when the caller has gone or interrupted: the command ends with CANCELLED. Nullable. */
+	bool (*is_cancelled)(void *data);
+	void *data;
+} ProllyStreams;
+
+typedef struct {
+	const char *branch; /* implied by where the caller is; NULL: none */
+	const char *cwd;    /* directory below the branch that relative PATHs start from; NULL or "" */
+	bool confined;      /* a branch's own control file: changing another branch or the store is DENIED */
+	const char *const *environment; /* GIT_* of the caller, NULL-terminated; NULL: this process's */
+	bool is_terminal;   /* standard output is one: colour is allowed */
+} ProllyCaller;
+
+/* Runs one command on REPO. *OUT_ERRNO (nullable): for status 2, the errno that fits. */
+int prolly_command_run(ProllyRepo *repo, const ProllyCaller *caller, const ProllyStreams *streams,
+		       const char *const *words, int *out_errno);
+
+/* Does this command need no store (init, verify-proof, --help, --version)? Such a one runs with
+ * REPO NULL. */
+bool prolly_command_needs_store(const char *const *words);
+
+/* Does it read standard input, given these words? */
+bool prolly_command_reads_input(const char *const *words);
+
+/* Splits a line by shell quoting. (transfer full) GStrv; bad quoting is PROLLY_ERROR_USAGE. */
+char **prolly_command_split(const char *line, GError **error);
+/* (transfer full) The line that splits into WORDS. */
+char *prolly_command_join(const char *const *words);
+
+/* Runs WORDS and returns what it wrote, for the text files of .prollyfs. (transfer full) */
+bool prolly_command_capture(ProllyRepo *repo, const ProllyCaller *caller, const char *const *words,
+			    GString **out_text, GError **error);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * file: a key's value as an open file.
+ *
+ * All who have a key of a branch open share one ProllyFile, so each sees the others' writes at once.
+ * Writes gather in memory, bounded, and are staged at a flush (close), a sync, a commit of the
+ * branch, or when there are too many: short values inline, a few bytes over a large value as extents,
+ * more as chunks. A file whose key was removed, renamed over, or changed by a merge is an orphan:
+ * it reads and writes as before, and what is written ends with it.
+ *
+ * Threads: any number on one file.
+ */
+
+#include "version/edit.h"
+
+typedef struct ProllyFile ProllyFile;
+
+/* (transfer full) The file of a key of BRANCH's working state; NOT_FOUND, IS_DIR for a marker. */
+bool prolly_file_open(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place,
+		      ProllyFile **out_file, GError **error);
+/* (transfer full) A read-only file of an entry of VIEW. */
+bool prolly_file_open_entry(ProllyView *view, const ProllyEntry *entry, ProllyFile **out_file,
+			    GError **error);
+ProllyFile *prolly_file_ref(ProllyFile *file);
+/* The last unref of a file with unstaged bytes stages them; call prolly_file_flush to hear of errors. */
+void prolly_file_unref(ProllyFile *file); /* NULL is allowed */
+
+bool prolly_file_read(ProllyFile *file, uint64_t offset, void *buffer, size_t len, size_t *out_len,
+		      GError **error);
+/* READ_ONLY on a view's file. */
+bool prolly_file_write(ProllyFile *file, uint64_t offset, const void *data, size_t len,
+		       GError **error);
+/* At the end, whatever it is; *OUT_OFFSET (nullable): where. */
+bool prolly_file_append(ProllyFile *file, const void *data, size_t len, uint64_t *out_offset,
+			GError **error);
+bool prolly_file_truncate(ProllyFile *file, uint64_t length, GError **error);
+/* Makes [OFFSET, OFFSET + LEN) zeros without changing the length (punch hole, zero range). */
+bool prolly_file_zero(ProllyFile *file, uint64_t offset, uint64_t len, GError **error);
+/* lseek(2)'s SEEK_DATA (DATA true) and SEEK_HOLE. *OUT_OFFSET may be the length. */
+bool prolly_file_seek(ProllyFile *file, uint64_t offset, bool data, uint64_t *out_offset,
+		      GError **error);
+
+/* Length and times as they are now, unstaged writes included. */
+uint64_t prolly_file_get_length(ProllyFile *file);
+bool prolly_file_is_orphan(ProllyFile *file);
+/* The attributes as they are now; of an orphan, the last ones it had (nlink 0). */
+bool prolly_file_get_attrs(ProllyFile *file, ProllyAttrs *out_attrs, GError **error);
+bool prolly_file_set_attrs(ProllyFile *file, const ProllyAttrs *attrs, int kind, GError **error);
+
+/* Stages what was written: it survives the death of the process. An error is told once. */
+bool prolly_file_flush(ProllyFile *file, GError **error);
+/* Flush, then as prolly_repo_sync. */
+bool prolly_file_sync(ProllyFile *file, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyFile, prolly_file_unref)

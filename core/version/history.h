@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * history: commits in the store's git repository, what names them, and what makes them.
+ *
+ * A commit holds every namespace's tree. The commit graph is git's own: everything here reads and
+ * writes objects that stock git accepts.
+ */
+
+#include "version/repo.h"
+
+/* ---- Commits ----------------------------------------------------------------------------- */
+
+typedef struct {
+	char *name;
+	char *email;
+	int64_t time;       /* seconds since the epoch */
+	int offset_minutes; /* of the author's time zone */
+} ProllySignature;
+
+void prolly_signature_clear(ProllySignature *signature);
+/*
+ * From GIT_AUTHOR_NAME, _EMAIL, _DATE (COMMITTER for a committer), else git's configuration, else
+ * login and host name, with the time now. ENVIRONMENT: a NULL-terminated list of "NAME=value" that
+ * stands for the caller's, or NULL: this process's own.
+ */
+bool prolly_signature_init_default(ProllySignature *out_signature, bool committer,
+				   const char *const *environment, GError **error);
+
+typedef struct {
+	ProllyCommitId id;
+	ProllyCommitId *parents;
+	size_t n_parents;
+	ProllySignature author;
+	ProllySignature committer;
+	char *message; /* as stored */
+} ProllyCommit;
+
+bool prolly_commit_load(ProllyRepo *repo, const ProllyCommitId *id, ProllyCommit **out_commit,
+			GError **error);
+void prolly_commit_free(ProllyCommit *commit); /* NULL is allowed */
+
+/* A namespace of a commit (or of a working state). */
+typedef struct {
+	char *name;
+	ProllyTree tree;
+} ProllyNamespace;
+
+/* (transfer full) The namespaces of commit ID in byte order of their names: an array of
+ * ProllyNamespace with its clear function set. */
+bool prolly_commit_load_namespaces(ProllyRepo *repo, const ProllyCommitId *id,
+				   GArray **out_namespaces, GError **error);
+
+/* The commit that REV (branch, tag, id, REV~N, REV^N, BRANCH@{N}, BRANCH@{DATE}) names. Unknown or
+ * ambiguous: NOT_FOUND or INVALID, naming REV. */
+bool prolly_revision_resolve(ProllyRepo *repo, const char *rev, ProllyCommitId *out_id,
+			     GError **error);
+
+/* *OUT_FOUND false: the two share no history. */
+bool prolly_history_merge_base(ProllyRepo *repo, const ProllyCommitId *a, const ProllyCommitId *b,
+			       ProllyCommitId *out_base, bool *out_found, GError **error);
+/* Is ANCESTOR reachable from ID (or ID itself)? */
+bool prolly_history_is_ancestor(ProllyRepo *repo, const ProllyCommitId *ancestor,
+				const ProllyCommitId *id, bool *out_is, GError **error);
+
+typedef struct ProllyLog ProllyLog;
+
+/* (transfer full) The commits reachable from N starts, children before parents, newest first. */
+bool prolly_log_new(ProllyRepo *repo, const ProllyCommitId *starts, size_t n, ProllyLog **out_log,
+		    GError **error);
+void prolly_log_free(ProllyLog *log); /* NULL is allowed */
+bool prolly_log_next(ProllyLog *log, ProllyCommitId *out_id, bool *out_end, GError **error);
+
+/* ---- Making commits ---------------------------------------------------------------------- */
+
+typedef struct {
+	const char *message;
+	const ProllySignature *author;
+	const ProllySignature *committer;
+	bool allow_empty;
+} ProllyCommitOptions;
+
+/*
+ * Commits what is staged on BRANCH in all namespaces, as of the moment it begins: every write that
+ * returned before is in, writers go on meanwhile. *OUT_CHANGES keys changed; 0 without ALLOW_EMPTY:
+ * nothing was committed and OUT_ID is the head. On an error everything is still staged. Durable on
+ * return, at one synced write.
+ */
+bool prolly_history_commit(ProllyRepo *repo, ProllyBranch *branch,
+			   const ProllyCommitOptions *options, ProllyCommitId *out_id,
+			   uint64_t *out_changes, GError **error);
+
+typedef enum {
+	PROLLY_MERGE_UP_TO_DATE,
+	PROLLY_MERGE_FAST_FORWARD,
+	PROLLY_MERGE_MERGED,
+	PROLLY_MERGE_CONFLICT,
+} ProllyMergeResult;
+
+typedef enum {
+	PROLLY_CONFLICT_BOTH_MODIFIED,
+	PROLLY_CONFLICT_BOTH_ADDED,
+	PROLLY_CONFLICT_DELETED_BY_THEM,
+	PROLLY_CONFLICT_DELETED_BY_US,
+	PROLLY_CONFLICT_TYPE, /* the kinds differ (file, symlink, executable, ...) in what changed */
+} ProllyConflictKind;
+
+/* Called for each conflict, in order of namespace and key, before anything is changed. The stored
+ * values are NULL where the side has none. */
+typedef bool (*ProllyConflictFunc)(const ProllyPlace *place, ProllyConflictKind kind,
+				   const ProllyMergeStep *sides, void *data, GError **error);
+
+typedef struct {
+	bool no_ff;
+	bool ff_only;  /* DENIED if a merge commit would be needed */
+	bool dry_run;  /* say what would be; write nothing */
+	const char *message;
+	const ProllySignature *author;
+	const ProllySignature *committer;
+	ProllyConflictFunc conflict;
+	void *conflict_data;
+} ProllyMergeOptions;
+
+/*
+ * Merges commit THEIRS into BRANCH. Conflicts: result CONFLICT, nothing changed. Staged changes to
+ * keys that the merge changes: WOULD_OVERWRITE, naming the first; others stay staged. *OUT_ID: the
+ * branch's head now.
+ */
+bool prolly_history_merge(ProllyRepo *repo, ProllyBranch *branch, const ProllyCommitId *theirs,
+			  const ProllyMergeOptions *options, ProllyMergeResult *out_result,
+			  ProllyCommitId *out_id, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyCommit, prolly_commit_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyLog, prolly_log_free)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllySignature, prolly_signature_clear)

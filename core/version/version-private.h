@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * version-private: what the files of core/version share: the bodies, and the seams between them.
+ *
+ * Lock order, outermost first; a lock is taken only while holding those before it:
+ *   1. body->branches_lock     the table of branches, making and deleting and renaming them
+ *   2. branch->commit_lock     one commit, merge, reset or load-attach of a branch at a time
+ *   3. branch->write_lock      one staged change of a branch at a time; never held over a commit
+ *   4. file->lock              (file.c) a file's bytes in memory
+ *   5. body->git_lock          libgit2's repository object, and the git directory's references
+ *   6. branch->state_lock      the pointer to the present state; held for a pointer copy only
+ * Readers take only 6: states are immutable.
+ */
+
+#include "store/db.h"
+#include "version/version.h"
+
+typedef struct ProllyGit ProllyGit; /* git.c: libgit2's repository, and all that touches it */
+typedef struct ProllyState ProllyState;
+
+/* ---- Bodies ------------------------------------------------------------------------------ */
+
+typedef struct {
+	gint references;
+	char *path; /* absolute; NULL: in memory */
+	char *default_branch;
+	ProllyDb *db;
+	ProllyStore *store;
+	ProllyFormat *format;
+	int lock_fd;
+
+	GMutex git_lock;
+	ProllyGit *git;
+
+	GMutex branches_lock;
+	GHashTable *branches; /* name -> ProllyBranch *, those that somebody holds */
+
+	GMutex observer_lock; /* leaf; copied out before the call */
+	ProllyObserver observer;
+	void *observer_data;
+
+	GMutex counters_lock; /* leaf: generations, extents, inode numbers (counters.c) */
+	uint64_t next[4];
+	uint64_t reserved[4];
+} ProllyRepoBody;
+
+struct ProllyRepo {
+	ProllyRepoBody *body;
+	ProllyTreeContext context; /* its store is this handle's own */
+	bool notify;
+};
+
+/*
+ * What a branch is at a moment. Immutable once published; a change makes a new one. The working
+ * state is the generations, newest first, over the namespaces.
+ */
+struct ProllyState {
+	gint references;
+	ProllyCommitId head;
+	GArray *namespaces;    /* of ProllyNamespace, of head, by name */
+	ProllyTree attributes; /* committed attributes (attrs.c), a tree in the same store */
+	GArray *generations;   /* of uint64_t, newest first; the first is the one written to */
+	GArray *moves;         /* of ProllyMove, oldest first */
+};
+
+/* A change of a branch from outside its working set (merge, reset, git): design.md, section 5. */
+typedef struct {
+	uint64_t sequence; /* of moves of this branch, ascending */
+	int64_t time;      /* nanoseconds */
+	ProllyCommitId from;
+	ProllyCommitId to;
+} ProllyMove;
+
+struct ProllyBranch {
+	gint references;
+	ProllyRepoBody *body; /* borrowed: a handle keeps it */
+	uint32_t id;
+	char *name;   /* protected by state_lock */
+	gint deleted; /* atomic */
+	GMutex commit_lock;
+	GMutex write_lock;
+	GMutex state_lock;
+	ProllyState *state;    /* protected by state_lock */
+	GHashTable *files;     /* file.c: place -> ProllyFile *; protected by write_lock */
+	GHashTable *first_key; /* directory.c: directory -> its first live key; protected by write_lock */
+};
+
+/* ---- repo.c, branch.c, state.c ----------------------------------------------------------- */
+
+ProllyState *prolly_state_ref(ProllyState *state);
+void prolly_state_unref(ProllyState *state);
+/* (transfer full) A copy with references of its own, to be changed and published. */
+ProllyState *prolly_state_copy(const ProllyState *state);
+/* The tree of NS, or NULL. Borrowed from the state. */
+const ProllyTree *prolly_state_find_namespace(const ProllyState *state, const char *ns);
+/* (transfer full) The present state. */
+ProllyState *prolly_branch_get_state(ProllyBranch *branch);
+/* Replaces it; takes STATE. Its record must be in the database already. */
+void prolly_branch_take_state(ProllyBranch *branch, ProllyState *state);
+/* Adds STATE's record (all but the namespaces, which the head's commit has) to BATCH, family META. */
+void prolly_branch_save_state(ProllyBranch *branch, const ProllyState *state, ProllyDbBatch *batch);
+
+typedef enum {
+	PROLLY_COUNTER_BRANCH,
+	PROLLY_COUNTER_GENERATION,
+	PROLLY_COUNTER_EXTENTS,
+	PROLLY_COUNTER_INODE,
+} ProllyCounter;
+/* A number never given before, over restarts and crashes too; from 1. Reserves blocks in META. */
+bool prolly_repo_next_number(ProllyRepoBody *body, ProllyCounter counter, uint64_t *out_number,
+			     GError **error);
+
+/* Tells the observer, if REPO notifies. No lock may be held. */
+void prolly_repo_notify(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *places, size_t n);
+void prolly_repo_notify_branches(ProllyRepo *repo);
+
+/* ---- git.c, journal.c: publishing history ------------------------------------------------- */
+
+typedef struct ProllyPublication ProllyPublication;
+
+typedef struct {
+	const ProllyCommitId *parents;
+	size_t n_parents;
+	const GArray *namespaces; /* of ProllyNamespace, by name */
+	const char *message;
+	const ProllySignature *author;
+	const ProllySignature *committer;
+} ProllyNewCommit;
+
+/* (transfer full) A commit made in memory, to be published on BRANCH: OUT_ID is known at once,
+ * nothing is visible yet. */
+bool prolly_publication_new_commit(ProllyRepo *repo, ProllyBranch *branch,
+				   const ProllyNewCommit *commit, const char *reflog_message,
+				   ProllyPublication **out_publication, ProllyCommitId *out_id,
+				   GError **error);
+/* The same for moving BRANCH to a commit that exists (fast-forward, reset). */
+bool prolly_publication_new_move(ProllyRepo *repo, ProllyBranch *branch, const ProllyCommitId *to,
+				 const char *reflog_message, ProllyPublication **out_publication,
+				 GError **error);
+/*
+ * The one synced write: flushes REPO's nodes into BATCH, adds the journal record, writes BATCH
+ * (which has the branch's new state record and the deletions of what was folded in) with sync, then
+ * puts objects and reference into the git directory. EXPECTED is where the reference must stand:
+ * else STALE, and nothing was written. Consumes the publication. Holds the git lock.
+ */
+bool prolly_publication_publish(ProllyPublication *publication, ProllyRepo *repo,
+				const ProllyCommitId *expected, ProllyDbBatch *batch, GError **error);
+void prolly_publication_free(ProllyPublication *publication); /* NULL is allowed */
+
+/* ---- staged.c: records of the working set -------------------------------------------------- */
+
+/* Deletes everything of BRANCH's working set and attributes records from the database (in BATCH). */
+void prolly_staged_delete_branch(uint32_t branch_id, ProllyDbBatch *batch);
+/* Is anything staged (an effective change or not) in STATE's generations? */
+bool prolly_staged_is_empty(ProllyRepo *repo, ProllyBranch *branch, const ProllyState *state,
+			    bool *out_empty, GError **error);
+
+/* ---- file.c: open files of a branch -------------------------------------------------------- */
+
+/* All take branch->write_lock as held by the caller. */
+bool prolly_files_flush_all(ProllyRepo *repo, ProllyBranch *branch, GError **error);
+bool prolly_files_flush_one(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place,
+			    GError **error);
+/* The key (or, IS_DIRECTORY, everything with the prefix) has another name now. */
+void prolly_files_move(ProllyBranch *branch, const ProllyPlace *from, const ProllyPlace *to,
+		       bool is_directory);
+/* The two have changed names. */
+void prolly_files_exchange(ProllyBranch *branch, const ProllyPlace *a, const ProllyPlace *b,
+			   bool a_is_directory, bool b_is_directory);
+/* The key is gone, or was changed behind the files' backs: whoever has it open keeps what it has.
+ * PLACE NULL: all of the branch's (it was deleted). */
+void prolly_files_orphan(ProllyBranch *branch, const ProllyPlace *place);
+/* Bytes laid over BASE by extents record ID (family EXTENTS), folded into a stored value. */
+bool prolly_extents_fold(const ProllyTreeContext *context, ProllyDb *db, const ProllyEntry *entry,
+			 GBytes **out_stored, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyState, prolly_state_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyPublication, prolly_publication_free)
