@@ -28,38 +28,38 @@
 /* ---- Errors ------------------------------------------------------------------------------ */
 
 /* X(code, errno class, what it means when nothing better is known) */
-#define PROLLY_ERRORS(X)                                                                           \
-	X(FAILED, EIO, "operation failed")                                                         \
-	X(CORRUPT, EIO, "stored data are damaged")                                                 \
-	X(MISSING, EIO, "a stored object is missing")                                              \
-	X(NOT_FOUND, ENOENT, "no such object")                                                     \
-	X(EXISTS, EEXIST, "it exists already")                                                     \
-	X(INVALID, EINVAL, "invalid argument")                                                     \
-	X(USAGE, EINVAL, "wrong usage")                                                            \
-	X(TOO_BIG, EFBIG, "over a limit")                                                          \
-	X(NAME_TOO_LONG, ENAMETOOLONG, "name too long")                                            \
-	X(NOT_EMPTY, ENOTEMPTY, "not empty")                                                       \
-	X(NOT_DIR, ENOTDIR, "not a directory")                                                     \
-	X(IS_DIR, EISDIR, "is a directory")                                                        \
-	X(BUSY, EBUSY, "in use")                                                                   \
-	X(LOCKED, EBUSY, "locked by another process")                                              \
-	X(READ_ONLY, EROFS, "read-only")                                                           \
-	X(DENIED, EPERM, "not permitted")                                                          \
-	X(CROSS, EXDEV, "crosses branches")                                                        \
-	X(STALE, ESTALE, "changed meanwhile")                                                      \
-	X(CONFLICT, ENOTEMPTY, "merge conflict")                                                   \
-	X(WOULD_OVERWRITE, EBUSY, "staged changes would be overwritten")                           \
-	X(NEWER_FORMAT, EPROTONOSUPPORT, "made by a newer version")                                \
-	X(NOT_A_STORE, EMEDIUMTYPE, "not a store")                                                 \
-	X(NO_SPACE, ENOSPC, "no space left")                                                       \
-	X(UNSUPPORTED, EOPNOTSUPP, "not supported")                                                \
+#define PROLLY_ERRORS(X)                                                 \
+	X(FAILED, EIO, "operation failed")                               \
+	X(CORRUPT, EIO, "stored data are damaged")                       \
+	X(MISSING, EIO, "a stored object is missing")                    \
+	X(NOT_FOUND, ENOENT, "no such object")                           \
+	X(EXISTS, EEXIST, "it exists already")                           \
+	X(INVALID, EINVAL, "invalid argument")                           \
+	X(USAGE, EINVAL, "wrong usage")                                  \
+	X(TOO_BIG, EFBIG, "over a limit")                                \
+	X(NAME_TOO_LONG, ENAMETOOLONG, "name too long")                  \
+	X(NOT_EMPTY, ENOTEMPTY, "not empty")                             \
+	X(NOT_DIR, ENOTDIR, "not a directory")                           \
+	X(IS_DIR, EISDIR, "is a directory")                              \
+	X(BUSY, EBUSY, "in use")                                         \
+	X(LOCKED, EBUSY, "locked by another process")                    \
+	X(READ_ONLY, EROFS, "read-only")                                 \
+	X(DENIED, EPERM, "not permitted")                                \
+	X(CROSS, EXDEV, "crosses branches")                              \
+	X(STALE, ESTALE, "changed meanwhile")                            \
+	X(CONFLICT, ENOTEMPTY, "merge conflict")                         \
+	X(WOULD_OVERWRITE, EBUSY, "staged changes would be overwritten") \
+	X(NEWER_FORMAT, EPROTONOSUPPORT, "made by a newer version")      \
+	X(NOT_A_STORE, EMEDIUMTYPE, "not a store")                       \
+	X(NO_SPACE, ENOSPC, "no space left")                             \
+	X(UNSUPPORTED, EOPNOTSUPP, "not supported")                      \
 	X(CANCELLED, EINTR, "cancelled")
 
 typedef enum {
 #define PROLLY_ERROR_CODE(code, class, text) PROLLY_ERROR_##code,
 	PROLLY_ERRORS(PROLLY_ERROR_CODE)
 #undef PROLLY_ERROR_CODE
-	PROLLY_ERROR_N_CODES
+		PROLLY_ERROR_N_CODES
 } ProllyErrorCode;
 
 #define PROLLY_ERROR (prolly_error_quark())
@@ -76,9 +76,9 @@ bool prolly_throw(GError **error, ProllyErrorCode code, const char *format, ...)
 bool prolly_throw_errno(GError **error, int errnum, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /*
- * Sets ERROR from libgit2's last error of this thread: the message, ": " and libgit2's text; GIT_CODE
- * (what the libgit2 function returned) chooses the code (ENOTFOUND, EEXISTS, ELOCKED, ...). Call at
- * once, on the same thread. Returns false.
+ * Sets ERROR from libgit2's last error of this thread: the message, ": " and libgit2's text;
+ * GIT_CODE (what the libgit2 function returned) chooses the code (ENOTFOUND, EEXISTS, ELOCKED,
+ * ...). Call at once, on the same thread. Returns false.
  */
 bool prolly_throw_git(GError **error, int git_code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 

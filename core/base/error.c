@@ -22,8 +22,10 @@ static const int error_classes[] = {
 
 G_STATIC_ASSERT(G_N_ELEMENTS(error_classes) == PROLLY_ERROR_N_CODES);
 
+/* clang-format off */
 G_DEFINE_QUARK(prolly-error-quark, prolly_error)
 G_DEFINE_QUARK(prolly-errno-quark, prolly_errno)
+/* clang-format on */
 
 bool prolly_throw(GError **error, ProllyErrorCode code, const char *format, ...)
 {

@@ -72,7 +72,7 @@ int prolly_hash_compare(const ProllyHash *a, const ProllyHash *b)
 
 bool prolly_hash_is_zero(const ProllyHash *hash)
 {
-	static const ProllyHash zero = { { 0 } };
+	static const ProllyHash zero = {{0}};
 
 	return prolly_hash_equal(hash, &zero);
 }
