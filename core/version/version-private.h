@@ -157,7 +157,34 @@ void prolly_staged_delete_branch(uint32_t branch_id, ProllyDbBatch *batch);
 bool prolly_staged_is_empty(ProllyRepo *repo, ProllyBranch *branch, const ProllyState *state,
 			    bool *out_empty, GError **error);
 
+/*
+ * Adds to BATCH the records that make STORED the staged value of PLACE, which exists, and of every
+ * other member of its link group, the attributes in ATTRS->has (times) with it. EXTENTS not 0: an
+ * extents record that lies over the first BASE_LENGTH bytes of STORED, LENGTH bytes in all. The
+ * caller holds branch->write_lock and writes BATCH. Implemented by staged.c.
+ */
+bool prolly_staged_put_value_locked(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place,
+				    GBytes *stored, uint64_t extents, uint64_t base_length,
+				    uint64_t length, const ProllyAttrs *attrs, ProllyDbBatch *batch,
+				    GError **error);
+
+/* ---- links.c: hard links ------------------------------------------------------------------- */
+
+/* A place that owns its bytes: the key follows the namespace's NUL. */
+typedef struct {
+	ProllyPlace place; /* points into this block */
+	char bytes[];
+} ProllyOwnedPlace;
+
+/* (transfer full) The members of link group GROUP as they are staged and committed now: an array of
+ * ProllyOwnedPlace *, freed with it. The caller holds branch->write_lock. Implemented by links.c. */
+bool prolly_links_get_members(ProllyRepo *repo, ProllyBranch *branch, uint64_t group,
+			      GPtrArray **out_places, GError **error);
+
 /* ---- file.c: open files of a branch -------------------------------------------------------- */
+
+/* (transfer full) A copy of PLACE; g_free. */
+ProllyOwnedPlace *prolly_place_dup(const ProllyPlace *place);
 
 /* All take branch->write_lock as held by the caller. */
 bool prolly_files_flush_all(ProllyRepo *repo, ProllyBranch *branch, GError **error);
@@ -172,6 +199,10 @@ void prolly_files_exchange(ProllyBranch *branch, const ProllyPlace *a, const Pro
 /* The key is gone, or was changed behind the files' backs: whoever has it open keeps what it has.
  * PLACE NULL: all of the branch's (it was deleted). */
 void prolly_files_orphan(ProllyBranch *branch, const ProllyPlace *place);
+/* TO is another name of FROM's file now (edit.c's link): both open the same. */
+void prolly_files_link(ProllyBranch *branch, const ProllyPlace *from, const ProllyPlace *to);
+/* The attributes in ATTRS->has of the key were changed by path (edit.c's set_attrs). */
+void prolly_files_set_attrs(ProllyBranch *branch, const ProllyPlace *place, const ProllyAttrs *attrs);
 /* Bytes laid over BASE by extents record ID (family EXTENTS), folded into a stored value. */
 bool prolly_extents_fold(const ProllyTreeContext *context, ProllyDb *db, const ProllyEntry *entry,
 			 GBytes **out_stored, GError **error);
