@@ -1,0 +1,398 @@
+# SPDX-License-Identifier: Apache-2.0
+# Promise: a store is mounted by one command that says what is wrong, and unmounted by the usual ones.
+load common
+
+# mount_here ARGUMENT...: prollyfs as a user calls it, in the background; $status and $output.
+mount_here()
+{
+	need_fuse
+	run "$PROLLYFS" "$@" 3>&-
+	DAEMON=$(daemon_on "$MNT") && DAEMONS+=("$DAEMON") || true
+}
+
+@test "returns when the mount answers, and leaves a daemon" {
+	mount_here -o create "$STORE" "$MNT"
+	status_is 0
+	is "$output" ""
+	is_mounted "$MNT"
+	is "$(ls "$MNT")" main
+	fusermount3 -u "$MNT"
+	wait_for 20 gone "$DAEMON"
+	run is_mounted "$MNT"
+	status_is 1
+}
+
+@test "shows branches, and hides .prollyfs, which can be entered" {
+	mount_store
+	is "$(ls -A "$MNT")" main
+	is "$(ls -A "$MNT/main")" ""
+	[ -d "$MNT/.prollyfs" ]
+	[ -d "$MNT/main/.prollyfs" ]
+	is "$(cd "$MNT/.prollyfs" && pwd)" "$MNT/.prollyfs"
+	is "$(find "$MNT" | sort)" "$MNT
+$MNT/main"
+}
+
+@test "a namespace has no .prollyfs of its own" {
+	mount_store
+	mkdir "$MNT/main/ns"
+	missing "$MNT/main/ns/.prollyfs"
+	echo mine >"$MNT/main/ns/.prollyfs"
+	file_is "$MNT/main/ns/.prollyfs" mine
+	is "$(ls -A "$MNT/main/ns")" .prollyfs
+}
+
+@test "is listed as fuse.prollyfs with its store, nosuid and nodev" {
+	mount_store
+	run findmnt -n -o FSTYPE,SOURCE "$MNT"
+	status_is 0
+	output_has fuse.prollyfs
+	output_has "$STORE"
+	run findmnt -n -o OPTIONS "$MNT"
+	output_has nosuid
+	output_has nodev
+}
+
+@test "what was written is there after unmounting and mounting again" {
+	mount_store
+	mkdir "$MNT/main/ns"
+	echo one >"$MNT/main/ns/key"
+	remount
+	file_is "$MNT/main/ns/key" one
+}
+
+@test "mounts again at once while the last daemon is just going away" {
+	mount_store
+	echo one >"$MNT/main/key"
+	fusermount3 -u "$MNT"
+	mount_here "$STORE" "$MNT"
+	status_is 0
+	file_is "$MNT/main/key" one
+}
+
+@test "SIGTERM unmounts" {
+	mount_store
+	kill "$DAEMON"
+	wait_for 20 gone "$DAEMON"
+	wait "$DAEMON"
+	run is_mounted "$MNT"
+	status_is 1
+}
+
+@test "SIGTERM detaches, and serves an open file until it is closed" {
+	mount_store
+	mkdir "$MNT/main/ns"
+	exec 4>"$MNT/main/ns/key"
+	echo before >&4
+	kill "$DAEMON"
+	wait_for 20 not_mounted
+	echo after >&4
+	kill -0 "$DAEMON"
+	exec 4>&-
+	wait_for 20 gone "$DAEMON"
+	mount_store
+	file_is "$MNT/main/ns/key" "before
+after"
+}
+
+not_mounted()
+{
+	! is_mounted "$MNT"
+}
+
+@test "umount unmounts too" {
+	need_root
+	mount_store
+	umount "$MNT"
+	wait_for 20 gone "$DAEMON"
+	wait "$DAEMON"
+}
+
+@test "mount -t fuse.prollyfs works, with the options that fstab adds" {
+	need_root
+	need_fuse
+	ctl . init "$STORE"
+	PATH=$PROLLYFS_BUILD/src:$PATH mount -t fuse.prollyfs \
+		-o rw,nofail,_netdev,x-systemd.automount,noatime "$STORE" "$MNT" 3>&-
+	is_mounted "$MNT"
+	DAEMONS+=("$(daemon_on "$MNT")")
+	echo one >"$MNT/main/key"
+	file_is "$MNT/main/key" one
+}
+
+@test "a mount point with spaces and other characters" {
+	mkdir "$T/a mount, point"
+	mount_store "$STORE" "$T/a mount, point"
+	echo one >"$T/a mount, point/main/key"
+	file_is "$T/a mount, point/main/key" one
+	fusermount3 -u "$T/a mount, point"
+	wait_for 20 gone "$DAEMON"
+}
+
+@test "relative paths, of the store and the mount point" {
+	mount_here -o create store mnt
+	status_is 0
+	DAEMONS+=("$(daemon_on mnt)")
+	echo one >"$MNT/main/key"
+	file_is "$MNT/main/key" one
+	[ -d "$STORE/git" ]
+}
+
+# ---- Usage --------------------------------------------------------------------------------------
+
+@test "--help and --version: on standard output, exit 0" {
+	run --separate-stderr "$PROLLYFS" --help
+	status_is 0
+	output_has "STORE MOUNTPOINT"
+	is "$stderr" ""
+	for option in create branch rev cache spin ctl_gid uid gid umask ro allow_other; do
+		output_has "$option"
+	done
+	run --separate-stderr "$PROLLYFS" --version
+	status_is 0
+	[[ $output =~ ^prollyfs\ [0-9]+\.[0-9]+\.[0-9]+ ]] || fail "$output"
+	is "$stderr" ""
+}
+
+@test "no argument, one, or three: usage on standard error, exit 2" {
+	for arguments in "" "$STORE" "$STORE $MNT more"; do
+		# shellcheck disable=SC2086
+		run --separate-stderr "$PROLLYFS" $arguments
+		status_is 2
+		is "$output" ""
+		isnt "$stderr" ""
+	done
+	missing "$STORE"
+}
+
+@test "an unknown option is named, exit 2, and nothing is made" {
+	run "$PROLLYFS" -o create,frobnicate "$STORE" "$MNT"
+	status_is 2
+	output_has frobnicate
+	run "$PROLLYFS" -o create,frobnicate=3 "$STORE" "$MNT"
+	status_is 2
+	output_has frobnicate
+	run "$PROLLYFS" --frobnicate "$STORE" "$MNT"
+	status_is 2
+	output_has frobnicate
+	run "$PROLLYFS" -Z "$STORE" "$MNT"
+	status_is 2
+	output_has Z
+	missing "$STORE"
+}
+
+@test "an option whose value is not right is named, exit 2" {
+	for option in cache=lots spin=-1 uid=me umask=9 ctl_gid=x branch= rev=; do
+		run "$PROLLYFS" -o "create,$option" "$STORE" "$MNT"
+		status_is 2
+		output_has "${option%%=*}"
+	done
+	missing "$STORE"
+}
+
+@test "options that begin with x- are ignored" {
+	mount_store "$STORE" "$MNT" -o x-gvfs-show,x-a.b=c,nofail,_netdev
+	is "$(ls "$MNT")" main
+}
+
+# ---- What is wrong ------------------------------------------------------------------------------
+
+@test "no store: exit 1, named, and none is made without -o create" {
+	mount_here "$STORE" "$MNT"
+	status_is 1
+	output_has "$STORE"
+	missing "$STORE"
+	run is_mounted "$MNT"
+	status_is 1
+}
+
+@test "no mount point: exit 1, named" {
+	mount_here -o create "$STORE" "$T/nowhere"
+	status_is 1
+	output_has "$T/nowhere"
+}
+
+@test "a mount point that is a file: exit 1, named" {
+	need_fuse
+	touch "$T/file"
+	mount_here -o create "$STORE" "$T/file"
+	status_is 1
+	output_has "$T/file"
+}
+
+@test "a mount point that is busy: exit 1, named, and the first mount goes on" {
+	mount_store
+	echo one >"$MNT/main/key"
+	run "$PROLLYFS" -o create "$T/other" "$MNT" 3>&-
+	status_is 1
+	output_has "$MNT"
+	file_is "$MNT/main/key" one
+	is "$(grep -c " $MNT " /proc/self/mountinfo)" 1
+}
+
+@test "a mount point left dead by a crash is cleared" {
+	mount_store
+	echo one >"$MNT/main/key"
+	kill_daemon
+	run ls "$MNT"
+	output_has "not connected"
+	mount_here "$STORE" "$MNT"
+	status_is 0
+	file_is "$MNT/main/key" one
+	is "$(grep -c " $MNT " /proc/self/mountinfo)" 1
+}
+
+@test "a store inside its own mount point: exit 1, and nothing is made there" {
+	mount_here -o create "$MNT/store" "$MNT"
+	status_is 1
+	output_has "$MNT"
+	is "$(ls -A "$MNT")" ""
+	ctl . init "$MNT/store"
+	mount_here "$MNT/store" "$MNT"
+	status_is 1
+	output_has "$MNT"
+	run is_mounted "$MNT"
+	status_is 1
+	ln -s "$MNT/store" "$T/link"
+	mount_here "$T/link" "$MNT"
+	status_is 1
+}
+
+@test "a store that another process has mounted: exit 1 after a while, and it says who" {
+	mount_store
+	mkdir "$T/second"
+	SECONDS=0
+	run "$PROLLYFS" "$STORE" "$T/second" 3>&-
+	status_is 1
+	output_has "$STORE"
+	output_has "$DAEMON"
+	[ "$SECONDS" -ge 8 ] || fail "waited only $SECONDS s"
+	is "$(ls "$MNT")" main
+}
+
+# ---- Options ------------------------------------------------------------------------------------
+
+@test "-o ro: everything can be read, nothing changed" {
+	mount_store
+	mkdir "$MNT/main/ns"
+	echo one >"$MNT/main/ns/key"
+	remount -o ro
+	file_is "$MNT/main/ns/key" one
+	is "$(errno_of "open('$MNT/main/ns/key', 'a')")" EROFS
+	is "$(errno_of "os.mkdir('$MNT/branch')")" EROFS
+	is "$(errno_of "os.unlink('$MNT/main/ns/key')")" EROFS
+	run on_main commit -m no
+	status_is 2
+	run on_main --json status
+	status_is 0
+}
+
+@test "-o branch=: the branch alone, its namespaces in the root" {
+	mount_store
+	mkdir "$MNT/main/ns" "$MNT/other" "$MNT/other/ns"
+	echo one >"$MNT/main/ns/key"
+	echo two >"$MNT/other/ns/key"
+	remount -o branch=other
+	is "$(ls "$MNT")" ns
+	file_is "$MNT/ns/key" two
+	echo three >"$MNT/ns/key"
+	ctl "$MNT" commit -m three
+	is "$(ctl "$MNT" -b other get ns/key)" three
+	is "$(ctl "$MNT" --json status | json .branch)" '"other"'
+	remount
+	file_is "$MNT/main/ns/key" one
+	file_is "$MNT/other/ns/key" three
+}
+
+@test "-o branch= of none: exit 1, named" {
+	ctl . init "$STORE"
+	mount_here -o branch=nothing "$STORE" "$MNT"
+	status_is 1
+	output_has nothing
+}
+
+@test "-o rev=: that revision, read-only" {
+	mount_store
+	mkdir "$MNT/main/ns"
+	echo one >"$MNT/main/ns/key"
+	commit_all main
+	echo two >"$MNT/main/ns/key"
+	commit_all main
+	remount -o rev=main~1
+	is "$(ls "$MNT")" ns
+	file_is "$MNT/ns/key" one
+	is "$(errno_of "open('$MNT/ns/key', 'w')")" EROFS
+}
+
+@test "-o rev= of none: exit 1, named" {
+	ctl . init "$STORE"
+	mount_here -o rev=nothing~3 "$STORE" "$MNT"
+	status_is 1
+	output_has nothing~3
+}
+
+@test "-o uid, gid and umask: for what has no owner recorded" {
+	ctl . init "$STORE"
+	ctl "$STORE" put ns/key value
+	ctl "$STORE" commit -m one
+	mount_store "$STORE" "$MNT" -o uid=1234,gid=2345,umask=027,allow_other
+	is "$(stat -c '%u %g %a' "$MNT/main/ns/key")" "1234 2345 640"
+	is "$(stat -c '%u %g %a' "$MNT/main/ns")" "1234 2345 750"
+}
+
+@test "-o cache=: the node cache's capacity, as stats says" {
+	mount_store "$STORE" "$MNT" -o cache=7M
+	is "$(ctl "$MNT" --json stats | json .cache.capacity)" $((7 << 20))
+	remount
+	is "$(ctl "$MNT" --json stats | json .cache.capacity)" $((256 << 20))
+}
+
+@test "-o ctl_gid=: that group may use the control files" {
+	mount_store
+	is "$(stat -c %a "$MNT/.prollyfs/ctl")" 600
+	is "$(stat -c %a "$MNT/.prollyfs")" 700
+	remount -o ctl_gid=4321
+	is "$(stat -c '%a %g' "$MNT/.prollyfs/ctl")" "660 4321"
+	is "$(stat -c '%a %g' "$MNT/.prollyfs")" "750 4321"
+	is "$(stat -c '%a %g' "$MNT/main/.prollyfs/ctl")" "660 4321"
+}
+
+@test "only the mounting user may enter .prollyfs" {
+	need_root
+	mount_store "$STORE" "$MNT" -o allow_other
+	chmod 755 "$T"
+	run setpriv --reuid=65534 --regid=65534 --clear-groups ls "$MNT/.prollyfs"
+	isnt "$status" 0
+	run setpriv --reuid=65534 --regid=65534 --clear-groups cat "$MNT/.prollyfs/stats"
+	isnt "$status" 0
+	run setpriv --reuid=65534 --regid=65534 --clear-groups ls "$MNT/main"
+	status_is 0
+}
+
+@test "-s and spin= change nothing that can be seen" {
+	mount_store "$STORE" "$MNT" -s -o spin=50
+	mkdir "$MNT/main/ns"
+	for i in 1 2 3 4 5; do
+		echo "$i" >"$MNT/main/ns/$i" &
+	done
+	wait %1 %2 %3 %4 %5 2>/dev/null || wait_for 10 present "$MNT/main/ns/5"
+	is "$(sort "$MNT"/main/ns/* | tr '\n' ' ')" "1 2 3 4 5 "
+}
+
+@test "-d prints requests" {
+	need_fuse
+	"$PROLLYFS" -d -o create "$STORE" "$MNT" >"$T/debug.log" 2>&1 3>&- &
+	DAEMON=$!
+	DAEMONS+=("$DAEMON")
+	wait_for 15 answers "$MNT" "$DAEMON"
+	ls "$MNT/main" >/dev/null
+	unmount
+	grep -q LOOKUP "$T/debug.log"
+}
+
+@test "statfs tells of space, and of names up to 255 bytes" {
+	mount_store
+	is "$(stat -f -c %l "$MNT")" 255
+	[ "$(stat -f -c %f "$MNT")" -gt 0 ]
+	[ "$(stat -f -c %b "$MNT")" -ge "$(stat -f -c %f "$MNT")" ]
+}
