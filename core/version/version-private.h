@@ -19,6 +19,8 @@
 
 typedef struct ProllyGit ProllyGit; /* git.c: libgit2's repository, and all that touches it */
 typedef struct ProllyState ProllyState;
+typedef struct ProllyHints ProllyHints;         /* hints.c */
+typedef struct ProllyMoveCache ProllyMoveCache; /* moves.c */
 
 /* ---- Bodies ------------------------------------------------------------------------------ */
 
@@ -84,7 +86,8 @@ struct ProllyBranch {
 	GMutex state_lock;
 	ProllyState *state;    /* protected by state_lock */
 	GHashTable *files;     /* file.c: place -> ProllyFile *; protected by write_lock */
-	GHashTable *first_key; /* directory.c: directory -> its first live key; protected by write_lock */
+	ProllyHints *hints;     /* hints.c: what is known of directories; protected by write_lock */
+	ProllyMoveCache *moves; /* moves.c: when moves changed what; has a lock of its own */
 };
 
 /* ---- repo.c, branch.c, state.c ----------------------------------------------------------- */
@@ -153,6 +156,9 @@ void prolly_publication_free(ProllyPublication *publication); /* NULL is allowed
 
 /* Deletes everything of BRANCH's working set and attributes records from the database (in BATCH). */
 void prolly_staged_delete_branch(uint32_t branch_id, ProllyDbBatch *batch);
+/* Deletes generations that no branch's state lists: what a crash left of a load or of a commit. Called
+ * when a store was opened, with nothing running on it yet; looks the branches up by name. */
+bool prolly_staged_sweep(ProllyRepo *repo, GError **error);
 /* Is anything staged (an effective change or not) in STATE's generations? */
 bool prolly_staged_is_empty(ProllyRepo *repo, ProllyBranch *branch, const ProllyState *state,
 			    bool *out_empty, GError **error);
@@ -167,6 +173,19 @@ bool prolly_staged_put_value_locked(ProllyRepo *repo, ProllyBranch *branch, cons
 				    GBytes *stored, uint64_t extents, uint64_t base_length,
 				    uint64_t length, const ProllyAttrs *attrs, ProllyDbBatch *batch,
 				    GError **error);
+
+/* ---- hints.c, moves.c: what a branch remembers in memory ----------------------------------- */
+
+/* Made and freed with the branch (branch.c). */
+ProllyHints *prolly_hints_new(void);
+void prolly_hints_free(ProllyHints *hints); /* NULL is allowed */
+ProllyMoveCache *prolly_move_cache_new(void);
+void prolly_move_cache_free(ProllyMoveCache *cache); /* NULL is allowed */
+/* All hints are void: the branch's committed state was changed from outside. Under write_lock. */
+void prolly_hints_clear(ProllyHints *hints);
+/* Appends a move to STATE (a copy not published yet) and keeps their number bounded. FROM is the head
+ * before (all zero: nothing), TO the head after. */
+void prolly_state_add_move(ProllyState *state, const ProllyCommitId *from, const ProllyCommitId *to);
 
 /* ---- links.c: hard links ------------------------------------------------------------------- */
 
@@ -203,8 +222,10 @@ void prolly_files_orphan(ProllyBranch *branch, const ProllyPlace *place);
 void prolly_files_link(ProllyBranch *branch, const ProllyPlace *from, const ProllyPlace *to);
 /* The attributes in ATTRS->has of the key were changed by path (edit.c's set_attrs). */
 void prolly_files_set_attrs(ProllyBranch *branch, const ProllyPlace *place, const ProllyAttrs *attrs);
-/* Bytes laid over BASE by extents record ID (family EXTENTS), folded into a stored value. */
-bool prolly_extents_fold(const ProllyTreeContext *context, ProllyDb *db, const ProllyEntry *entry,
+/* Bytes laid over BASE by extents record ID (family EXTENTS), folded into a stored value. SNAPSHOT
+ * nullable: the present. */
+bool prolly_extents_fold(const ProllyTreeContext *context, ProllyDb *db,
+			 const ProllyDbSnapshot *snapshot, const ProllyEntry *entry,
 			 GBytes **out_stored, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyState, prolly_state_unref)
