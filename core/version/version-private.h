@@ -9,9 +9,13 @@
  *   2. branch->commit_lock     one commit, merge, reset or load-attach of a branch at a time
  *   3. branch->write_lock      one staged change of a branch at a time; never held over a commit
  *   4. file->lock              (file.c) a file's bytes in memory
- *   5. body->git_lock          libgit2's repository object, and the git directory's references
- *   6. branch->state_lock      the pointer to the present state; held for a pointer copy only
- * Readers take only 6: states are immutable.
+ *   5. body->publish_lock      one publication at a time: from its reference's lock to its move
+ *   6. body->git_lock          libgit2's repository object, and the git directory's references
+ *   7. branch->state_lock      the pointer to the present state; held for a pointer copy only
+ * Readers take only 7: states are immutable.
+ *
+ * Only a publication gives nodes to a batch (prolly_store_flush with one); whoever else makes a
+ * record that refers to nodes calls prolly_store_flush(store, NULL) before writing it.
  */
 
 #include "store/db.h"
@@ -21,6 +25,14 @@ typedef struct ProllyGit ProllyGit; /* git.c: libgit2's repository, and all that
 typedef struct ProllyState ProllyState;
 typedef struct ProllyHints ProllyHints;         /* hints.c */
 typedef struct ProllyMoveCache ProllyMoveCache; /* moves.c */
+
+typedef enum {
+	PROLLY_COUNTER_BRANCH,
+	PROLLY_COUNTER_GENERATION, /* generations and extents, so that extents tell their generation
+				    */
+	PROLLY_COUNTER_INODE,
+	PROLLY_COUNTER_N
+} ProllyCounter;
 
 /* ---- Bodies ------------------------------------------------------------------------------ */
 
@@ -33,8 +45,10 @@ typedef struct {
 	ProllyFormat *format;
 	int lock_fd;
 
+	GMutex publish_lock; /* journal.c */
 	GMutex git_lock;
 	ProllyGit *git;
+	struct ProllyJournal *journal;
 
 	GMutex branches_lock;
 	GHashTable *branches; /* name -> ProllyBranch *, those that somebody holds */
@@ -43,9 +57,9 @@ typedef struct {
 	ProllyObserver observer;
 	void *observer_data;
 
-	GMutex counters_lock; /* leaf: generations, extents, inode numbers (counters.c) */
-	uint64_t next[4];
-	uint64_t reserved[4];
+	GMutex counters_lock; /* leaf (counters.c) */
+	uint64_t next[PROLLY_COUNTER_N];
+	uint64_t reserved[PROLLY_COUNTER_N];
 } ProllyRepoBody;
 
 struct ProllyRepo {
@@ -84,8 +98,8 @@ struct ProllyBranch {
 	GMutex commit_lock;
 	GMutex write_lock;
 	GMutex state_lock;
-	ProllyState *state;    /* protected by state_lock */
-	GHashTable *files;     /* file.c: place -> ProllyFile *; protected by write_lock */
+	ProllyState *state;     /* protected by state_lock */
+	GHashTable *files;      /* file.c: place -> ProllyFile *; protected by write_lock */
 	ProllyHints *hints;     /* hints.c: what is known of directories; protected by write_lock */
 	ProllyMoveCache *moves; /* moves.c: when moves changed what; has a lock of its own */
 };
@@ -102,21 +116,17 @@ const ProllyTree *prolly_state_find_namespace(const ProllyState *state, const ch
 ProllyState *prolly_branch_get_state(ProllyBranch *branch);
 /* Replaces it; takes STATE. Its record must be in the database already. */
 void prolly_branch_take_state(ProllyBranch *branch, ProllyState *state);
-/* Adds STATE's record (all but the namespaces, which the head's commit has) to BATCH, family META. */
+/* Adds STATE's record (all but the namespaces, which the head's commit has) to BATCH, family META.
+ */
 void prolly_branch_save_state(ProllyBranch *branch, const ProllyState *state, ProllyDbBatch *batch);
 
-typedef enum {
-	PROLLY_COUNTER_BRANCH,
-	PROLLY_COUNTER_GENERATION,
-	PROLLY_COUNTER_EXTENTS,
-	PROLLY_COUNTER_INODE,
-} ProllyCounter;
 /* A number never given before, over restarts and crashes too; from 1. Reserves blocks in META. */
 bool prolly_repo_next_number(ProllyRepoBody *body, ProllyCounter counter, uint64_t *out_number,
 			     GError **error);
 
 /* Tells the observer, if REPO notifies. No lock may be held. */
-void prolly_repo_notify(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *places, size_t n);
+void prolly_repo_notify(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *places,
+			size_t n);
 void prolly_repo_notify_branches(ProllyRepo *repo);
 
 /* ---- git.c, journal.c: publishing history ------------------------------------------------- */
@@ -149,15 +159,24 @@ bool prolly_publication_new_move(ProllyRepo *repo, ProllyBranch *branch, const P
  * else STALE, and nothing was written. Consumes the publication. Holds the git lock.
  */
 bool prolly_publication_publish(ProllyPublication *publication, ProllyRepo *repo,
-				const ProllyCommitId *expected, ProllyDbBatch *batch, GError **error);
+				const ProllyCommitId *expected, ProllyDbBatch *batch,
+				GError **error);
 void prolly_publication_free(ProllyPublication *publication); /* NULL is allowed */
+
+/* ---- view.c ------------------------------------------------------------------------------- */
+
+/* The handle a view was made with. Borrowed. */
+ProllyRepo *prolly_view_get_repo(const ProllyView *view);
+/* The snapshot of a pinned view; NULL: it reads the present. Borrowed. */
+const ProllyDbSnapshot *prolly_view_get_snapshot(const ProllyView *view);
 
 /* ---- staged.c: records of the working set -------------------------------------------------- */
 
-/* Deletes everything of BRANCH's working set and attributes records from the database (in BATCH). */
+/* Deletes everything of BRANCH's working set and attributes records from the database (in BATCH).
+ */
 void prolly_staged_delete_branch(uint32_t branch_id, ProllyDbBatch *batch);
-/* Deletes generations that no branch's state lists: what a crash left of a load or of a commit. Called
- * when a store was opened, with nothing running on it yet; looks the branches up by name. */
+/* Deletes generations that no branch's state lists: what a crash left of a load or of a commit.
+ * Called when a store was opened, with nothing running on it yet; looks the branches up by name. */
 bool prolly_staged_sweep(ProllyRepo *repo, GError **error);
 /* Is anything staged (an effective change or not) in STATE's generations? */
 bool prolly_staged_is_empty(ProllyRepo *repo, ProllyBranch *branch, const ProllyState *state,
@@ -169,10 +188,10 @@ bool prolly_staged_is_empty(ProllyRepo *repo, ProllyBranch *branch, const Prolly
  * extents record that lies over the first BASE_LENGTH bytes of STORED, LENGTH bytes in all. The
  * caller holds branch->write_lock and writes BATCH. Implemented by staged.c.
  */
-bool prolly_staged_put_value_locked(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place,
-				    GBytes *stored, uint64_t extents, uint64_t base_length,
-				    uint64_t length, const ProllyAttrs *attrs, ProllyDbBatch *batch,
-				    GError **error);
+bool prolly_staged_put_value_locked(ProllyRepo *repo, ProllyBranch *branch,
+				    const ProllyPlace *place, GBytes *stored, uint64_t extents,
+				    uint64_t base_length, uint64_t length, const ProllyAttrs *attrs,
+				    ProllyDbBatch *batch, GError **error);
 
 /* ---- hints.c, moves.c: what a branch remembers in memory ----------------------------------- */
 
@@ -183,9 +202,10 @@ ProllyMoveCache *prolly_move_cache_new(void);
 void prolly_move_cache_free(ProllyMoveCache *cache); /* NULL is allowed */
 /* All hints are void: the branch's committed state was changed from outside. Under write_lock. */
 void prolly_hints_clear(ProllyHints *hints);
-/* Appends a move to STATE (a copy not published yet) and keeps their number bounded. FROM is the head
- * before (all zero: nothing), TO the head after. */
-void prolly_state_add_move(ProllyState *state, const ProllyCommitId *from, const ProllyCommitId *to);
+/* Appends a move to STATE (a copy not published yet) and keeps their number bounded. FROM is the
+ * head before (all zero: nothing), TO the head after. */
+void prolly_state_add_move(ProllyState *state, const ProllyCommitId *from,
+			   const ProllyCommitId *to);
 
 /* ---- links.c: hard links ------------------------------------------------------------------- */
 
@@ -196,7 +216,8 @@ typedef struct {
 } ProllyOwnedPlace;
 
 /* (transfer full) The members of link group GROUP as they are staged and committed now: an array of
- * ProllyOwnedPlace *, freed with it. The caller holds branch->write_lock. Implemented by links.c. */
+ * ProllyOwnedPlace *, freed with it. The caller holds branch->write_lock. Implemented by links.c.
+ */
 bool prolly_links_get_members(ProllyRepo *repo, ProllyBranch *branch, uint64_t group,
 			      GPtrArray **out_places, GError **error);
 
@@ -220,13 +241,28 @@ void prolly_files_exchange(ProllyBranch *branch, const ProllyPlace *a, const Pro
 void prolly_files_orphan(ProllyBranch *branch, const ProllyPlace *place);
 /* TO is another name of FROM's file now (edit.c's link): both open the same. */
 void prolly_files_link(ProllyBranch *branch, const ProllyPlace *from, const ProllyPlace *to);
-/* The attributes in ATTRS->has of the key were changed by path (edit.c's set_attrs). */
-void prolly_files_set_attrs(ProllyBranch *branch, const ProllyPlace *place, const ProllyAttrs *attrs);
+/* The attributes in ATTRS->has of the key, and its kind unless KIND < 0, were changed by path. */
+void prolly_files_set_attrs(ProllyBranch *branch, const ProllyPlace *place,
+			    const ProllyAttrs *attrs, int kind);
+
+/*
+ * extents.c: bytes laid over a value. Extents belong to the generation whose record names them, and
+ * their number is over that generation's: a record that is copied to another key, or into a newer
+ * generation, is folded first (prolly_extents_fold), since extents go with their generation.
+ */
 /* Bytes laid over BASE by extents record ID (family EXTENTS), folded into a stored value. SNAPSHOT
  * nullable: the present. */
 bool prolly_extents_fold(const ProllyTreeContext *context, ProllyDb *db,
 			 const ProllyDbSnapshot *snapshot, const ProllyEntry *entry,
 			 GBytes **out_stored, GError **error);
+/* As prolly_view_read, of an entry with extents. */
+bool prolly_extents_read(const ProllyTreeContext *context, ProllyDb *db,
+			 const ProllyDbSnapshot *snapshot, const ProllyEntry *entry,
+			 uint64_t offset, void *buffer, size_t len, size_t *out_len,
+			 GError **error);
+/* Deletes (in BATCH) the extents of all generations of the branch older than GENERATION: when a
+ * commit drops them. UINT64_MAX: all of the branch's. */
+void prolly_extents_delete_before(uint32_t branch_id, uint64_t generation, ProllyDbBatch *batch);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyState, prolly_state_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyPublication, prolly_publication_free)
