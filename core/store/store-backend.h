@@ -16,8 +16,7 @@ typedef struct ProllyBackend ProllyBackend;
 typedef struct {
 	ProllyHash hash;
 	ProllyNodeClass node_class;
-	const uint8_t *bytes;
-	size_t len;
+	GBytes *bytes; /* borrowed; a back end that keeps it takes a reference */
 } ProllyBackendNode;
 
 typedef struct {
@@ -26,7 +25,7 @@ typedef struct {
 
 	/*
 	 * OUT_NODES[i] (transfer full): the bytes stored under HASHES[i], or NULL if there are none.
-	 * The bytes are unchecked.
+	 * The bytes are unchecked, and 8-byte aligned. A node put under another class may be found.
 	 */
 	bool (*get_many)(ProllyBackend *self, ProllyNodeClass node_class, const ProllyHash *hashes,
 			 size_t n, GBytes **out_nodes, GError **error);

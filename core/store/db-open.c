@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening the database: RocksDB's options, what may be opened and what must not be touched, and
+ * the check that recovery lost nothing that was promised.
+ *
+ * What is there decides. A directory without a database is made into one only if the caller wants
+ * that and it is empty; a directory with some of a database's files but not its CURRENT is damage,
+ * not an invitation to start afresh; a RocksDB of other families is someone else's. All of that is
+ * found before anything is written.
+ *
+ * Recovery. RocksDB's opening replays the log, and deletes it. So the log is first replayed in a
+ * read-only opening, which writes nothing: if it ends before the mark (db-mark.c), opening is
+ * refused and the files are left for whoever can save something. That costs the replay of a log of
+ * at most MAX_LOG bytes again, and only if there is one: closing leaves none of more than a few
+ * megabytes (db.c).
+ *
+ * Memory. The node cache above is the cache; here is a small one for blocks, filters and indices,
+ * and memtables of all families share one bound.
+ */
+#include "store/db-private.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MEMTABLES   "67108864" /* of all families together */
+#define MAX_LOG     "134217728"
+#define BLOCK_CACHE (32u << 20)
+
+static const char *const database_options = "paranoid_checks=true;"
+					    "track_and_verify_wals_in_manifest=true;"
+					    "wal_recovery_mode=kPointInTimeRecovery;"
+					    "db_write_buffer_size=" MEMTABLES ";"
+					    "max_total_wal_size=" MAX_LOG ";"
+					    "max_open_files=512;"
+					    "max_background_jobs=2;"
+					    "bytes_per_sync=1048576;"
+					    "wal_bytes_per_sync=1048576;"
+					    "compaction_readahead_size=2097152;"
+					    "skip_stats_update_on_db_open=true;"
+					    "stats_dump_period_sec=0;"
+					    "stats_persist_period_sec=0;"
+					    "info_log_level=WARN_LEVEL;"
+					    "max_log_file_size=1048576;"
+					    "keep_log_file_num=2;"
+					    "max_manifest_file_size=4194304";
+
+typedef struct {
+	const char *name;
+	const char *options;
+	int block_size;
+	int bloom_bits; /* 0: keys looked up are there, or the family is too small to matter */
+} FamilySpec;
+
+#define PLAIN                                                                              \
+	"write_buffer_size=16777216;max_write_buffer_number=4;compression=kNoCompression;" \
+	"level_compaction_dynamic_level_bytes=true;ttl=0;"
+
+static const FamilySpec family_specs[] = {
+	[PROLLY_DB_META] = {"meta", PLAIN, 4096, 10},
+	[PROLLY_DB_NODES] = {"nodes", PLAIN, 16384, 0},
+	[PROLLY_DB_CHUNKS] = {"chunks", PLAIN, 16384, 0},
+	[PROLLY_DB_INDEX] = {"index",
+			     PLAIN "memtable_prefix_bloom_size_ratio=0.05;"
+				   "memtable_whole_key_filtering=true;",
+			     4096, 10},
+	[PROLLY_DB_STAGED] = {"staged", PLAIN, 16384, 10},
+	[PROLLY_DB_EXTENTS] = {"extents", PLAIN, 16384, 0},
+	[PROLLY_DB_JOURNAL] = {"journal", PLAIN, 4096, 0},
+};
+
+G_STATIC_ASSERT(G_N_ELEMENTS(family_specs) == PROLLY_DB_N_FAMILIES);
+
+/* The family "default" comes last, as RocksDB must be told of it. */
+#define N_NAMES (PROLLY_DB_N_FAMILIES + 1)
+
+static void fill_names(const char *names[N_NAMES])
+{
+	for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++)
+		names[i] = family_specs[i].name;
+	names[PROLLY_DB_N_FAMILIES] = "default";
+}
+
+/* ---- Options ----------------------------------------------------------------------------- */
+
+/* (transfer full) BASE with the settings in TEXT, which is ours: a mistake in it is a bug. */
+static rocksdb_options_t *parse_options(rocksdb_options_t *base, const char *text)
+{
+	rocksdb_options_t *options = rocksdb_options_create();
+	char *failure = NULL;
+
+	rocksdb_get_options_from_string(base, text, options, &failure);
+	if (failure)
+		g_error("database options: %s", failure);
+	return options;
+}
+
+static rocksdb_options_t *new_family_options(ProllyDb *db, const FamilySpec *spec)
+{
+	rocksdb_options_t *options = parse_options(db->options, spec->options);
+	rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
+
+	rocksdb_block_based_options_set_block_cache(table, db->block_cache);
+	rocksdb_block_based_options_set_block_size(table, (size_t)spec->block_size);
+	rocksdb_block_based_options_set_format_version(table, 5);
+	rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
+	rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
+	if (spec->bloom_bits)
+		rocksdb_block_based_options_set_filter_policy(
+			table, rocksdb_filterpolicy_create_bloom_full(spec->bloom_bits));
+	rocksdb_options_set_block_based_table_factory(options, table);
+	rocksdb_block_based_options_destroy(table);
+	return options;
+}
+
+static void make_options(ProllyDb *db)
+{
+	rocksdb_options_t *base = rocksdb_options_create();
+
+	db->env = db->in_memory ? rocksdb_create_mem_env() : rocksdb_create_default_env();
+	db->block_cache = rocksdb_cache_create_lru(BLOCK_CACHE);
+	rocksdb_options_set_env(base, db->env);
+	db->options = parse_options(base, database_options);
+	rocksdb_options_destroy(base);
+	for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++)
+		db->family_options[i] = new_family_options(db, &family_specs[i]);
+
+	db->read = rocksdb_readoptions_create();
+	db->write_buffered = rocksdb_writeoptions_create();
+	db->write_synced = rocksdb_writeoptions_create();
+	rocksdb_writeoptions_set_sync(db->write_synced, 1);
+}
+
+static void free_options(ProllyDb *db)
+{
+	rocksdb_writeoptions_destroy(db->write_synced);
+	rocksdb_writeoptions_destroy(db->write_buffered);
+	rocksdb_readoptions_destroy(db->read);
+	for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++)
+		rocksdb_options_destroy(db->family_options[i]);
+	rocksdb_options_destroy(db->options);
+	rocksdb_cache_destroy(db->block_cache);
+	rocksdb_env_destroy(db->env);
+}
+
+/* ---- What is there ----------------------------------------------------------------------- */
+
+typedef enum {
+	SITE_NOTHING,
+	SITE_EMPTY,
+	SITE_DATABASE,
+	SITE_DAMAGED, /* some of a database, without CURRENT */
+	SITE_FOREIGN,
+} Site;
+
+static bool is_database_file(const char *name)
+{
+	return g_str_has_prefix(name, "MANIFEST-") || g_str_has_suffix(name, ".sst") ||
+	       g_str_has_prefix(name, "OPTIONS-") || strcmp(name, "IDENTITY") == 0 ||
+	       (g_ascii_isdigit(name[0]) && g_str_has_suffix(name, ".log"));
+}
+
+static bool survey_site(const char *path, Site *out_site, GError **error)
+{
+	g_autofree char *mark = g_strconcat(path, ".mark", NULL);
+	Site site = SITE_EMPTY;
+	const char *name;
+	GDir *dir = g_dir_open(path, 0, NULL);
+
+	if (!dir) {
+		if (errno != ENOENT)
+			return prolly_throw_errno(error, errno, "open %s", path);
+		/* Where there is a mark, there was a database. */
+		*out_site = g_file_test(mark, G_FILE_TEST_EXISTS) ? SITE_DAMAGED : SITE_NOTHING;
+		return true;
+	}
+	while (site != SITE_DATABASE && (name = g_dir_read_name(dir))) {
+		if (strcmp(name, "CURRENT") == 0)
+			site = SITE_DATABASE;
+		else if (is_database_file(name))
+			site = SITE_DAMAGED;
+		else if (site == SITE_EMPTY)
+			site = SITE_FOREIGN;
+	}
+	g_dir_close(dir);
+	*out_site = site;
+	return true;
+}
+
+/* Is the database at PATH one of ours, of this version? */
+static bool check_families(ProllyDb *db, GError **error)
+{
+	const char *wanted[N_NAMES];
+	char *failure = NULL;
+	size_t n;
+	unsigned n_known = 0;
+	bool ok = true;
+	char **names = rocksdb_list_column_families(db->options, db->path, &n, &failure);
+
+	if (failure)
+		return prolly_db_throw(error, failure, db->path);
+	fill_names(wanted);
+	for (size_t i = 0; i < n; i++) {
+		for (int j = 0; j < N_NAMES; j++)
+			n_known += strcmp(names[i], wanted[j]) == 0;
+	}
+	if (n_known < N_NAMES)
+		ok = prolly_throw(error, PROLLY_ERROR_NOT_A_STORE,
+				  "%s: a database, but not one of prollyfs", db->path);
+	else if (n > N_NAMES)
+		ok = prolly_throw(error, PROLLY_ERROR_NEWER_FORMAT,
+				  "%s: a database made by a newer version of prollyfs", db->path);
+	rocksdb_list_column_families_destroy(names, n);
+	return ok;
+}
+
+/* ---- Opening ----------------------------------------------------------------------------- */
+
+static bool open_rocks(ProllyDb *db, bool read_only, GError **error)
+{
+	const char *names[N_NAMES];
+	const rocksdb_options_t *options[N_NAMES];
+	rocksdb_column_family_handle_t *handles[N_NAMES];
+	char *failure = NULL;
+
+	fill_names(names);
+	for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++)
+		options[i] = db->family_options[i];
+	options[PROLLY_DB_N_FAMILIES] = db->options;
+
+	if (read_only)
+		db->rocks = rocksdb_open_for_read_only_column_families(
+			db->options, db->path, N_NAMES, names, options, handles, 0, &failure);
+	else
+		db->rocks = rocksdb_open_column_families(db->options, db->path, N_NAMES, names,
+							 options, handles, &failure);
+	if (failure) {
+		db->rocks = NULL;
+		return prolly_db_throw(error, failure, db->path);
+	}
+	memcpy(db->families, handles, sizeof(db->families));
+	db->default_family = handles[PROLLY_DB_N_FAMILIES];
+	return true;
+}
+
+static void close_rocks(ProllyDb *db)
+{
+	if (!db->rocks)
+		return;
+	for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++)
+		rocksdb_column_family_handle_destroy(db->families[i]);
+	rocksdb_column_family_handle_destroy(db->default_family);
+	rocksdb_close(db->rocks);
+	db->rocks = NULL;
+}
+
+static bool create_database(ProllyDb *db, GError **error)
+{
+	if (!db->in_memory && g_mkdir_with_parents(db->path, 0777) < 0)
+		return prolly_throw_errno(error, errno, "make %s", db->path);
+	rocksdb_options_set_create_if_missing(db->options, 1);
+	rocksdb_options_set_create_missing_column_families(db->options, 1);
+	if (!open_rocks(db, false, error))
+		return false;
+	if (db->in_memory)
+		return true;
+	g_autofree char *mark = g_strconcat(db->path, ".mark", NULL);
+
+	return prolly_db_mark_create(mark, &db->mark, error);
+}
+
+static bool check_recovered(ProllyDb *db, GError **error)
+{
+	uint64_t reached = rocksdb_get_latest_sequence_number(db->rocks);
+	uint64_t promised = prolly_db_mark_get(db->mark);
+
+	if (reached >= promised)
+		return true;
+	return prolly_throw(error, PROLLY_ERROR_CORRUPT,
+			    "%s is damaged: its log ends at write %" G_GUINT64_FORMAT
+			    ", but %" G_GUINT64_FORMAT " was synced",
+			    db->path, reached, promised);
+}
+
+/* Is there a log with anything in it? */
+static bool has_log(const char *path)
+{
+	GDir *dir = g_dir_open(path, 0, NULL);
+	const char *name;
+	bool found = false;
+
+	while (dir && !found && (name = g_dir_read_name(dir))) {
+		struct stat st;
+		g_autofree char *file = g_build_filename(path, name, NULL);
+
+		found = g_ascii_isdigit(name[0]) && g_str_has_suffix(name, ".log") &&
+			stat(file, &st) == 0 && st.st_size > 0;
+	}
+	if (dir)
+		g_dir_close(dir);
+	return found;
+}
+
+static bool rehearse_recovery(ProllyDb *db, GError **error)
+{
+	if (!has_log(db->path))
+		return true;
+	if (!open_rocks(db, true, error))
+		return false;
+	bool ok = check_recovered(db, error);
+
+	close_rocks(db);
+	return ok;
+}
+
+/* Files that were on their way in when the process died. */
+static void remove_strays(const ProllyDb *db)
+{
+	g_autofree char *path = prolly_db_dup_ingest_dir(db);
+	GDir *dir = g_dir_open(path, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *file = g_build_filename(path, name, NULL);
+
+		(void)unlink(file);
+	}
+	if (dir)
+		g_dir_close(dir);
+}
+
+static bool open_existing(ProllyDb *db, GError **error)
+{
+	g_autofree char *mark = g_strconcat(db->path, ".mark", NULL);
+
+	if (!check_families(db, error) || !prolly_db_mark_open(mark, &db->mark, error) ||
+	    !rehearse_recovery(db, error) || !open_rocks(db, false, error))
+		return false;
+	remove_strays(db);
+	return check_recovered(db, error);
+}
+
+static bool open_site(ProllyDb *db, bool create, GError **error)
+{
+	Site site = SITE_NOTHING;
+
+	if (db->in_memory)
+		return create_database(db, error);
+	if (!survey_site(db->path, &site, error))
+		return false;
+	switch (site) {
+	case SITE_NOTHING:
+	case SITE_EMPTY:
+		if (create)
+			return create_database(db, error);
+		return prolly_throw(error, PROLLY_ERROR_NOT_A_STORE, "%s: no database there",
+				    db->path);
+	case SITE_DATABASE:
+		return open_existing(db, error);
+	case SITE_DAMAGED:
+		return prolly_throw(error, PROLLY_ERROR_CORRUPT,
+				    "%s is damaged: a database whose file CURRENT is missing",
+				    db->path);
+	default:
+		return prolly_throw(error, PROLLY_ERROR_NOT_A_STORE,
+				    "%s: not a database, and not empty", db->path);
+	}
+}
+
+static void free_db(ProllyDb *db)
+{
+	close_rocks(db);
+	prolly_db_mark_free(db->mark);
+	free_options(db);
+	g_free(db->path);
+	g_free(db);
+}
+
+bool prolly_db_open(const ProllyDbOptions *options, ProllyDb **out_db, GError **error)
+{
+	ProllyDb *db = g_new0(ProllyDb, 1);
+
+	db->in_memory = options->path == NULL;
+	db->path = g_strdup(db->in_memory ? "/database-in-memory" : options->path);
+	make_options(db);
+	if (!open_site(db, options->create, error)) {
+		free_db(db);
+		return false;
+	}
+	*out_db = db;
+	return true;
+}
+
+void prolly_db_close(ProllyDb *db)
+{
+	if (!db)
+		return;
+	prolly_db_settle(db);
+	free_db(db);
+}

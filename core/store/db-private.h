@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What db.c (reading and writing), db-open.c (options, opening, recovery) and db-mark.c share.
+ */
+
+#include <rocksdb/c.h>
+
+#include "store/db.h"
+
+/* ---- The mark (db-mark.c) ---------------------------------------------------------------- */
+
+typedef struct ProllyDbMark ProllyDbMark;
+
+/* Makes the file PATH, with a mark of 0, durable. */
+bool prolly_db_mark_create(const char *path, ProllyDbMark **out_mark, GError **error);
+/* Opens the file PATH; missing or without a whole slot it is PROLLY_ERROR_CORRUPT. */
+bool prolly_db_mark_open(const char *path, ProllyDbMark **out_mark, GError **error);
+void prolly_db_mark_free(ProllyDbMark *mark); /* NULL is allowed */
+uint64_t prolly_db_mark_get(ProllyDbMark *mark);
+/* Raises the mark to SEQUENCE, which is durable already; a lower one is left. Does not sync. */
+bool prolly_db_mark_raise(ProllyDbMark *mark, uint64_t sequence, GError **error);
+
+/* ---- The database ------------------------------------------------------------------------ */
+
+struct ProllyDb {
+	rocksdb_t *rocks;
+	rocksdb_column_family_handle_t *families[PROLLY_DB_N_FAMILIES];
+	rocksdb_column_family_handle_t *default_family; /* RocksDB insists on it; empty */
+
+	rocksdb_env_t *env;
+	rocksdb_cache_t *block_cache;
+	rocksdb_options_t *options;
+	rocksdb_options_t *family_options[PROLLY_DB_N_FAMILIES];
+	rocksdb_readoptions_t *read;
+	rocksdb_writeoptions_t *write_buffered;
+	rocksdb_writeoptions_t *write_synced;
+
+	char *path; /* in memory: a name in the environment */
+	bool in_memory;
+	ProllyDbMark *mark; /* NULL in memory */
+	gint n_ingests;     /* atomic; names the files on their way in */
+};
+
+/* Free space below which RocksDB, once it ran out of it, does not resume. */
+#define PROLLY_DB_RESERVE (16u << 20)
+
+/* Before closing: leaves all on disk, and little in the log. */
+void prolly_db_settle(ProllyDb *db);
+
+/* The directory where sorted files are built before they are taken in. (transfer full) */
+char *prolly_db_dup_ingest_dir(const ProllyDb *db);
+
+/*
+ * Sets ERROR from TEXT (transfer full), what RocksDB said: "WHAT: TEXT", with the code that fits.
+ * Returns false.
+ */
+bool prolly_db_throw(GError **error, char *text, const char *what);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyDbMark, prolly_db_mark_free)

@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The database, open: reads, writes, iterators, over RocksDB's C interface.
+ *
+ * Errors. RocksDB gives a text; what it begins with decides the code (prolly_db_throw).
+ *
+ * A full disk. When a write to the log or a flush finds no space, RocksDB refuses writes with that
+ * same error until its own watcher, which looks every five seconds, has seen the space come back
+ * and has flushed what is in memory; its C interface has no call to resume at once. Reads go on
+ * meanwhile, and nothing that was written is lost. So a write that is refused while there *is*
+ * space again waits for the watcher; without space it fails at once.
+ *
+ * Ingestion. Sorted entries become a table file beside the others, which RocksDB then adopts by a
+ * link: no log, no memtable, and no compaction ever if the keys are above all others of the family.
+ *
+ * Closing leaves little for the next opening to replay: a log of more than LOG_LEFT bytes is
+ * flushed into tables. A shorter one is left, since flushing writes a file for each family touched,
+ * and a command that opens a store for one change should not.
+ */
+#include "store/db-private.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define LOG_LEFT (4u << 20)
+/* The watcher looks every 5 s; then it flushes. */
+#define RESUME_WAIT_USEC (15 * G_USEC_PER_SEC)
+#define RESUME_POLL_USEC (50 * 1000)
+
+struct ProllyDbBatch {
+	ProllyDb *db;
+	rocksdb_writebatch_t *batch;
+};
+
+struct ProllyDbSnapshot {
+	const rocksdb_snapshot_t *snapshot;
+	rocksdb_readoptions_t *read;
+};
+
+struct ProllyDbIter {
+	rocksdb_iterator_t *iter;
+	rocksdb_readoptions_t *read; /* refers to the bounds below */
+	char *lower;
+	char *upper;
+};
+
+/* ---- Errors ------------------------------------------------------------------------------ */
+
+static bool is_no_space(const char *text)
+{
+	return strstr(text, "No space left on device") || strstr(text, "Space limit reached") ||
+	       strstr(text, "Disk quota exceeded");
+}
+
+static ProllyErrorCode classify_text(const char *text)
+{
+	if (is_no_space(text))
+		return PROLLY_ERROR_NO_SPACE;
+	if (g_str_has_prefix(text, "Corruption"))
+		return PROLLY_ERROR_CORRUPT;
+	if (strstr(text, "lock hold by current process") || strstr(text, "While lock file"))
+		return PROLLY_ERROR_LOCKED;
+	/* The database names its own files, so one that is not there was lost. */
+	if (strstr(text, "No such file or directory"))
+		return PROLLY_ERROR_CORRUPT;
+	return PROLLY_ERROR_FAILED;
+}
+
+bool prolly_db_throw(GError **error, char *text, const char *what)
+{
+	prolly_throw(error, classify_text(text), "%s: %s", what, text);
+	rocksdb_free(text);
+	return false;
+}
+
+/* ---- Read -------------------------------------------------------------------------------- */
+
+static const rocksdb_readoptions_t *get_read_options(const ProllyDb *db,
+						     const ProllyDbSnapshot *snapshot)
+{
+	return snapshot ? snapshot->read : db->read;
+}
+
+/* (transfer full) A copy, since what RocksDB pins is aligned to nothing; consumes PINNED. */
+static GBytes *copy_pinned(rocksdb_pinnableslice_t *pinned)
+{
+	size_t len;
+	const char *data = rocksdb_pinnableslice_value(pinned, &len);
+	GBytes *bytes = g_bytes_new(data, len);
+
+	rocksdb_pinnableslice_destroy(pinned);
+	return bytes;
+}
+
+bool prolly_db_get(ProllyDb *db, ProllyDbFamily family, const ProllyDbSnapshot *snapshot,
+		   const void *key, size_t key_len, GBytes **out_value, GError **error)
+{
+	char *failure = NULL;
+	rocksdb_pinnableslice_t *pinned =
+		rocksdb_get_pinned_cf(db->rocks, get_read_options(db, snapshot),
+				      db->families[family], key, key_len, &failure);
+
+	if (failure)
+		return prolly_db_throw(error, failure, db->path);
+	*out_value = pinned ? copy_pinned(pinned) : NULL;
+	return true;
+}
+
+bool prolly_db_get_many(ProllyDb *db, ProllyDbFamily family, const void *const *keys,
+			size_t key_len, size_t n, GBytes **out_values, GError **error)
+{
+	g_autofree size_t *lens = g_new(size_t, n);
+	g_autofree rocksdb_pinnableslice_t **pinned = g_new0(rocksdb_pinnableslice_t *, n);
+	g_autofree char **failures = g_new0(char *, n);
+	bool ok = true;
+
+	for (size_t i = 0; i < n; i++)
+		lens[i] = key_len;
+	rocksdb_batched_multi_get_cf(db->rocks, db->read, db->families[family], n,
+				     (const char *const *)keys, lens, pinned, failures, false);
+	for (size_t i = 0; i < n; i++) {
+		if (failures[i] && ok)
+			ok = prolly_db_throw(error, failures[i], db->path);
+		else if (failures[i])
+			rocksdb_free(failures[i]);
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (ok)
+			out_values[i] = pinned[i] ? copy_pinned(pinned[i]) : NULL;
+		else if (pinned[i])
+			rocksdb_pinnableslice_destroy(pinned[i]);
+	}
+	return ok;
+}
+
+ProllyDbSnapshot *prolly_db_snapshot_new(ProllyDb *db)
+{
+	ProllyDbSnapshot *snapshot = g_new0(ProllyDbSnapshot, 1);
+
+	snapshot->snapshot = rocksdb_create_snapshot(db->rocks);
+	snapshot->read = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_snapshot(snapshot->read, snapshot->snapshot);
+	return snapshot;
+}
+
+void prolly_db_snapshot_free(ProllyDb *db, ProllyDbSnapshot *snapshot)
+{
+	if (!snapshot)
+		return;
+	rocksdb_readoptions_destroy(snapshot->read);
+	rocksdb_release_snapshot(db->rocks, snapshot->snapshot);
+	g_free(snapshot);
+}
+
+/* ---- Iterators --------------------------------------------------------------------------- */
+
+ProllyDbIter *prolly_db_iter_new(ProllyDb *db, ProllyDbFamily family,
+				 const ProllyDbSnapshot *snapshot, const void *lower,
+				 size_t lower_len, const void *upper, size_t upper_len)
+{
+	ProllyDbIter *iter = g_new0(ProllyDbIter, 1);
+
+	iter->read = rocksdb_readoptions_create();
+	if (snapshot)
+		rocksdb_readoptions_set_snapshot(iter->read, snapshot->snapshot);
+	if (lower_len) {
+		iter->lower = g_memdup2(lower, lower_len);
+		rocksdb_readoptions_set_iterate_lower_bound(iter->read, iter->lower, lower_len);
+	}
+	if (upper) {
+		/* An empty upper bound, below which there is nothing, still is one. */
+		iter->upper = g_malloc(upper_len + 1);
+		memcpy(iter->upper, upper, upper_len);
+		rocksdb_readoptions_set_iterate_upper_bound(iter->read, iter->upper, upper_len);
+	}
+	iter->iter = rocksdb_create_iterator_cf(db->rocks, iter->read, db->families[family]);
+	return iter;
+}
+
+void prolly_db_iter_free(ProllyDbIter *iter)
+{
+	if (!iter)
+		return;
+	rocksdb_iter_destroy(iter->iter);
+	rocksdb_readoptions_destroy(iter->read);
+	g_free(iter->lower);
+	g_free(iter->upper);
+	g_free(iter);
+}
+
+void prolly_db_iter_seek(ProllyDbIter *iter, const void *key, size_t key_len)
+{
+	rocksdb_iter_seek(iter->iter, key, key_len);
+}
+
+void prolly_db_iter_seek_for_prev(ProllyDbIter *iter, const void *key, size_t len)
+{
+	rocksdb_iter_seek_for_prev(iter->iter, key, len);
+}
+
+void prolly_db_iter_seek_first(ProllyDbIter *iter)
+{
+	rocksdb_iter_seek_to_first(iter->iter);
+}
+
+void prolly_db_iter_seek_last(ProllyDbIter *iter)
+{
+	rocksdb_iter_seek_to_last(iter->iter);
+}
+
+void prolly_db_iter_next(ProllyDbIter *iter)
+{
+	rocksdb_iter_next(iter->iter);
+}
+
+void prolly_db_iter_prev(ProllyDbIter *iter)
+{
+	rocksdb_iter_prev(iter->iter);
+}
+
+bool prolly_db_iter_is_valid(const ProllyDbIter *iter)
+{
+	return rocksdb_iter_valid(iter->iter);
+}
+
+bool prolly_db_iter_check(const ProllyDbIter *iter, GError **error)
+{
+	char *failure = NULL;
+
+	rocksdb_iter_get_error(iter->iter, &failure);
+	return failure ? prolly_db_throw(error, failure, "database") : true;
+}
+
+const uint8_t *prolly_db_iter_get_key(const ProllyDbIter *iter, size_t *out_len)
+{
+	return (const uint8_t *)rocksdb_iter_key(iter->iter, out_len);
+}
+
+const uint8_t *prolly_db_iter_get_value(const ProllyDbIter *iter, size_t *out_len)
+{
+	return (const uint8_t *)rocksdb_iter_value(iter->iter, out_len);
+}
+
+/* ---- Batches ----------------------------------------------------------------------------- */
+
+ProllyDbBatch *prolly_db_batch_new(ProllyDb *db)
+{
+	ProllyDbBatch *batch = g_new0(ProllyDbBatch, 1);
+
+	batch->db = db;
+	batch->batch = rocksdb_writebatch_create();
+	return batch;
+}
+
+void prolly_db_batch_free(ProllyDbBatch *batch)
+{
+	if (!batch)
+		return;
+	rocksdb_writebatch_destroy(batch->batch);
+	g_free(batch);
+}
+
+void prolly_db_batch_clear(ProllyDbBatch *batch)
+{
+	rocksdb_writebatch_clear(batch->batch);
+}
+
+size_t prolly_db_batch_get_size(const ProllyDbBatch *batch)
+{
+	size_t size;
+
+	rocksdb_writebatch_data(batch->batch, &size);
+	return size;
+}
+
+void prolly_db_batch_put(ProllyDbBatch *batch, ProllyDbFamily family, const void *key,
+			 size_t key_len, const void *value, size_t value_len)
+{
+	rocksdb_writebatch_put_cf(batch->batch, batch->db->families[family], key, key_len, value,
+				  value_len);
+}
+
+void prolly_db_batch_delete(ProllyDbBatch *batch, ProllyDbFamily family, const void *key,
+			    size_t key_len)
+{
+	rocksdb_writebatch_delete_cf(batch->batch, batch->db->families[family], key, key_len);
+}
+
+void prolly_db_batch_delete_range(ProllyDbBatch *batch, ProllyDbFamily family, const void *lower,
+				  size_t lower_len, const void *upper, size_t upper_len)
+{
+	rocksdb_writebatch_delete_range_cf(batch->batch, batch->db->families[family], lower,
+					   lower_len, upper, upper_len);
+}
+
+/* ---- Write ------------------------------------------------------------------------------- */
+
+static bool has_space_again(const ProllyDb *db)
+{
+	struct statvfs fs;
+
+	return statvfs(db->path, &fs) == 0 &&
+	       (uint64_t)fs.f_bavail * fs.f_frsize > PROLLY_DB_RESERVE;
+}
+
+/*
+ * True if a write that failed with TEXT may be tried again: it was refused for want of space that
+ * is there now, and DEADLINE has not come.
+ */
+static bool wait_to_resume(const ProllyDb *db, const char *text, gint64 deadline)
+{
+	if (db->in_memory || !is_no_space(text) || g_get_monotonic_time() > deadline ||
+	    !has_space_again(db))
+		return false;
+	g_usleep(RESUME_POLL_USEC);
+	return true;
+}
+
+static bool write_batch(ProllyDb *db, rocksdb_writebatch_t *batch,
+			const rocksdb_writeoptions_t *options, GError **error)
+{
+	gint64 deadline = 0;
+	char *failure = NULL;
+
+	rocksdb_write(db->rocks, options, batch, &failure);
+	while (failure) {
+		if (!deadline)
+			deadline = g_get_monotonic_time() + RESUME_WAIT_USEC;
+		if (!wait_to_resume(db, failure, deadline))
+			return prolly_db_throw(error, failure, db->path);
+		rocksdb_free(failure);
+		failure = NULL;
+		rocksdb_write(db->rocks, options, batch, &failure);
+	}
+	return true;
+}
+
+/*
+ * A synced write takes the log before it along, so all up to its own last number is on disk; that
+ * number is at least the last one before it, plus what the batch holds.
+ */
+bool prolly_db_write(ProllyDb *db, ProllyDbBatch *batch, ProllyDbDurability durability,
+		     GError **error)
+{
+	bool synced = durability == PROLLY_DB_SYNC;
+	uint64_t reached = rocksdb_get_latest_sequence_number(db->rocks) +
+			   (uint64_t)rocksdb_writebatch_count(batch->batch);
+
+	if (!write_batch(db, batch->batch, synced ? db->write_synced : db->write_buffered, error))
+		return false;
+	rocksdb_writebatch_clear(batch->batch);
+	return !synced || !db->mark || prolly_db_mark_raise(db->mark, reached, error);
+}
+
+bool prolly_db_sync(ProllyDb *db, GError **error)
+{
+	uint64_t reached = rocksdb_get_latest_sequence_number(db->rocks);
+	char *failure = NULL;
+
+	rocksdb_flush_wal(db->rocks, 1, &failure);
+	if (failure)
+		return prolly_db_throw(error, failure, db->path);
+	return !db->mark || prolly_db_mark_raise(db->mark, reached, error);
+}
+
+/* ---- Ingest ------------------------------------------------------------------------------ */
+
+char *prolly_db_dup_ingest_dir(const ProllyDb *db)
+{
+	return g_build_filename(db->path, "incoming", NULL);
+}
+
+static bool build_table(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry *entries, size_t n,
+			const char *path, GError **error)
+{
+	rocksdb_envoptions_t *env_options = rocksdb_envoptions_create();
+	rocksdb_sstfilewriter_t *writer =
+		rocksdb_sstfilewriter_create(env_options, db->family_options[family]);
+	char *failure = NULL;
+
+	rocksdb_sstfilewriter_open(writer, path, &failure);
+	for (size_t i = 0; i < n && !failure; i++)
+		rocksdb_sstfilewriter_put(writer, entries[i].key, entries[i].key_len,
+					  entries[i].value, entries[i].value_len, &failure);
+	if (!failure)
+		rocksdb_sstfilewriter_finish(writer, &failure);
+	rocksdb_sstfilewriter_destroy(writer);
+	rocksdb_envoptions_destroy(env_options);
+	return failure ? prolly_db_throw(error, failure, db->path) : true;
+}
+
+static bool adopt_table(ProllyDb *db, ProllyDbFamily family, const char *path, GError **error)
+{
+	rocksdb_ingestexternalfileoptions_t *options = rocksdb_ingestexternalfileoptions_create();
+	char *failure = NULL;
+
+	rocksdb_ingestexternalfileoptions_set_move_files(options, 1);
+	rocksdb_ingest_external_file_cf(db->rocks, db->families[family], &path, 1, options,
+					&failure);
+	rocksdb_ingestexternalfileoptions_destroy(options);
+	return failure ? prolly_db_throw(error, failure, db->path) : true;
+}
+
+static bool make_ingest_dir(ProllyDb *db, const char *dir, GError **error)
+{
+	char *failure = NULL;
+
+	if (!db->in_memory && mkdir(dir, 0777) < 0 && errno != EEXIST)
+		return prolly_throw_errno(error, errno, "make %s", dir);
+	if (db->in_memory)
+		rocksdb_create_dir_if_missing(db->env, dir, &failure);
+	return failure ? prolly_db_throw(error, failure, dir) : true;
+}
+
+bool prolly_db_ingest(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry *entries, size_t n,
+		      GError **error)
+{
+	g_autofree char *dir = prolly_db_dup_ingest_dir(db);
+	g_autofree char *path =
+		g_strdup_printf("%s/%d.sst", dir, g_atomic_int_add(&db->n_ingests, 1));
+
+	if (n == 0)
+		return true;
+	if (!make_ingest_dir(db, dir, error))
+		return false;
+	if (build_table(db, family, entries, n, path, error) &&
+	    adopt_table(db, family, path, error))
+		return true;
+	if (!db->in_memory)
+		(void)unlink(path);
+	return false;
+}
+
+/* ---- Space ------------------------------------------------------------------------------- */
+
+void prolly_db_reclaim_range(ProllyDb *db, ProllyDbFamily family, const void *lower,
+			     size_t lower_len, const void *upper, size_t upper_len)
+{
+	char *failure = NULL;
+
+	/* Both only give hints; what they could not do is done by a later compaction. */
+	rocksdb_delete_file_in_range_cf(db->rocks, db->families[family], lower, lower_len, upper,
+					upper_len, &failure);
+	g_clear_pointer(&failure, rocksdb_free);
+	rocksdb_suggest_compact_range_cf(db->rocks, db->families[family], lower, lower_len, upper,
+					 upper_len, &failure);
+	g_clear_pointer(&failure, rocksdb_free);
+}
+
+/* Bytes of logs on disk, which the next opening would replay. */
+static uint64_t measure_log(const ProllyDb *db)
+{
+	GDir *dir = g_dir_open(db->path, 0, NULL);
+	const char *name;
+	uint64_t bytes = 0;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *file = g_build_filename(db->path, name, NULL);
+		struct stat st;
+
+		if (g_str_has_suffix(name, ".log") && stat(file, &st) == 0)
+			bytes += (uint64_t)st.st_size;
+	}
+	if (dir)
+		g_dir_close(dir);
+	return bytes;
+}
+
+/* Nobody is told of a failure here: what was promised is in the log, which stays then. */
+void prolly_db_settle(ProllyDb *db)
+{
+	rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+	bool flush = !db->in_memory && measure_log(db) > LOG_LEFT;
+
+	for (int i = 0; flush && i < PROLLY_DB_N_FAMILIES; i++) {
+		char *failure = NULL;
+
+		rocksdb_flush_cf(db->rocks, options, db->families[i], &failure);
+		g_clear_pointer(&failure, rocksdb_free);
+	}
+	rocksdb_flushoptions_destroy(options);
+	if (!db->in_memory)
+		(void)prolly_db_sync(db, NULL);
+}
+
+static uint64_t get_property(ProllyDb *db, ProllyDbFamily family, const char *name)
+{
+	uint64_t value = 0;
+
+	rocksdb_property_int_cf(db->rocks, db->families[family], name, &value);
+	return value;
+}
+
+bool prolly_db_get_size(ProllyDb *db, ProllyDbFamily family, uint64_t *out_keys,
+			uint64_t *out_bytes, GError **error)
+{
+	*out_keys = get_property(db, family, "rocksdb.estimate-num-keys");
+	*out_bytes = get_property(db, family, "rocksdb.live-sst-files-size") +
+		     get_property(db, family, "rocksdb.cur-size-all-mem-tables");
+	return true;
+}
+
+size_t prolly_db_prefix_end(const void *prefix, size_t prefix_len, uint8_t *out)
+{
+	const uint8_t *p = prefix;
+
+	while (prefix_len > 0 && p[prefix_len - 1] == 0xff)
+		prefix_len--;
+	if (prefix_len == 0)
+		return 0;
+	memcpy(out, p, prefix_len);
+	out[prefix_len - 1]++;
+	return prefix_len;
+}

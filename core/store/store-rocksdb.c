@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The RocksDB back end: nodes and chunks in families of the store's own database (db.h).
+ *
+ *     nodes, chunks   (sequence, hash)  ->  the node's bytes
+ *     index           hash              ->  sequence, length, class
+ *     index           "ingesting"       ->  class, first and end sequence of an ingest under way
+ *
+ * A node's sequence is a number that only grows, one for each node, in the order of the puts. So
+ * new keys are above all others of the family: a batch of them is ingested as one sorted file that
+ * lands at the bottom at once and is never compacted, and the leaves of a tree lie on disk in the
+ * order in which a scan reads them. Keyed by hash alone, each batch would overlap everything, and
+ * loading would write every node some five times. Only the index, 45 bytes a node, is in hash
+ * order.
+ *
+ * A batch of less than INGEST_MIN bytes goes through the log, with the caller's batch if there is
+ * one: an ingest takes two syncs, and small files would pile up.
+ *
+ *  I1  An index entry is written after, or in one batch with, what it points to.
+ *  I2  A hash is written once: whoever puts holds the lock from the look-up in the index to the
+ *      write. (store.c does not put again what it gave to a batch not yet written.)
+ *  I3  What an ingest left without index entries, because it failed or the process died in between,
+ *      is removed before the next ingest or at the next opening: the record "ingesting" says which
+ *      sequences.
+ */
+#include "store/store-private.h"
+
+#include <string.h>
+
+#include "store/db.h"
+
+#define INGEST_MIN (4u << 20)
+
+#define DATA_KEY_SIZE    (8 + PROLLY_HASH_SIZE)
+#define INDEX_VALUE_SIZE 13
+
+static const char ingesting_key[] = "ingesting";
+#define INGESTING_KEY_SIZE   (sizeof(ingesting_key) - 1)
+#define INGESTING_VALUE_SIZE 17
+
+typedef struct {
+	ProllyBackend base;
+	ProllyDb *db;     /* borrowed */
+	GMutex lock;      /* of writers: protects all below, and I2 */
+	uint64_t next;    /* sequence */
+	bool notice_left; /* of an ingest that failed half-way */
+} RocksBackend;
+
+typedef struct {
+	uint64_t sequence;
+	uint32_t len;
+	ProllyNodeClass node_class;
+	bool found;
+} Location;
+
+static const ProllyBackendClass rocks_class;
+
+static const ProllyDbFamily families[PROLLY_N_NODE_CLASSES] = {
+	[PROLLY_NODE_TREE] = PROLLY_DB_NODES,
+	[PROLLY_NODE_CHUNK] = PROLLY_DB_CHUNKS,
+};
+
+static RocksBackend *get_self(ProllyBackend *backend)
+{
+	g_assert(backend->class == &rocks_class);
+	return (RocksBackend *)backend;
+}
+
+/* ---- Keys and values --------------------------------------------------------------------- */
+
+static void encode_data_key(uint8_t out[DATA_KEY_SIZE], uint64_t sequence, const ProllyHash *hash)
+{
+	prolly_set_be64(out, sequence);
+	memcpy(out + 8, hash->bytes, PROLLY_HASH_SIZE);
+}
+
+static void encode_location(uint8_t out[INDEX_VALUE_SIZE], const Location *location)
+{
+	prolly_set_be64(out, location->sequence);
+	prolly_set_be32(out + 8, location->len);
+	out[12] = (uint8_t)location->node_class;
+}
+
+static bool decode_location(const ProllyHash *hash, const void *data, size_t len,
+			    Location *out_location, GError **error)
+{
+	const uint8_t *p = data;
+	char hex[PROLLY_HASH_HEX_SIZE];
+
+	if (len != INDEX_VALUE_SIZE || p[12] >= PROLLY_N_NODE_CLASSES)
+		return prolly_throw(error, PROLLY_ERROR_CORRUPT,
+				    "node %s: its index entry is damaged",
+				    prolly_hash_to_hex(hash, hex));
+	out_location->sequence = prolly_get_be64(p);
+	out_location->len = prolly_get_be32(p + 8);
+	out_location->node_class = (ProllyNodeClass)p[12];
+	out_location->found = true;
+	return true;
+}
+
+/* ---- Read -------------------------------------------------------------------------------- */
+
+/* OUT_LOCATIONS are zeroed by the caller. */
+static bool locate_many(RocksBackend *self, const ProllyHash *hashes, size_t n,
+			Location *out_locations, GError **error)
+{
+	g_autofree const void **keys = g_new(const void *, n);
+	g_autofree GBytes **values = g_new0(GBytes *, n);
+	bool ok = true;
+
+	for (size_t i = 0; i < n; i++)
+		keys[i] = hashes[i].bytes;
+	if (!prolly_db_get_many(self->db, PROLLY_DB_INDEX, keys, PROLLY_HASH_SIZE, n, values,
+				error))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (!values[i])
+			continue;
+		size_t len;
+		const void *data = g_bytes_get_data(values[i], &len);
+
+		ok = ok && decode_location(&hashes[i], data, len, &out_locations[i], error);
+		g_bytes_unref(values[i]);
+	}
+	return ok;
+}
+
+static bool load_node(RocksBackend *self, const ProllyHash *hash, const Location *location,
+		      GBytes **out_node, GError **error)
+{
+	uint8_t key[DATA_KEY_SIZE];
+	char hex[PROLLY_HASH_HEX_SIZE];
+
+	encode_data_key(key, location->sequence, hash);
+	if (prolly_db_get(self->db, families[location->node_class], NULL, key, sizeof(key),
+			  out_node, error))
+		return true;
+	g_prefix_error(error, "node %s: ", prolly_hash_to_hex(hash, hex));
+	return false;
+}
+
+static bool rocks_get_many(ProllyBackend *backend, ProllyNodeClass node_class,
+			   const ProllyHash *hashes, size_t n, GBytes **out_nodes, GError **error)
+{
+	RocksBackend *self = get_self(backend);
+	g_autofree Location *locations = g_new0(Location, n);
+	g_autoptr(GPtrArray) nodes = g_ptr_array_new_full((guint)n, (GDestroyNotify)g_bytes_unref);
+
+	if (!locate_many(self, hashes, n, locations, error))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		GBytes *node = NULL;
+
+		if (locations[i].found && !load_node(self, &hashes[i], &locations[i], &node, error))
+			return false;
+		if (node)
+			g_ptr_array_add(nodes, node);
+		locations[i].found = node != NULL;
+	}
+	for (size_t i = 0, j = 0; i < n; i++)
+		out_nodes[i] = locations[i].found ? g_bytes_ref(nodes->pdata[j++]) : NULL;
+	return true;
+}
+
+static bool rocks_has_many(ProllyBackend *backend, ProllyNodeClass node_class,
+			   const ProllyHash *hashes, size_t n, bool *out_has, GError **error)
+{
+	g_autofree Location *locations = g_new0(Location, n);
+
+	if (!locate_many(get_self(backend), hashes, n, locations, error))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		out_has[i] = locations[i].found;
+	return true;
+}
+
+/* ---- Write ------------------------------------------------------------------------------- */
+
+/* The nodes of one class that a put has to write, in order, and the sequence of the first. */
+typedef struct {
+	ProllyNodeClass node_class;
+	const ProllyBackendNode **nodes;
+	size_t n;
+	size_t bytes;
+	uint64_t first;
+} Group;
+
+static void put_index_entries(ProllyDbBatch *batch, const Group *group)
+{
+	for (size_t i = 0; i < group->n; i++) {
+		const ProllyBackendNode *node = group->nodes[i];
+		Location location = {.sequence = group->first + i,
+				     .len = (uint32_t)g_bytes_get_size(node->bytes),
+				     .node_class = group->node_class};
+		uint8_t value[INDEX_VALUE_SIZE];
+
+		encode_location(value, &location);
+		prolly_db_batch_put(batch, PROLLY_DB_INDEX, node->hash.bytes, PROLLY_HASH_SIZE,
+				    value, sizeof(value));
+	}
+}
+
+static void put_data_entries(ProllyDbBatch *batch, const Group *group)
+{
+	for (size_t i = 0; i < group->n; i++) {
+		const ProllyBackendNode *node = group->nodes[i];
+		uint8_t key[DATA_KEY_SIZE];
+		size_t len;
+		const void *data = g_bytes_get_data(node->bytes, &len);
+
+		encode_data_key(key, group->first + i, &node->hash);
+		prolly_db_batch_put(batch, families[group->node_class], key, sizeof(key), data,
+				    len);
+	}
+}
+
+static bool ingest_data(RocksBackend *self, const Group *group, GError **error)
+{
+	g_autofree ProllyDbEntry *entries = g_new(ProllyDbEntry, group->n);
+	g_autofree uint8_t *keys = g_malloc(group->n * DATA_KEY_SIZE);
+
+	for (size_t i = 0; i < group->n; i++) {
+		const ProllyBackendNode *node = group->nodes[i];
+		uint8_t *key = keys + i * DATA_KEY_SIZE;
+
+		encode_data_key(key, group->first + i, &node->hash);
+		entries[i].key = key;
+		entries[i].key_len = DATA_KEY_SIZE;
+		entries[i].value = g_bytes_get_data(node->bytes, &entries[i].value_len);
+	}
+	return prolly_db_ingest(self->db, families[group->node_class], entries, group->n, error);
+}
+
+/* Removes what an interrupted ingest left (I3). */
+static bool clean_up_ingest(RocksBackend *self, GError **error)
+{
+	g_autoptr(GBytes) notice = NULL;
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(self->db);
+	size_t len;
+
+	if (!prolly_db_get(self->db, PROLLY_DB_INDEX, NULL, ingesting_key, INGESTING_KEY_SIZE,
+			   &notice, error))
+		return false;
+	if (!notice)
+		return true;
+	const uint8_t *p = g_bytes_get_data(notice, &len);
+
+	if (len != INGESTING_VALUE_SIZE || p[0] >= PROLLY_N_NODE_CLASSES)
+		return prolly_throw(error, PROLLY_ERROR_CORRUPT,
+				    "database: the record of an ingest is damaged");
+	prolly_db_batch_delete_range(batch, families[p[0]], p + 1, 8, p + 9, 8);
+	prolly_db_batch_delete(batch, PROLLY_DB_INDEX, ingesting_key, INGESTING_KEY_SIZE);
+	if (!prolly_db_write(self->db, batch, PROLLY_DB_BUFFERED, error))
+		return false;
+	prolly_db_reclaim_range(self->db, families[p[0]], p + 1, 8, p + 9, 8);
+	return true;
+}
+
+/* Announces the ingest, ingests, and in one batch indexes the nodes and withdraws the notice (I3).
+ */
+static bool ingest_group(RocksBackend *self, const Group *group, GError **error)
+{
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(self->db);
+	uint8_t notice[INGESTING_VALUE_SIZE];
+
+	if (self->notice_left && !clean_up_ingest(self, error))
+		return false;
+	self->notice_left = true;
+	notice[0] = (uint8_t)group->node_class;
+	prolly_set_be64(notice + 1, group->first);
+	prolly_set_be64(notice + 9, group->first + group->n);
+	prolly_db_batch_put(batch, PROLLY_DB_INDEX, ingesting_key, INGESTING_KEY_SIZE, notice,
+			    sizeof(notice));
+	if (!prolly_db_write(self->db, batch, PROLLY_DB_BUFFERED, error) ||
+	    !ingest_data(self, group, error))
+		return false;
+
+	prolly_db_batch_delete(batch, PROLLY_DB_INDEX, ingesting_key, INGESTING_KEY_SIZE);
+	put_index_entries(batch, group);
+	self->notice_left = !prolly_db_write(self->db, batch, PROLLY_DB_BUFFERED, error);
+	return !self->notice_left;
+}
+
+/* Fills GROUP with the nodes of its class that are not there yet, and takes their sequences. */
+static void fill_group(RocksBackend *self, const ProllyBackendNode *nodes, size_t n,
+		       const Location *locations, Group *group)
+{
+	group->first = self->next;
+	for (size_t i = 0; i < n; i++) {
+		if (locations[i].found || nodes[i].node_class != group->node_class)
+			continue;
+		group->nodes[group->n++] = &nodes[i];
+		group->bytes += g_bytes_get_size(nodes[i].bytes);
+	}
+	self->next += group->n;
+}
+
+static bool put_groups(RocksBackend *self, const ProllyBackendNode *nodes, size_t n,
+		       ProllyDbBatch *batch, GError **error)
+{
+	g_autofree Location *locations = g_new0(Location, n);
+	g_autofree const ProllyBackendNode **wanted = g_new(const ProllyBackendNode *, n);
+	g_autofree ProllyHash *hashes = g_new(ProllyHash, n);
+
+	for (size_t i = 0; i < n; i++)
+		hashes[i] = nodes[i].hash;
+	if (!locate_many(self, hashes, n, locations, error))
+		return false;
+	for (int c = 0; c < PROLLY_N_NODE_CLASSES; c++) {
+		Group group = {.node_class = (ProllyNodeClass)c, .nodes = wanted};
+
+		fill_group(self, nodes, n, locations, &group);
+		if (group.bytes < INGEST_MIN) {
+			put_data_entries(batch, &group);
+			put_index_entries(batch, &group);
+		} else if (!ingest_group(self, &group, error)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool rocks_put_many(ProllyBackend *backend, const ProllyBackendNode *nodes, size_t n,
+			   ProllyDbBatch *batch, GError **error)
+{
+	RocksBackend *self = get_self(backend);
+	g_autoptr(ProllyDbBatch) own = batch ? NULL : prolly_db_batch_new(self->db);
+
+	g_mutex_lock(&self->lock);
+	bool ok = put_groups(self, nodes, n, batch ? batch : own, error) &&
+		  (batch || prolly_db_write(self->db, own, PROLLY_DB_BUFFERED, error));
+
+	g_mutex_unlock(&self->lock);
+	return ok;
+}
+
+/* What is not in a caller's batch is in the log, or was synced by the ingest. */
+static bool rocks_sync(ProllyBackend *backend, GError **error)
+{
+	return true;
+}
+
+static bool rocks_delete_many(ProllyBackend *backend, ProllyNodeClass node_class,
+			      const ProllyHash *hashes, size_t n, GError **error)
+{
+	RocksBackend *self = get_self(backend);
+	g_autofree Location *locations = g_new0(Location, n);
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(self->db);
+
+	g_mutex_lock(&self->lock);
+	bool ok = locate_many(self, hashes, n, locations, error);
+
+	for (size_t i = 0; i < n && ok; i++) {
+		uint8_t key[DATA_KEY_SIZE];
+
+		if (!locations[i].found)
+			continue;
+		encode_data_key(key, locations[i].sequence, &hashes[i]);
+		prolly_db_batch_delete(batch, families[locations[i].node_class], key, sizeof(key));
+		prolly_db_batch_delete(batch, PROLLY_DB_INDEX, hashes[i].bytes, PROLLY_HASH_SIZE);
+	}
+	ok = ok && prolly_db_write(self->db, batch, PROLLY_DB_BUFFERED, error);
+	g_mutex_unlock(&self->lock);
+	return ok;
+}
+
+/* ---- All nodes --------------------------------------------------------------------------- */
+
+static bool rocks_foreach(ProllyBackend *backend, ProllyNodeClass node_class, ProllyStoreFunc func,
+			  void *data, GError **error)
+{
+	RocksBackend *self = get_self(backend);
+	g_autoptr(ProllyDbIter) iter =
+		prolly_db_iter_new(self->db, PROLLY_DB_INDEX, NULL, NULL, 0, NULL, 0);
+
+	for (prolly_db_iter_seek_first(iter); prolly_db_iter_is_valid(iter);
+	     prolly_db_iter_next(iter)) {
+		size_t key_len;
+		size_t len;
+		const uint8_t *key = prolly_db_iter_get_key(iter, &key_len);
+		const uint8_t *value = prolly_db_iter_get_value(iter, &len);
+		Location location;
+		ProllyHash hash;
+
+		if (key_len != PROLLY_HASH_SIZE)
+			continue;
+		memcpy(hash.bytes, key, PROLLY_HASH_SIZE);
+		if (!decode_location(&hash, value, len, &location, error))
+			return false;
+		if (location.node_class == node_class && !func(&hash, location.len, data, error))
+			return false;
+	}
+	return prolly_db_iter_check(iter, error);
+}
+
+static bool rocks_get_size(ProllyBackend *backend, uint64_t *out_nodes, uint64_t *out_bytes,
+			   GError **error)
+{
+	RocksBackend *self = get_self(backend);
+	uint64_t n_nodes = 0;
+	uint64_t n_bytes = 0;
+
+	for (int c = 0; c < PROLLY_N_NODE_CLASSES; c++) {
+		uint64_t keys;
+		uint64_t bytes;
+
+		if (!prolly_db_get_size(self->db, families[c], &keys, &bytes, error))
+			return false;
+		n_nodes += keys;
+		n_bytes += bytes;
+	}
+	*out_nodes = n_nodes;
+	*out_bytes = n_bytes;
+	return true;
+}
+
+/* ---- Lifecycle --------------------------------------------------------------------------- */
+
+static void rocks_close(ProllyBackend *backend)
+{
+	RocksBackend *self = get_self(backend);
+
+	g_mutex_clear(&self->lock);
+	g_free(self);
+}
+
+static const ProllyBackendClass rocks_class = {
+	.close = rocks_close,
+	.get_many = rocks_get_many,
+	.has_many = rocks_has_many,
+	.put_many = rocks_put_many,
+	.sync = rocks_sync,
+	.foreach = rocks_foreach,
+	.delete_many = rocks_delete_many,
+	.get_size = rocks_get_size,
+};
+
+/* Raises NEXT over the last sequence of the family. */
+static bool find_last_sequence(RocksBackend *self, ProllyDbFamily family, GError **error)
+{
+	g_autoptr(ProllyDbIter) iter = prolly_db_iter_new(self->db, family, NULL, NULL, 0, NULL, 0);
+
+	prolly_db_iter_seek_last(iter);
+	if (prolly_db_iter_is_valid(iter)) {
+		size_t len;
+		const uint8_t *key = prolly_db_iter_get_key(iter, &len);
+
+		if (len != DATA_KEY_SIZE)
+			return prolly_throw(error, PROLLY_ERROR_CORRUPT,
+					    "database: a node's key of %zu bytes", len);
+		self->next = MAX(self->next, prolly_get_be64(key) + 1);
+	}
+	return prolly_db_iter_check(iter, error);
+}
+
+bool prolly_backend_rocksdb_open(ProllyDb *db, ProllyBackend **out_backend, GError **error)
+{
+	RocksBackend *self = g_new0(RocksBackend, 1);
+
+	self->base.class = &rocks_class;
+	self->db = db;
+	self->next = 1;
+	g_mutex_init(&self->lock);
+	if (!clean_up_ingest(self, error) || !find_last_sequence(self, PROLLY_DB_NODES, error) ||
+	    !find_last_sequence(self, PROLLY_DB_CHUNKS, error)) {
+		rocks_close(&self->base);
+		return false;
+	}
+	*out_backend = &self->base;
+	return true;
+}

@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store: which back end, what is pending, what is checked, what is counted.
+ *
+ * The way of a node. A put adds it to `pending`. When that has grown over PENDING_BOUND, or at a
+ * flush, the whole set becomes `moving` and goes to the back end in one request, in the order of
+ * the puts, while `pending` starts afresh; once the back end has it, it goes to the cache. With a
+ * caller's batch it stays in `moving` until the batch was written. If the back end fails, `moving`
+ * goes back to the front of `pending`.
+ *
+ *  I1  A node that was put is at any moment in at least one of pending, moving, back end; and a
+ *      reader looks in this order (the cache before all), which is the order in which nodes
+ *      move, so it never misses one.
+ *  I2  A hash is in at most one of pending and moving. What is in the cache is in one of the three
+ *      too, so neither is put again.
+ *  I3  Whoever moves nodes holds the turn: spills, flushes, and the time between a flush with a
+ *      batch and prolly_store_flushed exclude each other. Hence a flush that returns has behind it
+ *      every node put before, also those that another thread was moving.
+ *
+ * Locks: `lock` protects the two sets and the turn, and is never held over a call of the back end;
+ * below it are only the cache's. A put waits for the turn only if twice the bound is pending, and
+ * not while a batch is out, whose owner may be the one who puts.
+ *
+ * Checking: what a back end returns is hashed before it is seen (store.h). Hence the cache needs no
+ * distrust, and a verified node is never hashed again.
+ */
+#include "store/store-private.h"
+
+#include <string.h>
+
+#include "store/db.h"
+
+#define PENDING_BOUND      (16u << 20)
+#define DEFAULT_CACHE_SIZE (256u << 20)
+/* Chunks are read again soon or not at all, and the kernel keeps their pages. */
+#define CHUNK_CACHE_SHARE 8
+
+/* ---- A set of nodes, in the order in which they were added ------------------------------- */
+
+typedef struct {
+	GPtrArray *nodes;    /* ProllyNode, owned */
+	GHashTable *by_hash; /* the same */
+	size_t bytes;
+} NodeSet;
+
+static void init_set(NodeSet *set)
+{
+	set->nodes = g_ptr_array_new_with_free_func((GDestroyNotify)prolly_node_unref);
+	set->by_hash = g_hash_table_new(prolly_hash_table_hash, prolly_hash_table_equal);
+	set->bytes = 0;
+}
+
+static void clear_set(NodeSet *set)
+{
+	g_hash_table_unref(set->by_hash);
+	g_ptr_array_unref(set->nodes);
+}
+
+/* NODE is (transfer full). */
+static void add_to_set(NodeSet *set, ProllyNode *node)
+{
+	g_ptr_array_add(set->nodes, node);
+	g_hash_table_insert(set->by_hash, &node->hash, node);
+	set->bytes += node->len;
+}
+
+/* ---- The store --------------------------------------------------------------------------- */
+
+typedef enum {
+	TURN_FREE,
+	TURN_MOVING, /* the back end is at work */
+	TURN_BATCH,  /* a batch is out, not yet written */
+} Turn;
+
+/* What all handles on a store share. */
+typedef struct {
+	gint ref_count;
+	ProllyBackendKind kind;
+	ProllyBackend *backend;
+	ProllyCache *caches[PROLLY_N_NODE_CLASSES];
+
+	GMutex lock;     /* protects all below */
+	GCond turn_free; /* signalled when it becomes so */
+	Turn turn;
+	NodeSet pending;
+	NodeSet moving; /* empty when the turn is free */
+} Shared;
+
+struct ProllyStore {
+	gint ref_count;
+	Shared *shared;
+	ProllyWork *work; /* NULL: not counted */
+};
+
+static const char *const kind_names[] = {
+	[PROLLY_BACKEND_MEMORY] = "memory",
+	[PROLLY_BACKEND_FILE] = "file",
+	[PROLLY_BACKEND_CACHED_FILE] = "cached-file",
+	[PROLLY_BACKEND_ROCKSDB] = "rocksdb",
+};
+
+const char *prolly_backend_kind_to_text(ProllyBackendKind kind)
+{
+	return kind_names[kind];
+}
+
+bool prolly_backend_kind_from_text(const char *text, ProllyBackendKind *out_kind)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(kind_names); i++) {
+		if (strcmp(text, kind_names[i]) == 0) {
+			*out_kind = (ProllyBackendKind)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- Lifecycle --------------------------------------------------------------------------- */
+
+/* Plain files keep nothing but what is in use, which needs no cache. */
+static void make_caches(Shared *shared, uint64_t size)
+{
+	if (size == 0)
+		size = DEFAULT_CACHE_SIZE;
+	if (shared->kind == PROLLY_BACKEND_FILE)
+		size = 0;
+	shared->caches[PROLLY_NODE_CHUNK] = prolly_cache_new(size / CHUNK_CACHE_SHARE);
+	shared->caches[PROLLY_NODE_TREE] = prolly_cache_new(size - size / CHUNK_CACHE_SHARE);
+}
+
+/* BACKEND is (transfer full). */
+static ProllyStore *new_store(ProllyBackendKind kind, ProllyBackend *backend, uint64_t cache_size)
+{
+	Shared *shared = g_new0(Shared, 1);
+	ProllyStore *store = g_new0(ProllyStore, 1);
+
+	shared->ref_count = 1;
+	shared->kind = kind;
+	shared->backend = backend;
+	g_mutex_init(&shared->lock);
+	g_cond_init(&shared->turn_free);
+	init_set(&shared->pending);
+	init_set(&shared->moving);
+	make_caches(shared, cache_size);
+
+	store->ref_count = 1;
+	store->shared = shared;
+	return store;
+}
+
+static bool open_file_backend(const char *path, ProllyBackend **out_backend, GError **error)
+{
+	g_autofree char *nodes = g_build_filename(path, "nodes", NULL);
+
+	return prolly_backend_file_open(nodes, out_backend, error);
+}
+
+bool prolly_store_open(const ProllyStoreOptions *options, ProllyStore **out_store, GError **error)
+{
+	ProllyBackend *backend = NULL;
+
+	switch (options->kind) {
+	case PROLLY_BACKEND_MEMORY:
+		backend = prolly_backend_memory_new();
+		break;
+	case PROLLY_BACKEND_FILE:
+	case PROLLY_BACKEND_CACHED_FILE:
+		if (!open_file_backend(options->path, &backend, error))
+			return false;
+		break;
+	case PROLLY_BACKEND_ROCKSDB:
+		if (!prolly_backend_rocksdb_open(options->db, &backend, error))
+			return false;
+		break;
+	}
+	g_return_val_if_fail(backend != NULL, false);
+	*out_store = new_store(options->kind, backend, options->cache_size);
+	return true;
+}
+
+ProllyStore *prolly_store_new_memory(void)
+{
+	return new_store(PROLLY_BACKEND_MEMORY, prolly_backend_memory_new(), 0);
+}
+
+ProllyStore *prolly_store_new_counting(ProllyStore *store, ProllyWork *work)
+{
+	ProllyStore *counting = g_new0(ProllyStore, 1);
+
+	counting->ref_count = 1;
+	counting->shared = store->shared;
+	g_atomic_int_inc(&store->shared->ref_count);
+	counting->work = prolly_work_ref(work);
+	return counting;
+}
+
+ProllyStore *prolly_store_ref(ProllyStore *store)
+{
+	g_atomic_int_inc(&store->ref_count);
+	return store;
+}
+
+static void unref_shared(Shared *shared)
+{
+	if (!g_atomic_int_dec_and_test(&shared->ref_count))
+		return;
+	clear_set(&shared->pending);
+	clear_set(&shared->moving);
+	for (int i = 0; i < PROLLY_N_NODE_CLASSES; i++)
+		prolly_cache_free(shared->caches[i]);
+	shared->backend->class->close(shared->backend);
+	g_cond_clear(&shared->turn_free);
+	g_mutex_clear(&shared->lock);
+	g_free(shared);
+}
+
+void prolly_store_unref(ProllyStore *store)
+{
+	if (!store || !g_atomic_int_dec_and_test(&store->ref_count))
+		return;
+	unref_shared(store->shared);
+	prolly_work_unref(store->work);
+	g_free(store);
+}
+
+ProllyBackendKind prolly_store_get_kind(ProllyStore *store)
+{
+	return store->shared->kind;
+}
+
+ProllyBackend *prolly_store_get_backend(ProllyStore *store)
+{
+	return store->shared->backend;
+}
+
+/* ---- Moving nodes to the back end -------------------------------------------------------- */
+
+/* Waits for the turn, takes it, and makes what is pending moving. The lock is held. */
+static void begin_move(Shared *shared)
+{
+	while (shared->turn != TURN_FREE)
+		g_cond_wait(&shared->turn_free, &shared->lock);
+	shared->turn = TURN_MOVING;
+
+	NodeSet empty = shared->moving;
+
+	shared->moving = shared->pending;
+	shared->pending = empty;
+}
+
+/* Gives the moving set to the back end. The turn is held, the lock is not. */
+static bool put_moving(Shared *shared, ProllyDbBatch *batch, GError **error)
+{
+	GPtrArray *nodes = shared->moving.nodes;
+	g_autofree ProllyBackendNode *out = g_new(ProllyBackendNode, nodes->len);
+
+	if (nodes->len == 0)
+		return true;
+	for (guint i = 0; i < nodes->len; i++) {
+		ProllyNode *node = nodes->pdata[i];
+
+		out[i].hash = node->hash;
+		out[i].node_class = node->node_class;
+		out[i].bytes = node->owner;
+	}
+	return shared->backend->class->put_many(shared->backend, out, nodes->len, batch, error);
+}
+
+/*
+ * Ends the turn: what was moving is stored, and goes to the cache, or it is pending again, before
+ * what was put since.
+ */
+static void end_move(Shared *shared, bool stored)
+{
+	NodeSet done;
+
+	init_set(&done);
+	if (stored) {
+		/* Into the cache first, or a reader would read from the back end in between. */
+		for (guint i = 0; i < shared->moving.nodes->len; i++) {
+			ProllyNode *node = prolly_node_ref(shared->moving.nodes->pdata[i]);
+
+			prolly_node_unref(
+				prolly_cache_insert(shared->caches[node->node_class], node));
+		}
+	}
+	g_mutex_lock(&shared->lock);
+	if (stored) {
+		NodeSet empty = done;
+
+		done = shared->moving;
+		shared->moving = empty;
+	} else {
+		NodeSet since = shared->pending;
+
+		for (guint i = 0; i < since.nodes->len; i++)
+			add_to_set(&shared->moving, prolly_node_ref(since.nodes->pdata[i]));
+		shared->pending = shared->moving;
+		shared->moving = done;
+		done = since;
+	}
+	shared->turn = TURN_FREE;
+	g_cond_broadcast(&shared->turn_free);
+	g_mutex_unlock(&shared->lock);
+	clear_set(&done);
+}
+
+static bool flush_pending(Shared *shared, ProllyDbBatch *batch, bool sync, GError **error)
+{
+	g_mutex_lock(&shared->lock);
+	begin_move(shared);
+	g_mutex_unlock(&shared->lock);
+
+	bool ok = put_moving(shared, batch, error) &&
+		  (!sync || shared->backend->class->sync(shared->backend, error));
+
+	if (!ok || !batch) {
+		end_move(shared, ok);
+		return ok;
+	}
+	g_mutex_lock(&shared->lock);
+	shared->turn = TURN_BATCH;
+	g_mutex_unlock(&shared->lock);
+	return true;
+}
+
+bool prolly_store_flush(ProllyStore *store, ProllyDbBatch *batch, GError **error)
+{
+	return flush_pending(store->shared, batch, true, error);
+}
+
+void prolly_store_flushed(ProllyStore *store, bool written)
+{
+	Shared *shared = store->shared;
+
+	g_return_if_fail(shared->turn == TURN_BATCH);
+	end_move(shared, written);
+}
+
+/* Is it for a put to make room? The lock is held. */
+static bool wants_spill(const Shared *shared)
+{
+	switch (shared->turn) {
+	case TURN_FREE:
+		return shared->pending.bytes >= PENDING_BOUND;
+	case TURN_MOVING:
+		return shared->pending.bytes >= 2 * PENDING_BOUND;
+	default:
+		return false;
+	}
+}
+
+/* ---- Read -------------------------------------------------------------------------------- */
+
+/* (transfer full) (nullable) */
+static ProllyNode *find_unstored(Shared *shared, const ProllyHash *hash)
+{
+	g_mutex_lock(&shared->lock);
+	ProllyNode *node = g_hash_table_lookup(shared->pending.by_hash, hash);
+
+	if (!node)
+		node = g_hash_table_lookup(shared->moving.by_hash, hash);
+	if (node)
+		prolly_node_ref(node);
+	g_mutex_unlock(&shared->lock);
+	return node;
+}
+
+/* (transfer full) (nullable) What needs no back end. */
+static ProllyNode *find_resident(Shared *shared, ProllyNodeClass node_class, const ProllyHash *hash)
+{
+	ProllyNode *node = prolly_cache_lookup(shared->caches[node_class], hash);
+
+	return node ? node : find_unstored(shared, hash);
+}
+
+/* The node of BYTES (transfer full) (nullable), which the back end gave for HASH; it is cached. */
+static bool admit_node(Shared *shared, ProllyNodeClass node_class, const ProllyHash *hash,
+		       GBytes *bytes, ProllyNode **out_node, GError **error)
+{
+	char hex[PROLLY_HASH_HEX_SIZE];
+	ProllyHash actual;
+
+	if (!bytes)
+		return prolly_throw(error, PROLLY_ERROR_MISSING, "node %s is missing",
+				    prolly_hash_to_hex(hash, hex));
+	prolly_hash_compute(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &actual);
+	if (!prolly_hash_equal(hash, &actual)) {
+		g_bytes_unref(bytes);
+		return prolly_throw(error, PROLLY_ERROR_CORRUPT,
+				    "node %s is damaged: its bytes have another hash",
+				    prolly_hash_to_hex(hash, hex));
+	}
+	*out_node = prolly_cache_insert(shared->caches[node_class],
+					prolly_node_new_take(node_class, hash, bytes));
+	return true;
+}
+
+/* Reads the nodes that NODES has none for; those it adds are the caller's, also on failure. */
+static bool read_absent(Shared *shared, ProllyNodeClass node_class, const ProllyHash *hashes,
+			size_t n, ProllyNode **nodes, GError **error)
+{
+	g_autofree ProllyHash *wanted = g_new(ProllyHash, n);
+	g_autofree GBytes **bytes = g_new0(GBytes *, n);
+	size_t n_wanted = 0;
+	bool ok = true;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!nodes[i])
+			wanted[n_wanted++] = hashes[i];
+	}
+	if (!shared->backend->class->get_many(shared->backend, node_class, wanted, n_wanted, bytes,
+					      error))
+		return false;
+	for (size_t i = 0, j = 0; i < n; i++) {
+		if (nodes[i])
+			continue;
+		if (ok)
+			ok = admit_node(shared, node_class, &hashes[i], bytes[j], &nodes[i], error);
+		else
+			g_bytes_unref(bytes[j]);
+		j++;
+	}
+	return ok;
+}
+
+static void count_reads(ProllyStore *store, ProllyNode **nodes, size_t n)
+{
+	for (size_t i = 0; i < n && store->work; i++)
+		prolly_work_count_read(store->work, nodes[i]);
+}
+
+ProllyNode *prolly_store_get(ProllyStore *store, ProllyNodeClass node_class, const ProllyHash *hash,
+			     GError **error)
+{
+	ProllyNode *node = find_resident(store->shared, node_class, hash);
+
+	if (!node && !read_absent(store->shared, node_class, hash, 1, &node, error))
+		return NULL;
+	count_reads(store, &node, 1);
+	return node;
+}
+
+bool prolly_store_get_many(ProllyStore *store, ProllyNodeClass node_class, const ProllyHash *hashes,
+			   size_t n, ProllyNode **out_nodes, GError **error)
+{
+	g_autofree ProllyNode **nodes = g_new0(ProllyNode *, n);
+	size_t n_found = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		nodes[i] = find_resident(store->shared, node_class, &hashes[i]);
+		n_found += nodes[i] != NULL;
+	}
+	if (n_found < n && !read_absent(store->shared, node_class, hashes, n, nodes, error)) {
+		for (size_t i = 0; i < n; i++)
+			prolly_node_unref(nodes[i]);
+		return false;
+	}
+	count_reads(store, nodes, n);
+	memcpy(out_nodes, nodes, n * sizeof(*nodes));
+	return true;
+}
+
+bool prolly_store_has_many(ProllyStore *store, ProllyNodeClass node_class, const ProllyHash *hashes,
+			   size_t n, bool *out_has, GError **error)
+{
+	Shared *shared = store->shared;
+	g_autofree bool *unstored = g_new(bool, n);
+
+	for (size_t i = 0; i < n; i++) {
+		g_autoptr(ProllyNode) node = find_unstored(shared, &hashes[i]);
+
+		unstored[i] = node != NULL;
+	}
+	if (!shared->backend->class->has_many(shared->backend, node_class, hashes, n, out_has,
+					      error))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		out_has[i] = out_has[i] || unstored[i];
+	return true;
+}
+
+bool prolly_store_foreach(ProllyStore *store, ProllyNodeClass node_class, ProllyStoreFunc func,
+			  void *data, GError **error)
+{
+	ProllyBackend *backend = store->shared->backend;
+
+	return backend->class->foreach (backend, node_class, func, data, error);
+}
+
+/* ---- Write ------------------------------------------------------------------------------- */
+
+/*
+ * Makes NODE (transfer full) pending, unless one of its hash is held already; returns (transfer
+ * full) the one that stands.
+ */
+static ProllyNode *add_pending(Shared *shared, ProllyNode *node, bool *out_spill)
+{
+	g_mutex_lock(&shared->lock);
+	ProllyNode *found = g_hash_table_lookup(shared->pending.by_hash, &node->hash);
+
+	if (!found)
+		found = g_hash_table_lookup(shared->moving.by_hash, &node->hash);
+	if (found)
+		prolly_node_ref(found);
+	else
+		add_to_set(&shared->pending, prolly_node_ref(node));
+	*out_spill = wants_spill(shared);
+	g_mutex_unlock(&shared->lock);
+
+	if (!found)
+		return node;
+	prolly_node_unref(node);
+	return found;
+}
+
+bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *bytes, size_t len,
+		      ProllyHash *out_hash, ProllyNode **out_node, GError **error)
+{
+	Shared *shared = store->shared;
+	bool spill = false;
+	ProllyHash hash;
+
+	prolly_hash_compute(bytes, len, &hash);
+	g_autoptr(ProllyNode) node = prolly_cache_peek(shared->caches[node_class], &hash);
+
+	if (node)
+		g_free(bytes);
+	else
+		node = add_pending(
+			shared,
+			prolly_node_new_take(node_class, &hash, g_bytes_new_take(bytes, len)),
+			&spill);
+	if (spill && !flush_pending(shared, NULL, false, error))
+		return false;
+	if (store->work)
+		prolly_work_count_put(store->work, node);
+	if (out_hash)
+		*out_hash = hash;
+	if (out_node)
+		*out_node = g_steal_pointer(&node);
+	return true;
+}
+
+bool prolly_store_delete_many(ProllyStore *store, ProllyNodeClass node_class,
+			      const ProllyHash *hashes, size_t n, GError **error)
+{
+	Shared *shared = store->shared;
+
+	if (!shared->backend->class->delete_many(shared->backend, node_class, hashes, n, error))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		prolly_cache_remove(shared->caches[node_class], &hashes[i]);
+	return true;
+}
+
+/* ---- Figures ----------------------------------------------------------------------------- */
+
+bool prolly_store_get_figures(ProllyStore *store, ProllyStoreFigures *out_figures, GError **error)
+{
+	Shared *shared = store->shared;
+	ProllyStoreFigures figures = {0};
+
+	if (!shared->backend->class->get_size(shared->backend, &figures.nodes, &figures.bytes,
+					      error))
+		return false;
+	for (int i = 0; i < PROLLY_N_NODE_CLASSES; i++)
+		prolly_cache_add_figures(shared->caches[i], &figures);
+	*out_figures = figures;
+	return true;
+}
