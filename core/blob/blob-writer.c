@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Blobs from streams: what defines which blob a content is.
+ *
+ * 1. Holes. Each maximal run of zero bytes that is at least chunk_average long is one hole,
+ * whatever its alignment: so a blob of written zeros is the blob of a truncate, and an insert moves
+ * a hole without changing it.
+ * 2. Chunks. Each stretch between holes (or an end of the content) is cut as chunk.c says,
+ * beginning anew at its start.
+ * 3. Nodes. The list of chunks and holes is grouped into nodes as blob-node.c says; their list is
+ *    again, and so on up to the lowest level that has one node. One chunk alone is a blob of height
+ * 0; no content is height 0 and a hash of zeros.
+ *
+ * Nothing here looks at how the content came, so equal contents are equal blobs.
+ *
+ * The writer keeps back the zeros at the end of what it was given as a number (ZEROS), until a byte
+ * that is not zero, or the end, says how long their run is; the bytes since the last cut are in
+ * BUFFER. Hence
+ *
+ * I1. BUFFER holds no run of zeros that could be part of a hole, so a cut found in it is final.
+ * I2. BUFFER has no cut in it: it is a chunk's beginning, shorter than chunk_max.
+ * I3. If BUFFER is empty and ZEROS is 0 the writer is *settled*: what follows is cut as if the
+ * content began here, except that its zeros might continue a run; which they do not, since the byte
+ *     before is not zero, or was the last of an entry that the caller (splice.c) vouches for.
+ *
+ * Memory: the buffer, and one unfinished node a level.
+ */
+#include "blob/blob-private.h"
+
+#include <string.h>
+
+typedef struct {
+	GArray *pending; /* ProllyBlobEntry: the unfinished node's; NULL: none was ever added */
+	bool has_node;   /* a node of this level was finished, or taken over */
+} Level;
+
+struct ProllyBlobWriter {
+	ProllyStore *store;
+	ProllyCutter cutter;
+	uint64_t length; /* of everything given, taken over or kept back */
+	uint64_t zeros;
+	uint8_t *buffer; /* chunk_max * 2 bytes, made at the first use */
+	size_t fill;
+	ProllyCutState cut;
+	unsigned n_levels;                        /* of levels that had an entry */
+	Level levels[PROLLY_BLOB_HEIGHT_MAX + 2]; /* [0] is unused */
+};
+
+ProllyBlobWriter *prolly_blob_writer_new(const ProllyTreeContext *context)
+{
+	ProllyBlobWriter *writer = g_new0(ProllyBlobWriter, 1);
+
+	writer->store = prolly_store_ref(context->store);
+	prolly_cutter_init(&writer->cutter, prolly_format_get_parameters(context->format));
+	return writer;
+}
+
+void prolly_blob_writer_free(ProllyBlobWriter *writer)
+{
+	if (!writer)
+		return;
+	for (unsigned level = 1; level <= writer->n_levels; level++)
+		g_array_unref(writer->levels[level].pending);
+	g_free(writer->buffer);
+	prolly_store_unref(writer->store);
+	g_free(writer);
+}
+
+uint64_t prolly_blob_writer_get_length(const ProllyBlobWriter *writer)
+{
+	return writer->length;
+}
+
+/* ---- Nodes ------------------------------------------------------------------------------- */
+
+/* Makes a node of what is pending at LEVEL; OUT_ENTRY is what the level above gets. */
+static bool finish_node(ProllyBlobWriter *writer, unsigned level, ProllyBlobEntry *out_entry,
+			GError **error)
+{
+	GArray *pending = writer->levels[level].pending;
+
+	if (!prolly_blob_node_put(writer->store, level, (const ProllyBlobEntry *)pending->data,
+				  pending->len, out_entry, error))
+		return false;
+	g_array_set_size(pending, 0);
+	writer->levels[level].has_node = true;
+	return true;
+}
+
+/* Adds ENTRY to the unfinished node of LEVEL, and what that finishes to the levels above. */
+static bool add_entry(ProllyBlobWriter *writer, unsigned level, const ProllyBlobEntry *entry,
+		      GError **error)
+{
+	ProllyBlobEntry next = *entry;
+
+	for (;; level++) {
+		if (level > PROLLY_BLOB_HEIGHT_MAX)
+			return prolly_throw(error, PROLLY_ERROR_TOO_BIG,
+					    "a blob of too many levels");
+		while (writer->n_levels < level)
+			writer->levels[++writer->n_levels].pending =
+				g_array_new(FALSE, FALSE, sizeof(ProllyBlobEntry));
+		GArray *pending = writer->levels[level].pending;
+
+		g_array_append_val(pending, next);
+		if (!prolly_blob_node_is_cut(&next, pending->len))
+			return true;
+		if (!finish_node(writer, level, &next, error))
+			return false;
+	}
+}
+
+bool prolly_blob_writer_is_aligned(const ProllyBlobWriter *writer, unsigned level)
+{
+	for (unsigned below = 1; below < level && below <= writer->n_levels; below++)
+		if (writer->levels[below].pending->len > 0)
+			return false;
+	return true;
+}
+
+bool prolly_blob_writer_add(ProllyBlobWriter *writer, unsigned level, const ProllyBlobEntry *entry,
+			    GError **error)
+{
+	g_assert(writer->fill == 0 && writer->zeros == 0);
+	g_assert(prolly_blob_writer_is_aligned(writer, level));
+	if (!add_entry(writer, level, entry, error))
+		return false;
+	for (unsigned below = 1; below < level; below++)
+		writer->levels[below].has_node = true;
+	writer->length += entry->length;
+	return true;
+}
+
+/* ---- Chunks and holes -------------------------------------------------------------------- */
+
+static bool emit_chunk(ProllyBlobWriter *writer, const uint8_t *data, size_t len, GError **error)
+{
+	ProllyBlobEntry entry;
+
+	writer->cut = (ProllyCutState){0};
+	return prolly_chunk_put(writer->store, data, len, &entry, error) &&
+	       add_entry(writer, 1, &entry, error);
+}
+
+/* Puts all chunks that end within the buffer and moves the rest to its front. */
+static bool cut_buffer(ProllyBlobWriter *writer, GError **error)
+{
+	size_t start = 0;
+
+	for (;;) {
+		size_t len = prolly_cutter_scan(&writer->cutter, &writer->cut,
+						writer->buffer + start, writer->fill - start);
+
+		if (len == 0)
+			break;
+		if (!emit_chunk(writer, writer->buffer + start, len, error))
+			return false;
+		start += len;
+	}
+	if (start > 0)
+		memmove(writer->buffer, writer->buffer + start, writer->fill - start);
+	writer->fill -= start;
+	return true;
+}
+
+/* Appends LEN bytes of DATA, or zeros if DATA is NULL, that are known to be in no hole. */
+static bool append(ProllyBlobWriter *writer, const uint8_t *data, size_t len, GError **error)
+{
+	size_t capacity = writer->cutter.max * 2;
+
+	if (!writer->buffer)
+		writer->buffer = g_malloc(capacity);
+	while (len > 0) {
+		size_t n = MIN(len, capacity - writer->fill);
+
+		if (data) {
+			memcpy(writer->buffer + writer->fill, data, n);
+			data += n;
+		} else {
+			memset(writer->buffer + writer->fill, 0, n);
+		}
+		writer->fill += n;
+		len -= n;
+		if (!cut_buffer(writer, error))
+			return false;
+	}
+	return true;
+}
+
+/* Ends the stretch of data that the buffer is the end of. */
+static bool finish_data(ProllyBlobWriter *writer, GError **error)
+{
+	size_t fill = writer->fill;
+
+	writer->fill = 0;
+	return fill == 0 || emit_chunk(writer, writer->buffer, fill, error);
+}
+
+/* The run of zeros that was kept back is over: it is a hole, or data after all. */
+static bool settle_zeros(ProllyBlobWriter *writer, GError **error)
+{
+	uint64_t zeros = writer->zeros;
+	ProllyBlobEntry hole = {.length = zeros, .ends_in_zero = true};
+
+	writer->zeros = 0;
+	if (zeros < writer->cutter.average)
+		return append(writer, NULL, (size_t)zeros, error);
+	return finish_data(writer, error) && add_entry(writer, 1, &hole, error);
+}
+
+bool prolly_blob_writer_settle(ProllyBlobWriter *writer, bool after_hole, bool *out_settled,
+			       GError **error)
+{
+	if (after_hole && writer->zeros >= writer->cutter.average && !settle_zeros(writer, error))
+		return false;
+	*out_settled = writer->fill == 0 && writer->zeros == 0;
+	return true;
+}
+
+/* ---- The stream -------------------------------------------------------------------------- */
+
+static bool grow(ProllyBlobWriter *writer, uint64_t len, GError **error)
+{
+	if (len > PROLLY_BLOB_LENGTH_MAX - writer->length)
+		return prolly_throw(error, PROLLY_ERROR_TOO_BIG,
+				    "a value of more than %" G_GUINT64_FORMAT " bytes",
+				    PROLLY_BLOB_LENGTH_MAX);
+	writer->length += len;
+	return true;
+}
+
+bool prolly_blob_writer_write_zeros(ProllyBlobWriter *writer, uint64_t len, GError **error)
+{
+	if (!grow(writer, len, error))
+		return false;
+	writer->zeros += len;
+	return true;
+}
+
+bool prolly_blob_writer_write(ProllyBlobWriter *writer, const void *data, size_t len,
+			      GError **error)
+{
+	const uint8_t *p = data;
+
+	if (!grow(writer, len, error))
+		return false;
+	while (len > 0) {
+		size_t zeros = prolly_zeros_count_leading(p, len);
+
+		writer->zeros += zeros;
+		p += zeros;
+		len -= zeros;
+		if (len == 0)
+			break;
+		size_t n = prolly_zeros_find(p, len, writer->cutter.average);
+
+		if (!settle_zeros(writer, error) || !append(writer, p, n, error))
+			return false;
+		p += n;
+		len -= n;
+	}
+	return true;
+}
+
+/* The lowest level that has one node; all nodes are finished on the way. */
+static bool finish_levels(ProllyBlobWriter *writer, ProllyBlob *out_blob, GError **error)
+{
+	for (unsigned level = 1; level <= writer->n_levels; level++) {
+		Level *at = &writer->levels[level];
+		const ProllyBlobEntry *first = (const ProllyBlobEntry *)at->pending->data;
+		bool is_top = !at->has_node;
+		ProllyBlobEntry entry;
+
+		/* One child and no other: it is the top itself, unless it is a hole. */
+		if (is_top && at->pending->len == 1 &&
+		    (level > 1 || !prolly_blob_entry_is_hole(first))) {
+			out_blob->height = level - 1;
+			out_blob->hash = first->hash;
+			return true;
+		}
+		if (at->pending->len > 0) {
+			if (!finish_node(writer, level, &entry, error))
+				return false;
+			if (is_top) {
+				out_blob->height = level;
+				out_blob->hash = entry.hash;
+				return true;
+			}
+			if (!add_entry(writer, level + 1, &entry, error))
+				return false;
+		}
+	}
+	return true;
+}
+
+bool prolly_blob_writer_finish(ProllyBlobWriter *writer, ProllyBlob *out_blob, GError **error)
+{
+	ProllyBlob blob = {.length = writer->length};
+
+	if (!settle_zeros(writer, error) || !finish_data(writer, error) ||
+	    !finish_levels(writer, &blob, error))
+		return false;
+	*out_blob = blob;
+	return true;
+}
