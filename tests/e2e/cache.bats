@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+# Promise: when a command has returned, every process sees its effect, whatever the kernel had cached;
+# a file that was open goes on reading what it opened.
+load common
+
+setup()
+{
+	common_setup
+	mount_store
+	NS=$MNT/main/ns
+	mkdir "$NS"
+}
+
+# warm DIRECTORY: everything below it is in the kernel's caches: names, attributes, pages, and the
+# absence of a name.
+warm()
+{
+	ls -lR "$1" >/dev/null
+	find "$1" -type f -exec cat {} + >/dev/null
+	missing "$1/ns/absent"
+	missing "$1/ns/d/absent"
+}
+
+# A process that sees the mount from before the change: it answers one line for each line it reads.
+watcher_start()
+{
+	mkfifo "$T/ask" "$T/answer"
+	python3 -c '
+import os, sys
+os.chdir(sys.argv[1])
+out = open(sys.argv[3], "w", buffering=1)
+for line in open(sys.argv[2]):
+    path = line.rstrip("\n")
+    try:
+        out.write("%d %s\n" % (os.stat(path).st_size, open(path).read().replace("\n", "/")))
+    except OSError as error:
+        out.write(os.strerror(error.errno) + "\n")
+' "$MNT/main/ns" "$T/ask" "$T/answer" 3>&- &
+	WATCHER=$!
+	exec 8>"$T/ask" 9<"$T/answer"
+}
+
+watcher_sees()
+{
+	local answer
+	echo "$1" >&8
+	read -r -t 10 answer <&9
+	is "$answer" "$2"
+}
+
+watcher_end()
+{
+	exec 8>&- 9<&-
+	wait "$WATCHER"
+}
+
+@test "after a merge every process sees it: changed, added, deleted, in directories too" {
+	mkdir "$NS/d" "$NS/gone"
+	for name in same changed shorter longer deleted d/changed gone/last; do
+		echo "before in $name" >"$NS/$name"
+	done
+	commit_all main base
+	mkdir "$MNT/side"
+	echo "a text that is much longer than before" >"$MNT/side/ns/longer"
+	echo x >"$MNT/side/ns/shorter"
+	echo "after! in changed" >"$MNT/side/ns/changed"
+	echo "after! in d/changed" >"$MNT/side/ns/d/changed"
+	rm "$MNT/side/ns/deleted"
+	rm -r "$MNT/side/ns/gone"
+	echo new >"$MNT/side/ns/absent"
+	echo new >"$MNT/side/ns/d/absent"
+	commit_all side theirs
+	warm "$MNT/main"
+	watcher_start
+	watcher_sees changed "18 before in changed/"
+	watcher_sees absent "No such file or directory"
+
+	on_main -q merge side
+
+	watcher_sees changed "18 after! in changed/"
+	watcher_sees longer "39 a text that is much longer than before/"
+	watcher_sees shorter "2 x/"
+	watcher_sees deleted "No such file or directory"
+	watcher_sees d/changed "20 after! in d/changed/"
+	watcher_sees absent "4 new/"
+	watcher_sees d/absent "4 new/"
+	watcher_sees same "15 before in same/"
+	watcher_end
+	is "$(ls "$NS" | tr '\n' ' ')" "absent changed d longer same shorter "
+	is "$(ls "$NS/d" | tr '\n' ' ')" "absent changed "
+	is "$(cat "$NS/longer")" "a text that is much longer than before"
+}
+
+@test "a merge of thousands of keys is seen whole" {
+	entries 1 5000 | on_main load ns
+	commit_all main base
+	mkdir "$MNT/side"
+	entries 1 5000 -after | ctl "$MNT/side" load ns
+	entries 6000 6999 | ctl "$MNT/side" load ns
+	for n in 0000001 0000777 0005000; do
+		rm "$MNT/side/ns/k$n"
+	done
+	commit_all side theirs
+	warm "$MNT/main"
+	watcher_start
+	watcher_sees k0002500 "10 value 2500"
+	on_main -q merge side
+	watcher_sees k0002500 "16 value 2500-after"
+	watcher_sees k0006500 "10 value 6500"
+	watcher_sees k0000777 "No such file or directory"
+	watcher_end
+	is "$(ls "$NS" | wc -l)" 5997
+	is "$(find "$NS" -type f -exec grep -L after {} + | wc -l)" 1000
+}
+
+@test "same size, same length of time: the content that is read is the new one" {
+	echo aaaa >"$NS/k"
+	touch -d '2020-01-01' "$NS/k"
+	commit_all main base
+	mkdir "$MNT/side"
+	echo bbbb >"$MNT/side/ns/k"
+	touch -d '2020-01-01' "$MNT/side/ns/k"
+	commit_all side theirs
+	cat "$NS/k" >/dev/null
+	on_main -q merge side
+	file_is "$NS/k" bbbb
+	[ "$(stat -c %Y "$NS/k")" -gt 1600000000 ]
+}
+
+@test "a file that was open goes on reading what it opened, and its writes end with it" {
+	random_bytes 1000000 1 >"$T/old"
+	random_bytes 1000000 2 >"$T/new"
+	cp "$T/old" "$NS/read"
+	cp "$T/old" "$NS/written"
+	echo short >"$NS/deleted"
+	commit_all main base
+	mkdir "$MNT/side"
+	cp "$T/new" "$MNT/side/ns/read"
+	cp "$T/new" "$MNT/side/ns/written"
+	rm "$MNT/side/ns/deleted"
+	commit_all side theirs
+	exec 4<"$NS/read" 5<>"$NS/written" 6<"$NS/deleted"
+	head -c 1000 <&4 | cmp - <(head -c 1000 "$T/old")
+
+	on_main -q merge side
+
+	cat <&4 | cmp - <(tail -c +1001 "$T/old")
+	echo "to the orphan" >&5
+	is "$(cat <&6)" short
+	exec 4<&- 5>&- 6<&-
+	cmp "$NS/read" "$T/new"
+	cmp "$NS/written" "$T/new"
+	missing "$NS/deleted"
+	is "$(on_main --json status | json .changes)" '[]'
+}
+
+@test "mapped pages of an open file stay what they were; a new mapping has the new ones" {
+	head -c 8192 /dev/zero | tr '\0' a >"$NS/k"
+	commit_all main base
+	mkdir "$MNT/side"
+	head -c 8192 /dev/zero | tr '\0' b >"$MNT/side/ns/k"
+	commit_all side theirs
+	python3 - "$NS/k" "$CTL" "$MNT/main" <<'P'
+import mmap, os, subprocess, sys
+path = sys.argv[1]
+fd = os.open(path, os.O_RDONLY)
+old = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+assert old[:4] == b"aaaa"
+subprocess.run([sys.argv[2], "-C", sys.argv[3], "-q", "merge", "side"], check=True)
+assert old[:4] == b"aaaa" and old[5000:5004] == b"aaaa"
+new = mmap.mmap(os.open(path, os.O_RDONLY), 0, prot=mmap.PROT_READ)
+assert new[:4] == b"bbbb" and new[5000:5004] == b"bbbb"
+P
+}
+
+@test "put, delete and load behind the kernel's back are seen at once" {
+	echo before >"$NS/k"
+	echo before >"$NS/d"
+	warm "$MNT/main"
+	watcher_start
+	watcher_sees k "7 before/"
+	on_main put ns/k "longer than before"
+	watcher_sees k "18 longer than before"
+	on_main delete ns/d
+	watcher_sees d "No such file or directory"
+	watcher_sees absent "No such file or directory"
+	printf 'absent\tnow\n' | on_main load ns
+	watcher_sees absent "3 now"
+	watcher_end
+	is "$(ls "$NS" | tr '\n' ' ')" "absent k "
+}
+
+@test "branches made, renamed and deleted by commands are seen at once" {
+	echo x >"$NS/k"
+	commit_all main
+	is "$(ls "$MNT")" main
+	missing "$MNT/new"
+	on_main branch new
+	file_is "$MNT/new/ns/k" x
+	cd "$MNT/new/ns"
+	on_main branch -m new newer
+	missing "$MNT/new"
+	file_is "$MNT/newer/ns/k" x
+	file_is k x
+	cd "$T"
+	exec 4<"$MNT/newer/ns/k"
+	on_main branch -D newer
+	missing "$MNT/newer"
+	is "$(cat <&4)" x
+	exec 4<&-
+	is "$(ls "$MNT")" main
+}
+
+@test "who stands in a directory stays in it over a merge" {
+	mkdir "$NS/d"
+	echo before >"$NS/d/k"
+	commit_all main base
+	mkdir "$MNT/side"
+	entries 1 500 | ctl "$MNT/side" load ns
+	echo after >"$MNT/side/ns/d/k"
+	commit_all side theirs
+	cd "$NS/d"
+	is "$(cat k)" before
+	on_main -q merge side
+	is "$(cat k)" after
+	is "$(/bin/pwd)" "$NS/d"
+	is "$(ls .. | wc -l)" 501
+	touch here
+	present "$NS/d/here"
+}
+
+@test "a directory handle goes on listing what it opened" {
+	entries 1 2000 | on_main load ns
+	commit_all main base
+	mkdir "$MNT/side"
+	rm -r "$MNT/side/ns"
+	mkdir "$MNT/side/ns"
+	echo x >"$MNT/side/ns/only"
+	commit_all side theirs
+	python3 - "$NS" "$CTL" "$MNT/main" <<'P'
+import os, subprocess, sys
+with os.scandir(sys.argv[1]) as entries:
+    first = next(entries).name
+    subprocess.run([sys.argv[2], "-C", sys.argv[3], "-q", "merge", "side"], check=True)
+    names = [first] + [entry.name for entry in entries]
+assert sorted(names) == ["k%07d" % n for n in range(1, 2001)], len(names)
+assert os.listdir(sys.argv[1]) == ["only"]
+P
+}
+
+@test "appending after a change behind the kernel appends at the true end" {
+	printf '%0100d\n' 1 >"$NS/k"
+	cat "$NS/k" >/dev/null
+	printf '%0200d\n' 2 | on_main put ns/k
+	echo end >>"$NS/k"
+	is "$(stat -c %s "$NS/k")" 205
+	is "$(tail -1 "$NS/k")" end
+}
