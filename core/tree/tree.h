@@ -43,6 +43,12 @@ typedef struct {
 	uint32_t chunk_max;    /* default 256 KiB */
 } ProllyFormatParameters;
 
+#define PROLLY_FORMAT_DESCRIPTOR_SIZE 76
+
+/* The name of core/blob's rules in the descriptor ("fastcdc1" as bytes): another one for another gear
+ * table, hole rule or cut of a blob's chunks and nodes. */
+#define PROLLY_FORMAT_BLOB_RULES UINT64_C(0x3163646374736166)
+
 /* The size that a stored value counts as in subtree byte counts (core/blob knows large ones). */
 typedef uint64_t (*ProllyWeighFunc)(const uint8_t *value, size_t len);
 

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The chunker: entries in, nodes out, level by level. The canonical form lives here.
+ *
+ * The boundary rule. A node is closed after an entry, never inside one. Its measure s is the sum
+ *over its entries so far of the key's whole length and the value's (TREE_CHILD_SIZE for a child).
+ *For an entry that takes s from s0 to s1, and e the low 32 bits of XXH3-64(key, seed of the level),
+ *in this order:
+ *
+ *	internal node, first entry    no cut
+ *	s1 >= max                     cut
+ *	s1 <  min                     no cut
+ *	else                          cut if and only if e / 2^32 < (s1^4 - s0^4) / L^4
+ *
+ * where L = 2^scale_shift and the comparison is exact, of integers: e * 2^(4 * scale_shift - 32)
+ * against s1^4 - s0^4, the power going to the other side where it is negative. (s1 < max <= 2^16,
+ *so s^4 is within 64 bits; scale_shift <= 16, so e's product is too.) The chance of a cut grows
+ *with the cube of the size, which is a Weibull distribution of shape 4: with the defaults nodes
+ *have 3.7 KB in the mean, with a coefficient of variation of 0.27, and both limits are all but
+ *never met. Rejected, with figures in bytes rewritten by an insert (12.4 KB here): a constant
+ *chance for each entry (40 KB) or each byte (17 KB), a rolling hash over bytes (moves boundaries
+ *with values, and 30 times the time), the same distribution through expm1 (floating point, 16 ns
+ *against 4).
+ *
+ * Why any order of edits gives the same tree: whether there is a cut after an entry depends on
+ * nothing but the level, the parameters and the entries since the last cut. So the leaves are a
+ * function of the sorted contents; each level's entries are a function of the nodes below; and the
+ * root is the lowest level that has one node. The last node of a level ends because nothing
+ *follows, so it may be shorter than min, hold a single child, or happen to end with a cut. That the
+ *value's bytes have no part in the rule, only its length, keeps an update in place from moving a
+ *boundary.
+ *
+ * Keys being up to 64 KiB and values up to 1 MiB, a node is at most max plus one entry long, or two
+ * children: without the exception for the first child, keys longer than max would make levels of
+ * nodes of one child for ever.
+ *
+ * The chunker holds one draft a level (C1), and hands a closed node's key, hash and counts to the
+ * level above as an entry. mutate.c also gives it ranges of nodes that exist: of a leaf, entries;
+ *of an internal node, subtrees that are taken by reference. That is right exactly where all levels
+ * below are between two nodes, since a node follows from where it begins (C2). While a draft is
+ * nothing but the first entries of an old node (`source`), the rule's answers are known: no cut
+ *but, perhaps, after its last entry; and if it becomes the whole of it, its hash is known too (C3).
+ *
+ * Invariants:
+ * C1  Every entry added so far is in exactly one closed node or draft of its level.
+ * C2  Entries are added to level N > 0 from outside only while the drafts below N are empty.
+ * C3  While a level's source is set, the draft's entries are the source's first ones.
+ * C4  The topmost level has a draft and no closed node, since closing a node makes the level above.
+ */
+#include "tree-private.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+typedef struct {
+	ProllyDraft draft;
+	size_t keys_len, keys_capacity;
+	size_t values_len, values_capacity;
+	size_t ends_capacity;
+	uint64_t measure;                  /* s of the draft */
+	ProllyNode *source;                /* the node of which the draft is the first entries */
+	const ProllyNodeView *source_view; /* both NULL: of none that is known */
+} ChunkerLevel;
+
+struct ProllyChunker {
+	const ProllyTreeContext *context;
+	unsigned n_levels;
+	ChunkerLevel levels[TREE_LEVELS_MAX];
+};
+
+/* One entry on its way into a draft. */
+typedef struct {
+	ProllyNodeKey key;
+	const void *value;
+	size_t value_len;
+	uint64_t keys; /* what it adds to the subtree's counts */
+	uint64_t bytes;
+} ChunkerEntry;
+
+/* ---- The rule ---------------------------------------------------------------------------- */
+
+static uint64_t fourth_power(uint64_t s)
+{
+	return s * s * (s * s);
+}
+
+bool prolly_chunker_is_boundary(const ProllyFormat *format, unsigned level, uint64_t s0,
+				uint64_t s1, const uint8_t *key, size_t len)
+{
+	int shift = 4 * (int)format->parameters.scale_shift - 32;
+	uint64_t hazard, e;
+
+	if (s1 >= format->parameters.max)
+		return true;
+	if (s1 < format->parameters.min)
+		return false;
+	hazard = fourth_power(s1) - fourth_power(s0);
+	e = (uint32_t)XXH3_64bits_withSeed(key, len, format->seeds[level]);
+	if (shift >= 0)
+		return e << shift < hazard;
+	/* e < 2^32, so a greater hazard is one without the shift, and a smaller fits with it. */
+	return hazard > UINT32_MAX || e < hazard << -shift;
+}
+
+/* ---- Drafts ------------------------------------------------------------------------------ */
+
+#define KEYS_INITIAL   (8 << 10)
+#define VALUES_INITIAL (16 << 10)
+#define ENDS_INITIAL   256
+
+static void level_start(ChunkerLevel *level, unsigned number)
+{
+	*level = (ChunkerLevel){
+		.draft.level = number,
+		.keys_capacity = KEYS_INITIAL,
+		.values_capacity = VALUES_INITIAL,
+		.ends_capacity = ENDS_INITIAL,
+	};
+	level->draft.keys = g_malloc(KEYS_INITIAL);
+	level->draft.values = g_malloc(VALUES_INITIAL);
+	level->draft.ends = g_new(ProllyDraftEnds, ENDS_INITIAL);
+}
+
+static void level_forget_source(ChunkerLevel *level)
+{
+	if (level->source)
+		prolly_node_unref(level->source);
+	level->source = NULL;
+	level->source_view = NULL;
+}
+
+static void level_clear(ChunkerLevel *level)
+{
+	level_forget_source(level);
+	g_free(level->draft.keys);
+	g_free(level->draft.values);
+	g_free(level->draft.ends);
+}
+
+static void level_empty(ChunkerLevel *level)
+{
+	level_forget_source(level);
+	level->draft.count = 0;
+	level->draft.total_keys = 0;
+	level->draft.total_bytes = 0;
+	level->keys_len = 0;
+	level->values_len = 0;
+	level->measure = 0;
+}
+
+static G_GNUC_NO_INLINE void level_grow(ChunkerLevel *level, size_t key_len, size_t value_len)
+{
+	ProllyDraft *draft = &level->draft;
+
+	if (level->keys_len + key_len > level->keys_capacity) {
+		level->keys_capacity = 2 * (level->keys_len + key_len);
+		draft->keys = g_realloc(draft->keys, level->keys_capacity);
+	}
+	if (level->values_len + value_len > level->values_capacity) {
+		level->values_capacity = 2 * (level->values_len + value_len);
+		draft->values = g_realloc(draft->values, level->values_capacity);
+	}
+	if (draft->count == level->ends_capacity) {
+		level->ends_capacity *= 2;
+		draft->ends = g_renew(ProllyDraftEnds, draft->ends, level->ends_capacity);
+	}
+}
+
+/* Is KEY greater than the draft's last? Old trees that lie of their keys could make it less. */
+static bool level_ascends(const ChunkerLevel *level, const ProllyNodeKey *key)
+{
+	const ProllyDraft *draft = &level->draft;
+	size_t start, last_len, overlap;
+	int order;
+
+	if (draft->count == 0)
+		return true;
+	start = draft_key_start(draft, draft->count - 1);
+	last_len = level->keys_len - start;
+	overlap = MIN(last_len, key->prefix_len);
+	order = memcmp(draft->keys + start, key->prefix, overlap);
+	if (order != 0 || last_len < key->prefix_len)
+		return order <= 0;
+	return prolly_bytes_compare(draft->keys + start + overlap, last_len - overlap, key->suffix,
+				    key->suffix_len) < 0;
+}
+
+/* Appends to the draft and nothing else. False if the counts would overflow. */
+static inline bool level_append(ChunkerLevel *level, const ChunkerEntry *entry)
+{
+	const ProllyNodeKey *key = &entry->key;
+	ProllyDraft *draft = &level->draft;
+	size_t key_len = key->prefix_len + key->suffix_len;
+
+	if (level->keys_len + key_len > level->keys_capacity ||
+	    level->values_len + entry->value_len > level->values_capacity ||
+	    draft->count == level->ends_capacity)
+		level_grow(level, key_len, entry->value_len);
+	if (__builtin_add_overflow(draft->total_keys, entry->keys, &draft->total_keys) ||
+	    __builtin_add_overflow(draft->total_bytes, entry->bytes, &draft->total_bytes))
+		return false;
+
+	memcpy(draft->keys + level->keys_len, key->prefix, key->prefix_len);
+	memcpy(draft->keys + level->keys_len + key->prefix_len, key->suffix, key->suffix_len);
+	memcpy(draft->values + level->values_len, entry->value, entry->value_len);
+	level->keys_len += key_len;
+	level->values_len += entry->value_len;
+	level->measure += key_len + entry->value_len;
+	draft->ends[draft->count].key_end = (uint32_t)level->keys_len;
+	draft->ends[draft->count].value_end = (uint32_t)level->values_len;
+	draft->count++;
+	return true;
+}
+
+static bool level_must_cut(const ChunkerLevel *level, const ProllyFormat *format)
+{
+	const ProllyDraft *draft = &level->draft;
+	uint32_t last = draft->count - 1;
+	size_t start = draft_key_start(draft, last);
+	size_t key_len = draft->ends[last].key_end - start;
+	size_t value_len = draft->ends[last].value_end - draft_value_start(draft, last);
+
+	if (draft->level > 0 && last == 0)
+		return false;
+	return prolly_chunker_is_boundary(format, draft->level,
+					  level->measure - key_len - value_len, level->measure,
+					  draft->keys + start, key_len);
+}
+
+static bool throw_unordered(GError **error)
+{
+	return prolly_throw(error, PROLLY_ERROR_CORRUPT, "tree: its keys do not ascend");
+}
+
+static bool throw_overflow(GError **error)
+{
+	return prolly_throw(error, PROLLY_ERROR_TOO_BIG, "tree: its size is over 2^64 bytes");
+}
+
+/* ---- Closing nodes ----------------------------------------------------------------------- */
+
+static ChunkerLevel *get_level(ProllyChunker *self, unsigned number)
+{
+	while (self->n_levels <= number) {
+		level_start(&self->levels[self->n_levels], self->n_levels);
+		self->n_levels++;
+	}
+	return &self->levels[number];
+}
+
+/* Puts the draft, or names the old node that it equals. */
+static bool put_draft(ProllyChunker *self, ChunkerLevel *level, ProllyHash *out_hash,
+		      GError **error)
+{
+	uint8_t *bytes;
+	size_t len;
+
+	if (level->source && level->draft.count == level->source_view->count) {
+		*out_hash = *prolly_node_get_hash(level->source);
+		return true;
+	}
+	bytes = prolly_node_encode(&level->draft, &len);
+	return prolly_store_put(self->context->store, PROLLY_NODE_TREE, bytes, len, out_hash, NULL,
+				error);
+}
+
+/* Ends the draft of NUMBER, which is not empty, and gives it to the level above. *OUT_CUT: that one
+ * is to be cut now. */
+static bool close_draft(ProllyChunker *self, unsigned number, bool *out_cut, GError **error)
+{
+	ChunkerLevel *level = &self->levels[number], *parent;
+	const ProllyDraft *draft = &level->draft;
+	size_t start = draft_key_start(draft, draft->count - 1);
+	ProllyChildRecord record = {.keys = draft->total_keys, .bytes = draft->total_bytes};
+	ChunkerEntry entry = {
+		.key = {draft->keys + start, level->keys_len - start, draft->keys, 0},
+		.value = &record,
+		.value_len = sizeof(record),
+		.keys = record.keys,
+		.bytes = record.bytes,
+	};
+
+	if (number + 1 == TREE_LEVELS_MAX)
+		return prolly_throw(error, PROLLY_ERROR_TOO_BIG, "tree: more than %d levels",
+				    TREE_LEVELS_MAX);
+	if (!put_draft(self, level, &record.hash, error))
+		return false;
+	parent = get_level(self, number + 1);
+	level_forget_source(parent);
+	if (!level_ascends(parent, &entry.key))
+		return throw_unordered(error);
+	if (!level_append(parent, &entry))
+		return throw_overflow(error);
+	level_empty(level);
+	*out_cut = level_must_cut(parent, self->context->format);
+	return true;
+}
+
+/* Closes the draft of NUMBER, and those above that this fills. */
+static bool cut(ProllyChunker *self, unsigned number, GError **error)
+{
+	bool more = true;
+
+	while (more) {
+		if (!close_draft(self, number, &more, error))
+			return false;
+		number++;
+	}
+	return true;
+}
+
+/* ---- Adding ------------------------------------------------------------------------------ */
+
+ProllyChunker *prolly_chunker_new(const ProllyTreeContext *context)
+{
+	ProllyChunker *self = g_malloc(sizeof(*self));
+
+	self->context = context;
+	self->n_levels = 0;
+	get_level(self, 0);
+	return self;
+}
+
+void prolly_chunker_free(ProllyChunker *self)
+{
+	for (unsigned i = 0; i < self->n_levels; i++)
+		level_clear(&self->levels[i]);
+	g_free(self);
+}
+
+bool prolly_chunker_add(ProllyChunker *self, const uint8_t *key, size_t key_len,
+			const uint8_t *value, size_t value_len, GError **error)
+{
+	ChunkerLevel *level = &self->levels[0];
+	ChunkerEntry entry = {
+		.key = {key, key_len, key, 0},
+		.value = value,
+		.value_len = value_len,
+		.keys = 1,
+	};
+
+	if (__builtin_add_overflow(format_weigh(self->context->format->weigh, value, value_len),
+				   key_len, &entry.bytes))
+		return throw_overflow(error);
+	level_forget_source(level);
+	if (!level_ascends(level, &entry.key))
+		return throw_unordered(error);
+	if (!level_append(level, &entry))
+		return throw_overflow(error);
+	return !level_must_cut(level, self->context->format) || cut(self, 0, error);
+}
+
+static ChunkerEntry get_entry(const ProllyChunker *self, const ProllyNodeView *view, uint32_t i,
+			      ProllyChildRecord *record)
+{
+	ChunkerEntry entry = {.key = node_get_key(view, i)};
+
+	if (view->level == 0) {
+		entry.value = node_get_value(view, i, &entry.value_len);
+		entry.keys = 1;
+		entry.bytes =
+			entry.key.prefix_len + entry.key.suffix_len +
+			format_weigh(self->context->format->weigh, entry.value, entry.value_len);
+	} else {
+		record->hash = *node_get_child_hash(view, i);
+		record->keys = node_get_child_keys(view, i);
+		record->bytes = node_get_child_bytes(view, i);
+		entry.value = record;
+		entry.value_len = sizeof(*record);
+		entry.keys = record->keys;
+		entry.bytes = record->bytes;
+	}
+	return entry;
+}
+
+/* Sets the level's source to NODE if its entry FROM goes on a copy of it (C3). */
+static void follow_source(ChunkerLevel *level, ProllyNode *node, const ProllyNodeView *view,
+			  uint32_t from)
+{
+	if (level->source_view == view && level->draft.count == from)
+		return;
+	level_forget_source(level);
+	if (from == 0 && level->draft.count == 0) {
+		level->source = prolly_node_ref(node);
+		level->source_view = view;
+	}
+}
+
+bool prolly_chunker_add_range(ProllyChunker *self, ProllyNode *node, const ProllyNodeView *view,
+			      uint32_t from, uint32_t to, GError **error)
+{
+	ChunkerLevel *level;
+
+	if (from >= to)
+		return true;
+	level = get_level(self, view->level);
+	follow_source(level, node, view, from);
+	for (uint32_t i = from; i < to; i++) {
+		ProllyChildRecord record;
+		ChunkerEntry entry = get_entry(self, view, i, &record);
+		bool known = level->source && i + 1 < view->count;
+
+		if (i == from && !level_ascends(level, &entry.key))
+			return throw_unordered(error);
+		if (!level_append(level, &entry))
+			return throw_overflow(error);
+		if (known || !level_must_cut(level, self->context->format))
+			continue;
+		if (!cut(self, view->level, error))
+			return false;
+	}
+	return true;
+}
+
+bool prolly_chunker_is_aligned(const ProllyChunker *self, unsigned levels)
+{
+	for (unsigned i = 0; i < MIN(levels, self->n_levels); i++) {
+		if (self->levels[i].draft.count > 0)
+			return false;
+	}
+	return true;
+}
+
+/* ---- Finishing --------------------------------------------------------------------------- */
+
+/* A subtree that was taken over may be a chain of only children on top of the root. */
+static bool descend_to_root(const ProllyTreeContext *context, ProllyTree *tree, GError **error)
+{
+	while (true) {
+		const ProllyNodeView *view;
+		g_autoptr(ProllyNode) node = prolly_path_load_top(context, tree, &view, error);
+
+		if (!node)
+			return false;
+		if (view->level == 0 || view->count > 1)
+			return true;
+		tree->top = *node_get_child_hash(view, 0);
+	}
+}
+
+/* The tree of the only child that the topmost draft has. */
+static bool finish_with_child(ProllyChunker *self, bool is_root, ProllyTree *out_tree,
+			      GError **error)
+{
+	ProllyChildRecord record;
+	ProllyTree tree;
+
+	memcpy(&record, self->levels[self->n_levels - 1].draft.values, sizeof(record));
+	tree = (ProllyTree){record.hash, record.keys, record.bytes};
+	if (!is_root && !descend_to_root(self->context, &tree, error))
+		return false;
+	*out_tree = tree;
+	return true;
+}
+
+/*
+ * From the leaves up: what is not closed is the last node of its level. The topmost level's draft
+ * (C4) with a single child is not a node but shows that the level below has only one. That one is
+ * the root if it was closed here as the topmost level of then; if it was taken over, it may be what
+ * is left of a level, with one child.
+ */
+bool prolly_chunker_finish(ProllyChunker *self, ProllyTree *out_tree, GError **error)
+{
+	bool is_root = false;
+
+	if (self->n_levels == 1 && self->levels[0].draft.count == 0)
+		return prolly_tree_init_empty(self->context, out_tree, error);
+	for (unsigned i = 0;; i++) {
+		const ProllyDraft *draft = &self->levels[i].draft;
+		bool top = i + 1 == self->n_levels;
+
+		if (top && i > 0 && draft->count == 1)
+			return finish_with_child(self, is_root, out_tree, error);
+		is_root = top;
+		if (draft->count > 0 && !cut(self, i, error))
+			return false;
+	}
+}

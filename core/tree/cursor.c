@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Cursors: a path, a bit that says whether it stands at an entry, and a buffer in which the entry's
+ * key is put together when it is asked for. The prefix stays in the buffer for as long as the
+ * cursor is in one leaf, so that a scan copies suffixes only.
+ *
+ * After an error the cursor is at no entry; it can be moved again.
+ *
+ * Invariants:
+ * K1  If valid, path.frames[0] is loaded and its index is below its count.
+ * K2  key_view is NULL, or the view whose prefix is at the start of `key`.
+ */
+#include "tree-private.h"
+
+struct ProllyCursor {
+	ProllyTreeContext context;
+	ProllyPath path;
+	bool valid;
+	const ProllyNodeView *key_view;
+	uint8_t *key;
+	size_t key_capacity;
+};
+
+ProllyCursor *prolly_cursor_new(const ProllyTreeContext *context, const ProllyTree *tree)
+{
+	ProllyCursor *self = g_malloc(sizeof(*self));
+
+	self->context.store = prolly_store_ref(context->store);
+	self->context.format = prolly_format_ref(context->format);
+	self->valid = false;
+	self->key_view = NULL;
+	self->key = NULL;
+	self->key_capacity = 0;
+	prolly_path_init(&self->path, &self->context, tree);
+	return self;
+}
+
+void prolly_cursor_free(ProllyCursor *self)
+{
+	if (!self)
+		return;
+	prolly_path_clear(&self->path);
+	prolly_store_unref(self->context.store);
+	prolly_format_unref(self->context.format);
+	g_free(self->key);
+	g_free(self);
+}
+
+/* ---- Moving ------------------------------------------------------------------------------ */
+
+/* The path goes to another leaf, perhaps. */
+static void leave(ProllyCursor *self)
+{
+	self->valid = false;
+	self->key_view = NULL;
+}
+
+static bool arrive(ProllyCursor *self)
+{
+	self->valid = self->path.frames[0].index < self->path.frames[0].view->count;
+	return true;
+}
+
+static bool step_leaf(ProllyCursor *self, bool forward, GError **error)
+{
+	bool moved;
+
+	leave(self);
+	if (!prolly_path_step_leaf(&self->path, forward, &moved, error))
+		return false;
+	self->valid = moved;
+	return true;
+}
+
+bool prolly_cursor_seek_first(ProllyCursor *self, GError **error)
+{
+	leave(self);
+	return prolly_path_seek_rank(&self->path, 0, error) && arrive(self);
+}
+
+bool prolly_cursor_seek_last(ProllyCursor *self, GError **error)
+{
+	uint64_t keys = self->path.tree.keys;
+
+	leave(self);
+	return prolly_path_seek_rank(&self->path, keys ? keys - 1 : 0, error) && arrive(self);
+}
+
+bool prolly_cursor_seek(ProllyCursor *self, const void *key, size_t len, GError **error)
+{
+	bool found;
+
+	leave(self);
+	return prolly_path_seek(&self->path, key, len, &found, error) && arrive(self);
+}
+
+bool prolly_cursor_seek_before(ProllyCursor *self, const void *key, size_t len, GError **error)
+{
+	bool found;
+
+	leave(self);
+	if (!prolly_path_seek(&self->path, key, len, &found, error))
+		return false;
+	if (self->path.frames[0].index == 0)
+		return step_leaf(self, false, error);
+	self->path.frames[0].index--;
+	self->valid = true;
+	return true;
+}
+
+bool prolly_cursor_seek_rank(ProllyCursor *self, uint64_t rank, GError **error)
+{
+	leave(self);
+	return prolly_path_seek_rank(&self->path, rank, error) && arrive(self);
+}
+
+bool prolly_cursor_next(ProllyCursor *self, GError **error)
+{
+	ProllyPathFrame *leaf = &self->path.frames[0];
+
+	if (!self->valid)
+		return true;
+	if (leaf->index + 1 == leaf->view->count)
+		return step_leaf(self, true, error);
+	leaf->index++;
+	return true;
+}
+
+bool prolly_cursor_prev(ProllyCursor *self, GError **error)
+{
+	ProllyPathFrame *leaf = &self->path.frames[0];
+
+	if (!self->valid)
+		return true;
+	if (leaf->index == 0)
+		return step_leaf(self, false, error);
+	leaf->index--;
+	return true;
+}
+
+/* ---- Looking ----------------------------------------------------------------------------- */
+
+bool prolly_cursor_is_valid(const ProllyCursor *self)
+{
+	return self->valid;
+}
+
+/* Makes room for every key of VIEW, and puts its prefix there. */
+static void load_prefix(ProllyCursor *self, const ProllyNodeView *view)
+{
+	size_t suffixes_len = node_end(view, view->key_ends, view->count - 1);
+	size_t most = view->prefix_len + MIN(suffixes_len, (size_t)PROLLY_KEY_MAX);
+
+	if (most > self->key_capacity || !self->key) {
+		g_free(self->key);
+		self->key_capacity = MAX(2 * most, (size_t)64);
+		self->key = g_malloc(self->key_capacity);
+	}
+	memcpy(self->key, view->prefix, view->prefix_len);
+	self->key_view = view;
+}
+
+const uint8_t *prolly_cursor_get_key(ProllyCursor *self, size_t *out_len)
+{
+	const ProllyPathFrame *leaf = &self->path.frames[0];
+	const ProllyNodeView *view = leaf->view;
+	const uint8_t *suffix;
+	size_t suffix_len;
+
+	g_return_val_if_fail(self->valid, NULL);
+	if (self->key_view != view)
+		load_prefix(self, view);
+	suffix = node_get_suffix(view, leaf->index, &suffix_len);
+	memcpy(self->key + view->prefix_len, suffix, suffix_len);
+	*out_len = view->prefix_len + suffix_len;
+	return self->key;
+}
+
+const uint8_t *prolly_cursor_get_value(ProllyCursor *self, size_t *out_len)
+{
+	const ProllyPathFrame *leaf = &self->path.frames[0];
+
+	g_return_val_if_fail(self->valid, NULL);
+	return node_get_value(leaf->view, leaf->index, out_len);
+}
+
+uint64_t prolly_cursor_get_rank(const ProllyCursor *self)
+{
+	g_return_val_if_fail(self->valid, 0);
+	return prolly_path_get_rank(&self->path);
+}

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The difference of two trees, as a stream of changes in key order.
+ *
+ * Each side has a *front*: the item at which it stands, either an entry of a leaf or a subtree that
+ * was not read, with everything before it done. Level 0 means an entry, level N a subtree under an
+ * entry of a node of level N. A step looks at both items, of which X has the higher level:
+ *
+ *	equal subtrees               both are passed
+ *	X a subtree, not in Y        X is opened: its front becomes its first child or entry
+ *	X a subtree that Y has too   what Y has before it is in Y only: Y's item is opened or
+ *reported two entries                  the smaller key is reported; of equal keys, different values
+ *
+ * Equal hash, equal contents: so what is passed has no changes. And only what is on one side alone
+ *is opened, so that no subtree that both have is ever read, however inserts and deletes have
+ *shifted it. To see that Y has X is a search for X's key in Y's frame of X's level, which is in
+ *memory. If that frame ends before X's key, the search goes on above and down again; a node Q on
+ *that way is read only if X's side has not got it (the same question, one level up). It is right to
+ *answer "no" if both have Q: X is not part of Q on its own side, where X's parent is open and Q is
+ *not.
+ *
+ * Memory is two paths. A range is a seek at the start and a comparison as items are passed.
+ *
+ * Rejected: comparing the two leaf streams and skipping where parents match (reads every leaf
+ *between a change and the next alignment); level-by-level lists of differing nodes (memory of all
+ *changes).
+ *
+ * Invariants:
+ * D1  Of each side everything before its front was compared or is known to be equal.
+ * D2  frames[i] with i > level is open: its index is that of the node in frames[i - 1].
+ * D3  If X is `shared`, Y has the same subtree, at its front or behind it.
+ */
+#include "tree-private.h"
+
+typedef struct {
+	ProllyTree tree;
+	unsigned height; /* 0: the top is not loaded */
+	unsigned level;  /* the front is the entry at frames[level].index */
+	bool ended;
+	bool shared;      /* D3 */
+	bool passed_once; /* nothing before the lower limit is left to skip */
+	ProllyPathFrame frames[TREE_LEVELS_MAX];
+} Side;
+
+struct ProllyDiff {
+	ProllyTreeContext context;
+	Side a, b;
+	bool started;
+	bool pass_a, pass_b;   /* the last change is of these fronts */
+	GBytes *lower, *upper; /* nullable */
+	GByteArray *key;
+};
+
+/* ---- Fronts ------------------------------------------------------------------------------ */
+
+static ProllyPathFrame *get_frame(Side *side)
+{
+	return &side->frames[side->level];
+}
+
+static int compare_bound(const ProllyNodeView *view, uint32_t i, GBytes *bound)
+{
+	size_t len;
+	const uint8_t *key = g_bytes_get_data(bound, &len);
+
+	return prolly_node_compare_key(view, i, key, len);
+}
+
+/* Goes up while the front is behind a node's last entry. */
+static void settle(Side *side)
+{
+	side->shared = false;
+	while (get_frame(side)->index >= get_frame(side)->view->count) {
+		if (side->level + 1 >= side->height) {
+			side->ended = true;
+			return;
+		}
+		side->level++;
+		get_frame(side)->index++;
+	}
+}
+
+/* The front goes behind its item. */
+static void pass(const ProllyDiff *self, Side *side)
+{
+	const ProllyPathFrame *frame = get_frame(side);
+
+	side->passed_once = true;
+	if (self->upper && compare_bound(frame->view, frame->index, self->upper) >= 0) {
+		side->ended = true;
+		return;
+	}
+	get_frame(side)->index++;
+	settle(side);
+}
+
+/* Where the front begins in a node just read: behind what is below the range. */
+static uint32_t find_start(const ProllyDiff *self, const Side *side, const ProllyNodeView *view)
+{
+	size_t len;
+	const uint8_t *key;
+	bool found;
+
+	if (!self->lower || side->passed_once)
+		return 0;
+	key = g_bytes_get_data(self->lower, &len);
+	return prolly_node_search(view, key, len, &found);
+}
+
+static void place_node(const ProllyDiff *self, Side *side, unsigned level, ProllyNode *node,
+		       const ProllyNodeView *view)
+{
+	ProllyPathFrame *frame = &side->frames[level];
+
+	prolly_node_unref(frame->node);
+	*frame = (ProllyPathFrame){node, view, find_start(self, side, view)};
+	side->level = level;
+	settle(side);
+}
+
+/* The subtree at the front is replaced by what is in its node. */
+static bool open_front(const ProllyDiff *self, Side *side, GError **error)
+{
+	const ProllyPathFrame *frame = get_frame(side);
+	const ProllyNodeView *view;
+	ProllyNode *node =
+		prolly_path_load_child(&self->context, frame->view, frame->index, &view, error);
+
+	if (!node)
+		return false;
+	place_node(self, side, side->level - 1, node, view);
+	return true;
+}
+
+static bool open_top(const ProllyDiff *self, Side *side, GError **error)
+{
+	const ProllyNodeView *view;
+	ProllyNode *node = prolly_path_load_top(&self->context, &side->tree, &view, error);
+
+	if (!node)
+		return false;
+	side->height = view->level + 1u;
+	place_node(self, side, view->level, node, view);
+	return true;
+}
+
+/* ---- Is a subtree on the other side? ----------------------------------------------------- */
+
+/* An entry of an internal node of one side. */
+typedef struct {
+	const ProllyNodeView *view;
+	uint32_t index;
+} Subtree;
+
+static bool same_subtree(Subtree a, const ProllyNodeView *view, uint32_t i)
+{
+	return prolly_hash_equal(node_get_child_hash(a.view, a.index),
+				 node_get_child_hash(view, i));
+}
+
+/* The first entry of VIEW from LOW on whose key is not less than X's. */
+static uint32_t find_key_of(Subtree x, const ProllyNodeView *view, uint32_t low)
+{
+	uint32_t high = view->count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (prolly_node_compare_entries(view, middle, x.view, x.index) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool has_subtree(const ProllyDiff *self, const Side *side, const Side *other, Subtree x,
+			bool *out_has, GError **error);
+
+/* The same in the subtree Q of SIDE, which is above X's level. Q is read only if it is SIDE's
+ * alone. */
+static bool has_subtree_below(const ProllyDiff *self, const Side *side, const Side *other,
+			      Subtree x, Subtree q, bool *out_has, GError **error)
+{
+	const ProllyNodeView *view;
+	g_autoptr(ProllyNode) node = NULL;
+	uint32_t i;
+	bool both;
+
+	*out_has = false;
+	if (!has_subtree(self, other, side, q, &both, error))
+		return false;
+	if (both)
+		return true;
+	node = prolly_path_load_child(&self->context, q.view, q.index, &view, error);
+	if (!node)
+		return false;
+	i = find_key_of(x, view, 0);
+	if (view->level > x.view->level)
+		return i == view->count ||
+		       has_subtree_below(self, side, other, x, (Subtree){view, i}, out_has, error);
+	*out_has = i < view->count && same_subtree(x, view, i);
+	return true;
+}
+
+/* Has SIDE the subtree X of OTHER, at its front or behind it? SIDE's front is not above X's level.
+ */
+static bool has_subtree(const ProllyDiff *self, const Side *side, const Side *other, Subtree x,
+			bool *out_has, GError **error)
+{
+	unsigned level = x.view->level;
+	uint32_t i = 0;
+
+	*out_has = false;
+	for (; level < side->height; level++) {
+		const ProllyPathFrame *frame = &side->frames[level];
+		/* What is open has been begun: it is not behind the front. */
+		uint32_t low = frame->index + (level > side->level ? 1 : 0);
+
+		i = find_key_of(x, frame->view, low);
+		if (i < frame->view->count)
+			break;
+	}
+	if (level >= side->height)
+		return true;
+	if (level > x.view->level)
+		return has_subtree_below(self, side, other, x,
+					 (Subtree){side->frames[level].view, i}, out_has, error);
+	*out_has = same_subtree(x, side->frames[level].view, i);
+	return true;
+}
+
+/* ---- Steps ------------------------------------------------------------------------------- */
+
+/* Passes equal subtrees, as many as there are next to each other. Was there one? */
+static bool pass_equal(const ProllyDiff *self, Side *a, Side *b)
+{
+	ProllyPathFrame *fa = get_frame(a), *fb = get_frame(b);
+	bool any = false;
+
+	if (a->level != b->level || a->level == 0)
+		return false;
+	while (!a->ended && !b->ended && fa == get_frame(a) && fb == get_frame(b) &&
+	       same_subtree((Subtree){fa->view, fa->index}, fb->view, fb->index)) {
+		pass(self, a);
+		pass(self, b);
+		any = true;
+	}
+	return any;
+}
+
+/* Has *SIDE come to its end? An entry at or over the upper limit is one. */
+static bool has_ended(const ProllyDiff *self, Side *side)
+{
+	const ProllyPathFrame *frame = get_frame(side);
+
+	if (!side->ended && side->level == 0 && self->upper &&
+	    compare_bound(frame->view, frame->index, self->upper) >= 0)
+		side->ended = true;
+	return side->ended;
+}
+
+/* Opens what must be opened, until both fronts are entries, or one is and the other can wait. */
+static bool open_fronts(const ProllyDiff *self, Side *a, Side *b, GError **error)
+{
+	while (true) {
+		bool a_ended = has_ended(self, a), b_ended = has_ended(self, b);
+		Side *x = b_ended || (!a_ended && a->level >= b->level) ? a : b;
+		Side *y = x == a ? b : a;
+		const ProllyPathFrame *frame = get_frame(x);
+
+		if (x->ended || x->level == 0)
+			return true;
+		if (!y->ended && pass_equal(self, a, b))
+			continue;
+		if (!y->ended && !x->shared &&
+		    !has_subtree(self, y, x, (Subtree){frame->view, frame->index}, &x->shared,
+				 error))
+			return false;
+		if (x->shared && y->level == 0)
+			return true;
+		if (!open_front(self, x->shared ? y : x, error))
+			return false;
+	}
+}
+
+static void set_change(ProllyDiff *self, bool of_a, bool of_b, ProllyChange *out_change)
+{
+	const ProllyPathFrame *fa = get_frame(&self->a), *fb = get_frame(&self->b);
+	const ProllyPathFrame *frame = of_a ? fa : fb;
+	ProllyNodeKey key = node_get_key(frame->view, frame->index);
+	ProllyChange change = {0};
+
+	g_byte_array_set_size(self->key, 0);
+	g_byte_array_append(self->key, key.prefix, (guint)key.prefix_len);
+	g_byte_array_append(self->key, key.suffix, (guint)key.suffix_len);
+	change.key = self->key->data;
+	change.key_len = self->key->len;
+	if (of_a)
+		change.old_value = node_get_value(fa->view, fa->index, &change.old_len);
+	if (of_b)
+		change.new_value = node_get_value(fb->view, fb->index, &change.new_len);
+	self->pass_a = of_a;
+	self->pass_b = of_b;
+	*out_change = change;
+}
+
+static bool equal_values(const ProllyPathFrame *a, const ProllyPathFrame *b)
+{
+	size_t a_len, b_len;
+	const uint8_t *a_value = node_get_value(a->view, a->index, &a_len);
+	const uint8_t *b_value = node_get_value(b->view, b->index, &b_len);
+
+	return a_len == b_len && memcmp(a_value, b_value, a_len) == 0;
+}
+
+/* Both fronts are entries. Passes equal ones; *OUT_CHANGED: OUT_CHANGE is a change. */
+static void compare_entries(ProllyDiff *self, ProllyChange *out_change, bool *out_changed)
+{
+	const ProllyPathFrame *fa = get_frame(&self->a), *fb = get_frame(&self->b);
+	int order = prolly_node_compare_entries(fa->view, fa->index, fb->view, fb->index);
+
+	if (order != 0 || !equal_values(fa, fb)) {
+		set_change(self, order <= 0, order >= 0, out_change);
+		*out_changed = true;
+		return;
+	}
+	pass(self, &self->a);
+	pass(self, &self->b);
+}
+
+static bool start(ProllyDiff *self, GError **error)
+{
+	self->started = true;
+	self->a.ended = self->b.ended = prolly_tree_equal(&self->a.tree, &self->b.tree);
+	return self->a.ended ||
+	       (open_top(self, &self->a, error) && open_top(self, &self->b, error));
+}
+
+static bool find_change(ProllyDiff *self, ProllyChange *out_change, bool *out_end, GError **error)
+{
+	Side *a = &self->a, *b = &self->b;
+	bool changed = false;
+
+	if (!self->started && !start(self, error))
+		return false;
+	if (self->pass_a)
+		pass(self, a);
+	if (self->pass_b)
+		pass(self, b);
+	self->pass_a = self->pass_b = false;
+	while (!changed) {
+		if (a->ended && b->ended)
+			break;
+		if (!open_fronts(self, a, b, error))
+			return false;
+		if (a->ended && b->ended)
+			break;
+		if (a->ended || b->ended || a->level != b->level) {
+			/* The other is at its end, or a subtree that comes later on this side. */
+			bool of_a = !a->ended && a->level == 0;
+
+			set_change(self, of_a, !of_a, out_change);
+			changed = true;
+		} else {
+			compare_entries(self, out_change, &changed);
+		}
+	}
+	*out_end = !changed;
+	return true;
+}
+
+/* ---- The object -------------------------------------------------------------------------- */
+
+ProllyDiff *prolly_diff_new(const ProllyTreeContext *context, const ProllyTree *a,
+			    const ProllyTree *b, const void *lower, size_t lower_len,
+			    const void *upper, size_t upper_len)
+{
+	ProllyDiff *self = g_new0(ProllyDiff, 1);
+
+	self->context.store = prolly_store_ref(context->store);
+	self->context.format = prolly_format_ref(context->format);
+	self->a.tree = *a;
+	self->b.tree = *b;
+	self->lower = lower ? g_bytes_new(lower, lower_len) : NULL;
+	self->upper = upper ? g_bytes_new(upper, upper_len) : NULL;
+	self->key = g_byte_array_new();
+	return self;
+}
+
+static void side_clear(Side *side)
+{
+	for (unsigned i = 0; i < side->height; i++)
+		prolly_node_unref(side->frames[i].node);
+}
+
+void prolly_diff_free(ProllyDiff *self)
+{
+	if (!self)
+		return;
+	side_clear(&self->a);
+	side_clear(&self->b);
+	if (self->lower)
+		g_bytes_unref(self->lower);
+	if (self->upper)
+		g_bytes_unref(self->upper);
+	g_byte_array_unref(self->key);
+	prolly_store_unref(self->context.store);
+	prolly_format_unref(self->context.format);
+	g_free(self);
+}
+
+bool prolly_diff_next(ProllyDiff *self, ProllyChange *out_change, bool *out_end, GError **error)
+{
+	if (!find_change(self, out_change, out_end, error)) {
+		self->a.ended = self->b.ended = true;
+		return false;
+	}
+	return true;
+}

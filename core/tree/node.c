@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The node codec: the one encoding of a node, and reading it in place.
+ *
+ * A node is hashed exactly as it is stored. Numbers are little endian; arrays of fixed width come
+ * first, the widest foremost, so that in 8-byte aligned memory every number is aligned; what varies
+ * in length comes behind them:
+ *
+ *	 0  3  "PTN"
+ *	 3  1  version: 1
+ *	 4  1  kind: 0 leaf, 1 internal
+ *	 5  1  level: 0 in a leaf; in an internal node one more than its children's, at most 63
+ *	 6  2  flags: bit 0 "wide"; the others are 0
+ *	 8  4  n, the number of entries
+ *	12  4  P, length of the prefix that all keys share
+ *	16  4  K, length of the suffixes
+ *	20  4  V, length of the values; 0 in an internal node
+ *	24  8  keys in the subtree
+ *	32  8  bytes in the subtree: of each entry its key's length and what its value weighs
+ *	40
+ *	    +---------------- internal node only ----------------+
+ *	    |  n * 8   keys in each child's subtree               |
+ *	    |  n * 8   bytes in each child's subtree              |
+ *	    |  n * 32  hash of each child                         |
+ *	    +-----------------------------------------------------+
+ *	       n * w   end of each suffix    (w is 4 if wide, else 2)
+ *	    +---------------- leaf only --------------------------+
+ *	    |  n * w   end of each value                          |
+ *	    +-----------------------------------------------------+
+ *	       P       the prefix
+ *	       K       the suffixes, one behind the other
+ *	       V       leaf only: the values, one behind the other
+ *
+ * An end counts from the start of its own heap; an entry starts where the one before it ends, the
+ * first at 0. A key is the prefix and its suffix. The key of an entry in an internal node is the
+ *last key below its child. The empty tree is the leaf with n = 0, which is its header alone.
+ *
+ * Exactly one encoding of a node is accepted, so that equal contents have equal hashes and unequal
+ * bytes are unequal contents:
+ * N1  The sections fill the node exactly; ends ascend, and the last is the length of its heap.
+ * N2  Keys strictly ascend, as unsigned bytes, the shorter first on a tie. (Of suffixes therefore
+ *     only the first may be empty.)
+ * N3  P is the whole common prefix: one key alone is all prefix, and of several the first's suffix
+ *     and the last's do not begin with the same byte.
+ * N4  "wide" is set if and only if K or V is over 65535.
+ * N5  Kind and level agree; only a leaf can have n = 0; every child has keys.
+ * N6  The counts in the header are the sums of those of the entries, in 64 bits.
+ * N7  Keys are at most PROLLY_KEY_MAX, values at most PROLLY_TREE_VALUE_MAX bytes long.
+ * What one node cannot show (levels, counts and last keys of its children, and whether the cut is
+ * where the rule wants it) is checked where the parent is at hand: path.c and tree.c.
+ *
+ * Decoding checks all that in one pass over the ends, once for each node in memory, and keeps a
+ * *view*: where the sections are, and the *head* of each suffix, its first 8 bytes as a big-endian
+ * number, padded with zeros. Search compares heads and looks at suffixes only where they tie.
+ * Heads are not stored: they would be 8 bytes an entry to hash and to write for what is made in 5
+ *ns.
+ *
+ * Rejected: front coding of each key by its predecessor (smaller, but entries cannot be reached in
+ * place); counts as varint deltas (rank and select would decode); counts and hashes interleaved as
+ * records (a rank sums one array of numbers instead of reading 45 cache lines).
+ */
+#include "tree-private.h"
+
+#define NODE_MAGIC     "PTN"
+#define NODE_VERSION   1
+#define NODE_HEADER    40
+#define NODE_FLAG_WIDE 1
+#define KIND_LEAF      0
+#define KIND_INTERNAL  1
+
+/* Offsets of the sections, from the sizes in the header. 64 bits hold any header's. */
+typedef struct {
+	uint64_t child_keys, child_bytes, child_hashes, key_ends, value_ends, prefix, suffixes,
+		values, len;
+} NodeLayout;
+
+static NodeLayout compute_layout(bool leaf, bool wide, uint64_t count, uint64_t prefix_len,
+				 uint64_t suffixes_len, uint64_t values_len)
+{
+	uint64_t ends = count * (wide ? 4 : 2);
+	NodeLayout layout;
+
+	layout.child_keys = NODE_HEADER;
+	layout.child_bytes = layout.child_keys + (leaf ? 0 : 8 * count);
+	layout.child_hashes = layout.child_bytes + (leaf ? 0 : 8 * count);
+	layout.key_ends = layout.child_hashes + (leaf ? 0 : PROLLY_HASH_SIZE * count);
+	layout.value_ends = layout.key_ends + ends;
+	layout.prefix = layout.value_ends + (leaf ? ends : 0);
+	layout.suffixes = layout.prefix + prefix_len;
+	layout.values = layout.suffixes + suffixes_len;
+	layout.len = layout.values + values_len;
+	return layout;
+}
+
+static bool needs_wide(uint64_t suffixes_len, uint64_t values_len)
+{
+	return suffixes_len > UINT16_MAX || values_len > UINT16_MAX;
+}
+
+/* ---- Encoding ---------------------------------------------------------------------------- */
+
+static size_t common_prefix(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
+{
+	size_t len = MIN(a_len, b_len), i = 0;
+
+	while (i < len && a[i] == b[i])
+		i++;
+	return i;
+}
+
+/* Of all keys, which is that of the first and the last, since they ascend. */
+static size_t draft_prefix_len(const ProllyDraft *draft)
+{
+	size_t first_len, last, last_len;
+
+	if (draft->count == 0)
+		return 0;
+	first_len = draft->ends[0].key_end;
+	last = draft_key_start(draft, draft->count - 1);
+	last_len = draft->ends[draft->count - 1].key_end - last;
+	return common_prefix(draft->keys, first_len, draft->keys + last, last_len);
+}
+
+static void encode_header(uint8_t *out, const ProllyDraft *draft, bool wide, size_t prefix_len,
+			  size_t suffixes_len, size_t values_len)
+{
+	memcpy(out, NODE_MAGIC, 3);
+	out[3] = NODE_VERSION;
+	out[4] = draft->level ? KIND_INTERNAL : KIND_LEAF;
+	out[5] = (uint8_t)draft->level;
+	prolly_set_le16(out + 6, wide ? NODE_FLAG_WIDE : 0);
+	prolly_set_le32(out + 8, draft->count);
+	prolly_set_le32(out + 12, (uint32_t)prefix_len);
+	prolly_set_le32(out + 16, (uint32_t)suffixes_len);
+	prolly_set_le32(out + 20, (uint32_t)values_len);
+	prolly_set_le64(out + 24, draft->total_keys);
+	prolly_set_le64(out + 32, draft->total_bytes);
+}
+
+static void encode_children(uint8_t *out, const ProllyDraft *draft, const NodeLayout *layout)
+{
+	for (size_t i = 0; i < draft->count; i++) {
+		ProllyChildRecord record;
+
+		memcpy(&record, draft->values + i * sizeof(record), sizeof(record));
+		prolly_set_le64(out + layout->child_keys + 8 * i, record.keys);
+		prolly_set_le64(out + layout->child_bytes + 8 * i, record.bytes);
+		memcpy(out + layout->child_hashes + PROLLY_HASH_SIZE * i, &record.hash,
+		       PROLLY_HASH_SIZE);
+	}
+}
+
+static void encode_keys(uint8_t *out, const ProllyDraft *draft, const NodeLayout *layout, bool wide,
+			size_t prefix_len)
+{
+	uint8_t *ends = out + layout->key_ends, *suffixes = out + layout->suffixes;
+	size_t start = 0, written = 0;
+
+	memcpy(out + layout->prefix, draft->keys, prefix_len);
+	for (size_t i = 0; i < draft->count; i++) {
+		size_t end = draft->ends[i].key_end, len = end - start - prefix_len;
+
+		memcpy(suffixes + written, draft->keys + start + prefix_len, len);
+		written += len;
+		if (wide)
+			prolly_set_le32(ends + 4 * i, (uint32_t)written);
+		else
+			prolly_set_le16(ends + 2 * i, (uint16_t)written);
+		start = end;
+	}
+}
+
+static void encode_values(uint8_t *out, const ProllyDraft *draft, const NodeLayout *layout,
+			  bool wide, size_t values_len)
+{
+	uint8_t *ends = out + layout->value_ends;
+
+	for (size_t i = 0; i < draft->count; i++) {
+		if (wide)
+			prolly_set_le32(ends + 4 * i, draft->ends[i].value_end);
+		else
+			prolly_set_le16(ends + 2 * i, (uint16_t)draft->ends[i].value_end);
+	}
+	if (values_len)
+		memcpy(out + layout->values, draft->values, values_len);
+}
+
+uint8_t *prolly_node_encode(const ProllyDraft *draft, size_t *out_len)
+{
+	bool leaf = draft->level == 0;
+	size_t prefix_len = draft_prefix_len(draft);
+	size_t suffixes_len =
+		draft_key_start(draft, draft->count) - (size_t)draft->count * prefix_len;
+	size_t values_len = leaf ? draft_value_start(draft, draft->count) : 0;
+	bool wide = needs_wide(suffixes_len, values_len);
+	NodeLayout layout =
+		compute_layout(leaf, wide, draft->count, prefix_len, suffixes_len, values_len);
+	uint8_t *out = g_malloc(layout.len);
+
+	encode_header(out, draft, wide, prefix_len, suffixes_len, values_len);
+	if (draft->count > 0)
+		encode_keys(out, draft, &layout, wide, prefix_len);
+	if (leaf)
+		encode_values(out, draft, &layout, wide, values_len);
+	else
+		encode_children(out, draft, &layout);
+	*out_len = layout.len;
+	return out;
+}
+
+/* ---- Decoding ---------------------------------------------------------------------------- */
+
+/* What is wrong with a node, or NULL. */
+typedef const char *Flaw;
+
+static uint64_t load_head(const uint8_t *bytes, size_t len)
+{
+	uint64_t head = 0;
+
+	if (len >= 8)
+		return prolly_get_be64(bytes);
+	for (size_t i = 0; i < len; i++)
+		head |= (uint64_t)bytes[i] << (56 - 8 * i);
+	return head;
+}
+
+/* Reads the header and lays out the sections. OUT_VIEW has no heads yet. */
+static Flaw decode_header(const uint8_t *bytes, size_t len, ProllyNodeView *out_view)
+{
+	uint16_t flags;
+	uint32_t suffixes_len, values_len;
+	NodeLayout layout;
+
+	if (len < NODE_HEADER || memcmp(bytes, NODE_MAGIC, 3) != 0)
+		return "is not a node of a tree";
+	if (bytes[3] != NODE_VERSION)
+		return "has an unknown version";
+	out_view->level = bytes[5];
+	if (bytes[4] > KIND_INTERNAL || (bytes[4] == KIND_LEAF) != (out_view->level == 0) ||
+	    out_view->level >= TREE_LEVELS_MAX)
+		return "has no possible kind and level";
+	flags = prolly_get_le16(bytes + 6);
+	out_view->wide = flags & NODE_FLAG_WIDE;
+	out_view->count = prolly_get_le32(bytes + 8);
+	out_view->prefix_len = prolly_get_le32(bytes + 12);
+	suffixes_len = prolly_get_le32(bytes + 16);
+	values_len = prolly_get_le32(bytes + 20);
+	out_view->keys = prolly_get_le64(bytes + 24);
+	out_view->bytes = prolly_get_le64(bytes + 32);
+	if (flags != (needs_wide(suffixes_len, values_len) ? NODE_FLAG_WIDE : 0))
+		return "has wrong flags";
+	if (out_view->count == 0 && (out_view->level > 0 || out_view->prefix_len > 0))
+		return "has no entries";
+	if (out_view->level > 0 && values_len > 0)
+		return "has values and children";
+	layout = compute_layout(out_view->level == 0, out_view->wide, out_view->count,
+				out_view->prefix_len, suffixes_len, values_len);
+	if (layout.len != len)
+		return "has not the length that its header says";
+
+	out_view->child_keys = bytes + layout.child_keys;
+	out_view->child_bytes = bytes + layout.child_bytes;
+	out_view->child_hashes = bytes + layout.child_hashes;
+	out_view->key_ends = bytes + layout.key_ends;
+	out_view->value_ends = bytes + layout.value_ends;
+	out_view->prefix = bytes + layout.prefix;
+	out_view->suffixes = bytes + layout.suffixes;
+	out_view->values = bytes + layout.values;
+	if (out_view->count == 0)
+		return suffixes_len || values_len ? "has bytes without entries" : NULL;
+	if (node_end(out_view, out_view->key_ends, out_view->count - 1) != suffixes_len)
+		return "has bytes behind its last key";
+	if (out_view->level == 0 &&
+	    node_end(out_view, out_view->value_ends, out_view->count - 1) != values_len)
+		return "has bytes behind its last value";
+	return NULL;
+}
+
+/* Checks ends and order of keys, and fills in their heads. *OUT_LENGTHS: the sum of key lengths. */
+static Flaw decode_keys(ProllyNodeView *view, uint64_t *out_lengths)
+{
+	uint32_t total = node_end(view, view->key_ends, view->count - 1), start = 0, before = 0;
+
+	for (uint32_t i = 0; i < view->count; i++) {
+		uint32_t end = node_end(view, view->key_ends, i);
+
+		if (end < start || end > total)
+			return "has ends of keys that do not ascend";
+		if ((uint64_t)(end - start) + view->prefix_len > PROLLY_KEY_MAX)
+			return "has a key that is too long";
+		view->heads[i] = load_head(view->suffixes + start, end - start);
+		if (i > 0 && view->heads[i - 1] >= view->heads[i] &&
+		    prolly_bytes_compare(view->suffixes + before, start - before,
+					 view->suffixes + start, end - start) >= 0)
+			return "has keys out of order";
+		before = start;
+		start = end;
+	}
+	/* BEFORE is where the last suffix starts. Of one key alone, the suffix is 0 long. */
+	if (view->count == 1 ? total > 0
+			     : node_end(view, view->key_ends, 0) > 0 &&
+				       view->suffixes[0] == view->suffixes[before])
+		return "has keys that share more than the prefix";
+	*out_lengths = total + (uint64_t)view->prefix_len * view->count;
+	return NULL;
+}
+
+/* The values' weights add up to what the header says. Ends were checked. */
+static bool weights_agree(const ProllyNodeView *view, ProllyWeighFunc weigh, uint64_t key_lengths)
+{
+	uint64_t sum = key_lengths;
+
+	for (uint32_t i = 0; i < view->count; i++) {
+		size_t len;
+		const uint8_t *value = node_get_value(view, i, &len);
+
+		if (__builtin_add_overflow(sum, format_weigh(weigh, value, len), &sum))
+			return false;
+	}
+	return sum == view->bytes;
+}
+
+static Flaw decode_values(const ProllyNodeView *view, ProllyWeighFunc weigh, uint64_t key_lengths)
+{
+	uint32_t total = node_end(view, view->value_ends, view->count - 1), start = 0;
+
+	for (uint32_t i = 0; i < view->count; i++) {
+		uint32_t end = node_end(view, view->value_ends, i);
+
+		if (end < start || end > total)
+			return "has ends of values that do not ascend";
+		if (end - start > PROLLY_TREE_VALUE_MAX)
+			return "has a value that is too long";
+		start = end;
+	}
+	if (view->keys != view->count || !weights_agree(view, weigh, key_lengths))
+		return "has wrong counts";
+	return NULL;
+}
+
+static Flaw decode_children(const ProllyNodeView *view)
+{
+	uint64_t keys = 0, bytes = 0;
+
+	for (uint32_t i = 0; i < view->count; i++) {
+		if (node_get_child_keys(view, i) == 0)
+			return "has a child without keys";
+		if (__builtin_add_overflow(keys, node_get_child_keys(view, i), &keys) ||
+		    __builtin_add_overflow(bytes, node_get_child_bytes(view, i), &bytes))
+			return "has counts that overflow";
+	}
+	return keys == view->keys && bytes == view->bytes ? NULL : "has wrong counts";
+}
+
+/* OUT_VIEW (transfer full): the checked view, if there is no flaw. */
+static Flaw decode(const uint8_t *bytes, size_t len, ProllyWeighFunc weigh,
+		   ProllyNodeView **out_view)
+{
+	ProllyNodeView header = {.weigh = weigh};
+	g_autofree ProllyNodeView *view = NULL;
+	uint64_t key_lengths = 0;
+	Flaw flaw = decode_header(bytes, len, &header);
+
+	if (flaw)
+		return flaw;
+	/* The count was checked against LEN: the heads are at most four times the node. */
+	view = g_malloc(sizeof(*view) + header.count * sizeof(view->heads[0]));
+	*view = header;
+	if (view->count > 0)
+		flaw = decode_keys(view, &key_lengths);
+	if (!flaw && view->level > 0)
+		flaw = decode_children(view);
+	else if (!flaw && view->count > 0)
+		flaw = decode_values(view, weigh, key_lengths);
+	else if (!flaw && (view->keys || view->bytes))
+		flaw = "has wrong counts";
+	if (!flaw)
+		*out_view = g_steal_pointer(&view);
+	return flaw;
+}
+
+static const ProllyNodeView *throw_flaw(const ProllyNode *node, Flaw flaw, GError **error)
+{
+	char hex[PROLLY_HASH_HEX_SIZE];
+
+	prolly_throw(error, PROLLY_ERROR_CORRUPT, "node %s %s",
+		     prolly_hash_to_hex(prolly_node_get_hash(node), hex), flaw);
+	return NULL;
+}
+
+/* VIEW was checked under another format's weighing: do its counts hold under this one's too? */
+static bool reweigh(const ProllyNodeView *view, ProllyWeighFunc weigh)
+{
+	uint64_t key_lengths;
+
+	if (view->level > 0 || view->count == 0)
+		return true;
+	key_lengths = node_end(view, view->key_ends, view->count - 1) +
+		      (uint64_t)view->prefix_len * view->count;
+	return weights_agree(view, weigh, key_lengths);
+}
+
+const ProllyNodeView *prolly_node_decode(const ProllyTreeContext *context, ProllyNode *node,
+					 GError **error)
+{
+	ProllyWeighFunc weigh = context->format->weigh;
+	ProllyNodeView *view = prolly_node_get_view(node);
+
+	if (G_UNLIKELY(!view)) {
+		size_t len;
+		const uint8_t *bytes = prolly_node_get_bytes(node, &len);
+		Flaw flaw = decode(bytes, len, weigh, &view);
+
+		if (flaw)
+			return throw_flaw(node, flaw, error);
+		view = prolly_node_set_view(
+			node, view, sizeof(*view) + view->count * sizeof(view->heads[0]), g_free);
+	}
+	if (G_UNLIKELY(view->weigh != weigh) && !reweigh(view, weigh))
+		return throw_flaw(node, "has wrong counts", error);
+	return view;
+}
+
+/* ---- Search ------------------------------------------------------------------------------ */
+
+/* Of N ascending heads the first that is HEAD or greater: no branch depends on what is compared. */
+static uint32_t lower_bound(const uint64_t *heads, uint32_t n, uint64_t head)
+{
+	const uint64_t *base = heads;
+
+	if (n == 0)
+		return 0;
+	while (n > 1) {
+		uint32_t half = n / 2;
+
+		base += base[half - 1] < head ? half : 0;
+		n -= half;
+	}
+	return (uint32_t)(base - heads) + (*base < head);
+}
+
+static int compare_suffix(const ProllyNodeView *view, uint32_t i, const uint8_t *rest, size_t len)
+{
+	size_t suffix_len;
+	const uint8_t *suffix = node_get_suffix(view, i, &suffix_len);
+
+	return prolly_bytes_compare(suffix, suffix_len, rest, len);
+}
+
+/* Among the entries from LOW on whose heads are HEAD, as REST's is. */
+static uint32_t search_tie(const ProllyNodeView *view, uint32_t low, uint64_t head,
+			   const uint8_t *rest, size_t len, bool *out_found)
+{
+	uint32_t high = view->count;
+
+	if (head < UINT64_MAX)
+		high = low + lower_bound(view->heads + low, view->count - low, head + 1);
+	*out_found = false;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		int order = compare_suffix(view, middle, rest, len);
+
+		if (order == 0) {
+			*out_found = true;
+			return middle;
+		}
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+uint32_t prolly_node_search(const ProllyNodeView *view, const uint8_t *key, size_t len,
+			    bool *out_found)
+{
+	int order = memcmp(key, view->prefix, MIN(len, view->prefix_len));
+	uint64_t head;
+	uint32_t i;
+
+	*out_found = false;
+	if (order < 0 || (order == 0 && len < view->prefix_len))
+		return 0;
+	if (order > 0)
+		return view->count;
+	key += view->prefix_len;
+	len -= view->prefix_len;
+	head = load_head(key, len);
+	i = lower_bound(view->heads, view->count, head);
+	if (i == view->count || view->heads[i] != head)
+		return i;
+	return search_tie(view, i, head, key, len, out_found);
+}
+
+/* A with the shorter prefix, or prefixes of one length. */
+static int compare_pieces(const ProllyNodeKey *a, const ProllyNodeKey *b)
+{
+	size_t more = b->prefix_len - a->prefix_len, overlap = MIN(more, a->suffix_len);
+	int order = memcmp(a->prefix, b->prefix, a->prefix_len);
+
+	if (order == 0)
+		order = memcmp(a->suffix, b->prefix + a->prefix_len, overlap);
+	if (order != 0)
+		return order;
+	if (overlap < more)
+		return -1;
+	return prolly_bytes_compare(a->suffix + more, a->suffix_len - more, b->suffix,
+				    b->suffix_len);
+}
+
+int prolly_node_compare_key(const ProllyNodeView *view, uint32_t i, const uint8_t *key, size_t len)
+{
+	int order = memcmp(view->prefix, key, MIN(len, view->prefix_len));
+
+	if (order != 0)
+		return order;
+	if (len < view->prefix_len)
+		return 1;
+	return compare_suffix(view, i, key + view->prefix_len, len - view->prefix_len);
+}
+
+int prolly_node_compare_entries(const ProllyNodeView *a, uint32_t i, const ProllyNodeView *b,
+				uint32_t j)
+{
+	ProllyNodeKey a_key = node_get_key(a, i), b_key = node_get_key(b, j);
+
+	return a_key.prefix_len <= b_key.prefix_len ? compare_pieces(&a_key, &b_key)
+						    : -compare_pieces(&b_key, &a_key);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What the files of core/tree share, lowest first: the format, the node codec (node.c), the builder
+ * of levels (chunker.c), and the path from the top to an entry (path.c).
+ *
+ * Words: an *entry* of a node is a key and a value in a leaf, a key and a child in an internal
+ * node, where the key is the last one below that child. A node's *source bytes* are what is hashed;
+ * its *view* is what decoding derived from them, made once and kept with the node.
+ */
+
+#include "tree/tree.h"
+
+#include <string.h>
+
+/* Levels are numbered from the leaves, 0. More cannot be: a level has at most half the nodes of the
+ * one below, or one. */
+#define TREE_LEVELS_MAX 64
+
+/* What a child adds to the measure of its parent, beside its key: hash and two counts. */
+#define TREE_CHILD_SIZE (PROLLY_HASH_SIZE + 8 + 8)
+
+/* ---- Format ------------------------------------------------------------------------------ */
+
+struct ProllyFormat {
+	gatomicrefcount refs;
+	ProllyFormatParameters parameters;
+	ProllyWeighFunc weigh;           /* NULL: a value's length */
+	uint64_t seeds[TREE_LEVELS_MAX]; /* of the boundary hash, one a level */
+	GByteArray *descriptor;
+};
+
+/* What a value adds to byte counts. */
+static inline uint64_t format_weigh(ProllyWeighFunc weigh, const uint8_t *value, size_t len)
+{
+	return weigh ? weigh(value, len) : len;
+}
+
+/* ---- Nodes: node.c ----------------------------------------------------------------------- */
+
+typedef struct {
+	const uint8_t *key_ends;   /* end of each suffix, counted from the first's start */
+	const uint8_t *value_ends; /* leaf: the same for values */
+	const uint8_t *child_keys, *child_bytes, *child_hashes; /* internal node */
+	const uint8_t *prefix, *suffixes, *values;
+	ProllyWeighFunc weigh; /* what `bytes` was checked with */
+	uint64_t keys;         /* below this node */
+	uint64_t bytes;
+	uint32_t count;
+	uint32_t prefix_len;
+	uint8_t level;
+	bool wide;        /* ends are 32 bits, not 16 */
+	uint64_t heads[]; /* first 8 bytes of each suffix, as a number that sorts alike */
+} ProllyNodeView;
+
+/* A key in two pieces, as a node holds it. */
+typedef struct {
+	const uint8_t *prefix;
+	size_t prefix_len;
+	const uint8_t *suffix;
+	size_t suffix_len;
+} ProllyNodeKey;
+
+/*
+ * The view of NODE, decoded and checked at the first call; lives as long as the node. Bytes that
+ * are no node, or another encoding of one, are PROLLY_ERROR_CORRUPT.
+ */
+G_GNUC_INTERNAL const ProllyNodeView *prolly_node_decode(const ProllyTreeContext *context,
+							 ProllyNode *node, GError **error);
+
+static inline uint32_t node_end(const ProllyNodeView *view, const uint8_t *ends, uint32_t i)
+{
+	return view->wide ? prolly_get_le32(ends + 4 * (size_t)i)
+			  : prolly_get_le16(ends + 2 * (size_t)i);
+}
+
+static inline const uint8_t *node_get_suffix(const ProllyNodeView *view, uint32_t i,
+					     size_t *out_len)
+{
+	uint32_t start = i ? node_end(view, view->key_ends, i - 1) : 0;
+
+	*out_len = node_end(view, view->key_ends, i) - start;
+	return view->suffixes + start;
+}
+
+static inline ProllyNodeKey node_get_key(const ProllyNodeView *view, uint32_t i)
+{
+	ProllyNodeKey key = {.prefix = view->prefix, .prefix_len = view->prefix_len};
+
+	key.suffix = node_get_suffix(view, i, &key.suffix_len);
+	return key;
+}
+
+static inline const uint8_t *node_get_value(const ProllyNodeView *view, uint32_t i, size_t *out_len)
+{
+	uint32_t start = i ? node_end(view, view->value_ends, i - 1) : 0;
+
+	*out_len = node_end(view, view->value_ends, i) - start;
+	return view->values + start;
+}
+
+static inline uint64_t node_get_child_keys(const ProllyNodeView *view, uint32_t i)
+{
+	return prolly_get_le64(view->child_keys + 8 * (size_t)i);
+}
+
+static inline uint64_t node_get_child_bytes(const ProllyNodeView *view, uint32_t i)
+{
+	return prolly_get_le64(view->child_bytes + 8 * (size_t)i);
+}
+
+static inline const ProllyHash *node_get_child_hash(const ProllyNodeView *view, uint32_t i)
+{
+	return (const ProllyHash *)(view->child_hashes + PROLLY_HASH_SIZE * (size_t)i);
+}
+
+/* The first entry whose key is KEY or greater; the count if there is none. */
+G_GNUC_INTERNAL uint32_t prolly_node_search(const ProllyNodeView *view, const uint8_t *key,
+					    size_t len, bool *out_found);
+
+/* The order of entry I's key to KEY, and to entry J's of another node. */
+G_GNUC_INTERNAL int prolly_node_compare_key(const ProllyNodeView *view, uint32_t i,
+					    const uint8_t *key, size_t len);
+G_GNUC_INTERNAL int prolly_node_compare_entries(const ProllyNodeView *a, uint32_t i,
+						const ProllyNodeView *b, uint32_t j);
+
+/*
+ * A node to be: entries one behind the other, keys whole, and for an internal node as value of each
+ * child its hash and counts (TREE_CHILD_SIZE bytes, see ProllyChildRecord).
+ */
+typedef struct {
+	uint32_t key_end;
+	uint32_t value_end;
+} ProllyDraftEnds;
+
+typedef struct {
+	unsigned level;
+	uint32_t count;
+	uint8_t *keys;
+	uint8_t *values;
+	ProllyDraftEnds *ends;
+	uint64_t total_keys;
+	uint64_t total_bytes;
+} ProllyDraft;
+
+typedef struct {
+	ProllyHash hash;
+	uint64_t keys;
+	uint64_t bytes;
+} ProllyChildRecord;
+
+G_STATIC_ASSERT(sizeof(ProllyChildRecord) == TREE_CHILD_SIZE);
+
+static inline size_t draft_key_start(const ProllyDraft *draft, uint32_t i)
+{
+	return i ? draft->ends[i - 1].key_end : 0;
+}
+
+static inline size_t draft_value_start(const ProllyDraft *draft, uint32_t i)
+{
+	return i ? draft->ends[i - 1].value_end : 0;
+}
+
+/* (transfer full) The one encoding of DRAFT, whose keys strictly ascend. From g_malloc. */
+G_GNUC_INTERNAL uint8_t *prolly_node_encode(const ProllyDraft *draft, size_t *out_len);
+
+/* ---- Building: chunker.c ----------------------------------------------------------------- */
+
+/* Is there a cut after an entry with KEY that took its node's measure from S0 to S1? */
+G_GNUC_INTERNAL bool prolly_chunker_is_boundary(const ProllyFormat *format, unsigned level,
+						uint64_t s0, uint64_t s1, const uint8_t *key,
+						size_t len);
+
+typedef struct ProllyChunker ProllyChunker;
+
+/* (transfer full) CONTEXT is borrowed until it is freed. */
+G_GNUC_INTERNAL ProllyChunker *prolly_chunker_new(const ProllyTreeContext *context);
+G_GNUC_INTERNAL void prolly_chunker_free(ProllyChunker *chunker);
+
+/* Appends an entry to the leaves. Keys strictly ascend, over everything that is added. */
+G_GNUC_INTERNAL bool prolly_chunker_add(ProllyChunker *chunker, const uint8_t *key, size_t key_len,
+					const uint8_t *value, size_t value_len, GError **error);
+
+/*
+ * Appends entries [FROM, TO) of a node that exists, at its level. Of an internal node this takes
+ * whole subtrees by reference, so the levels below must be aligned, and a child that is the last of
+ * its level may only come when nothing follows.
+ */
+G_GNUC_INTERNAL bool prolly_chunker_add_range(ProllyChunker *chunker, ProllyNode *node,
+					      const ProllyNodeView *view, uint32_t from,
+					      uint32_t to, GError **error);
+
+/* Does a node begin here on each of the LEVELS lowest levels? */
+G_GNUC_INTERNAL bool prolly_chunker_is_aligned(const ProllyChunker *chunker, unsigned levels);
+
+/* Ends every level. The chunker can only be freed then. */
+G_GNUC_INTERNAL bool prolly_chunker_finish(ProllyChunker *chunker, ProllyTree *out_tree,
+					   GError **error);
+
+/* ---- Paths: path.c ----------------------------------------------------------------------- */
+
+typedef struct {
+	ProllyNode *node; /* NULL: not loaded */
+	const ProllyNodeView *view;
+	uint32_t index; /* of an entry; in a leaf the count stands for "behind the last" */
+} ProllyPathFrame;
+
+/*
+ * The nodes from the top of a tree to a place in a leaf: frames[0] is the leaf. Every frame's node
+ * is the child that the frame above points at. Initialise with prolly_path_init.
+ */
+typedef struct {
+	ProllyTreeContext context; /* borrowed */
+	ProllyTree tree;
+	unsigned height; /* 0: nothing is loaded */
+	ProllyPathFrame frames[TREE_LEVELS_MAX];
+} ProllyPath;
+
+/*
+ * (transfer full) The node of TREE's top, or of entry I's child, checked against what its parent
+ * says of it: level and counts.
+ */
+G_GNUC_INTERNAL ProllyNode *prolly_path_load_top(const ProllyTreeContext *context,
+						 const ProllyTree *tree,
+						 const ProllyNodeView **out_view, GError **error);
+G_GNUC_INTERNAL ProllyNode *prolly_path_load_child(const ProllyTreeContext *context,
+						   const ProllyNodeView *parent, uint32_t i,
+						   const ProllyNodeView **out_view, GError **error);
+
+G_GNUC_INTERNAL void prolly_path_init(ProllyPath *path, const ProllyTreeContext *context,
+				      const ProllyTree *tree);
+G_GNUC_INTERNAL void prolly_path_clear(ProllyPath *path);
+
+/* Loads the top, if it is not. */
+G_GNUC_INTERNAL bool prolly_path_load(ProllyPath *path, GError **error);
+
+/* Goes to the first entry >= KEY; to behind the last leaf's last if there is none. */
+G_GNUC_INTERNAL bool prolly_path_seek(ProllyPath *path, const uint8_t *key, size_t len,
+				      bool *out_found, GError **error);
+/* The same from a place that is known to be <= KEY's: climbs only as far as it must. */
+G_GNUC_INTERNAL bool prolly_path_seek_forward(ProllyPath *path, const uint8_t *key, size_t len,
+					      bool *out_found, GError **error);
+/* Goes to entry RANK; to behind the last if there are not so many. */
+G_GNUC_INTERNAL bool prolly_path_seek_rank(ProllyPath *path, uint64_t rank, GError **error);
+/* Goes to the first entry (FORWARD) or the last of the leaf after or before the present one;
+ * *OUT_MOVED is false, and nothing moves, if there is none. */
+G_GNUC_INTERNAL bool prolly_path_step_leaf(ProllyPath *path, bool forward, bool *out_moved,
+					   GError **error);
+/* How many entries come before the place. */
+G_GNUC_INTERNAL uint64_t prolly_path_get_rank(const ProllyPath *path);

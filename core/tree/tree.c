@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Trees as values: making, naming, looking up, and checking them whole.
+ *
+ * A look-up goes down with one node in hand, so that it allocates nothing. prolly_tree_verify is
+ * the only reader that trusts no one: it checks in addition what decoding (node.c) and loading
+ * (path.c) leave open, and so that the tree is the one that its contents must have: V1  The last
+ * key below a child is the child's key, and its first is greater than the key before. V2  No entry
+ * but the last of its node is followed by a cut under the boundary rule; the last is, but in the
+ * last node of a level. V3  The top is a leaf or has two children.
+ */
+#include "tree-private.h"
+
+bool prolly_tree_init_empty(const ProllyTreeContext *context, ProllyTree *out_tree, GError **error)
+{
+	ProllyDraft draft = {0};
+	ProllyTree tree = {0};
+	size_t len;
+	uint8_t *bytes = prolly_node_encode(&draft, &len);
+
+	if (!prolly_store_put(context->store, PROLLY_NODE_TREE, bytes, len, &tree.top, NULL, error))
+		return false;
+	*out_tree = tree;
+	return true;
+}
+
+bool prolly_tree_open(const ProllyTreeContext *context, const ProllyHash *top, ProllyTree *out_tree,
+		      GError **error)
+{
+	g_autoptr(ProllyNode) node = prolly_store_get(context->store, PROLLY_NODE_TREE, top, error);
+	const ProllyNodeView *view = node ? prolly_node_decode(context, node, error) : NULL;
+
+	if (!view)
+		return false;
+	*out_tree = (ProllyTree){*top, view->keys, view->bytes};
+	return true;
+}
+
+void prolly_tree_get_root(const ProllyFormat *format, const ProllyTree *tree, ProllyHash *out_root)
+{
+	prolly_hash_compute2(format->descriptor->data, format->descriptor->len, &tree->top,
+			     sizeof(tree->top), out_root);
+}
+
+bool prolly_tree_equal(const ProllyTree *a, const ProllyTree *b)
+{
+	return prolly_hash_equal(&a->top, &b->top);
+}
+
+bool prolly_tree_get_height(const ProllyTreeContext *context, const ProllyTree *tree,
+			    unsigned *out_height, GError **error)
+{
+	const ProllyNodeView *view;
+	g_autoptr(ProllyNode) node = prolly_path_load_top(context, tree, &view, error);
+
+	if (!node)
+		return false;
+	*out_height = view->level + 1u;
+	return true;
+}
+
+/* ---- Looking up -------------------------------------------------------------------------- */
+
+void prolly_value_ref_clear(ProllyValueRef *ref)
+{
+	prolly_node_unref(ref->node);
+	*ref = (ProllyValueRef){0};
+}
+
+typedef struct {
+	ProllyNode *leaf; /* (transfer full); NULL: KEY is behind everything */
+	const ProllyNodeView *view;
+	uint32_t index; /* of the first entry >= KEY in it */
+	bool found;
+	uint64_t rank;
+} Place;
+
+/* Where KEY is or would be. The rank is counted if COUNT. */
+static bool find_place(const ProllyTreeContext *context, const ProllyTree *tree, const void *key,
+		       size_t len, bool count, Place *out_place, GError **error)
+{
+	const ProllyNodeView *view;
+	ProllyNode *node = prolly_path_load_top(context, tree, &view, error);
+	uint64_t rank = 0;
+
+	while (node) {
+		bool found;
+		uint32_t index = prolly_node_search(view, key, len, &found);
+		ProllyNode *parent = node;
+
+		if (view->level == 0) {
+			*out_place = (Place){node, view, index, found, rank + index};
+			return true;
+		}
+		if (index == view->count) {
+			*out_place = (Place){.rank = rank + view->keys};
+			prolly_node_unref(node);
+			return true;
+		}
+		for (uint32_t i = 0; count && i < index; i++)
+			rank += node_get_child_keys(view, i);
+		node = prolly_path_load_child(context, view, index, &view, error);
+		prolly_node_unref(parent);
+	}
+	return false;
+}
+
+bool prolly_tree_get(const ProllyTreeContext *context, const ProllyTree *tree, const void *key,
+		     size_t key_len, ProllyValueRef *out_value, GError **error)
+{
+	Place place;
+
+	if (!find_place(context, tree, key, key_len, false, &place, error))
+		return false;
+	*out_value = (ProllyValueRef){0};
+	if (place.found) {
+		out_value->data = node_get_value(place.view, place.index, &out_value->len);
+		out_value->node = place.leaf;
+	} else {
+		prolly_node_unref(place.leaf);
+	}
+	return true;
+}
+
+bool prolly_tree_rank(const ProllyTreeContext *context, const ProllyTree *tree, const void *key,
+		      size_t key_len, uint64_t *out_rank, GError **error)
+{
+	Place place;
+
+	if (!find_place(context, tree, key, key_len, true, &place, error))
+		return false;
+	*out_rank = place.rank;
+	prolly_node_unref(place.leaf);
+	return true;
+}
+
+/* ---- Walking ----------------------------------------------------------------------------- */
+
+static void set_key(GByteArray *out, const ProllyNodeView *view, uint32_t i)
+{
+	ProllyNodeKey key = node_get_key(view, i);
+
+	g_byte_array_set_size(out, 0);
+	g_byte_array_append(out, key.prefix, (guint)key.prefix_len);
+	g_byte_array_append(out, key.suffix, (guint)key.suffix_len);
+}
+
+static bool walk_entry(const ProllyNodeView *view, uint32_t i, GByteArray *key,
+		       ProllyNodeEntryFunc func, void *data, GError **error)
+{
+	size_t len;
+	const uint8_t *value = node_get_value(view, i, &len);
+
+	set_key(key, view, i);
+	return func(key->data, key->len, value, len, data, error);
+}
+
+bool prolly_tree_walk_node(const ProllyTreeContext *context, const ProllyHash *hash,
+			   ProllyNodeChildFunc child, ProllyNodeEntryFunc entry, void *data,
+			   GError **error)
+{
+	g_autoptr(ProllyNode) node =
+		prolly_store_get(context->store, PROLLY_NODE_TREE, hash, error);
+	const ProllyNodeView *view = node ? prolly_node_decode(context, node, error) : NULL;
+	g_autoptr(GByteArray) key = g_byte_array_new();
+
+	if (!view)
+		return false;
+	for (uint32_t i = 0; i < view->count; i++) {
+		bool ok = view->level > 0 ? child(node_get_child_hash(view, i), data, error)
+					  : walk_entry(view, i, key, entry, data, error);
+
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+/* ---- Verifying --------------------------------------------------------------------------- */
+
+typedef struct {
+	const ProllyTreeContext *context;
+	GByteArray *key;
+} Verify;
+
+/* An entry of a node above: keys below are greater than it. VIEW NULL: there is none before. */
+typedef struct {
+	const ProllyNodeView *view;
+	uint32_t index;
+} Bound;
+
+static bool throw_wrong(const ProllyNode *node, const char *flaw, GError **error)
+{
+	char hex[PROLLY_HASH_HEX_SIZE];
+
+	return prolly_throw(error, PROLLY_ERROR_CORRUPT, "node %s %s",
+			    prolly_hash_to_hex(prolly_node_get_hash(node), hex), flaw);
+}
+
+/* V2 for one node. LAST: of its level. */
+static bool has_right_cuts(Verify *self, const ProllyNodeView *view, bool last)
+{
+	uint64_t s0 = 0;
+
+	for (uint32_t i = 0; i < view->count; i++) {
+		size_t value_len = TREE_CHILD_SIZE;
+		uint64_t s1;
+		bool cut;
+
+		set_key(self->key, view, i);
+		if (view->level == 0)
+			(void)node_get_value(view, i, &value_len);
+		s1 = s0 + self->key->len + value_len;
+		cut = (view->level == 0 || i > 0) &&
+		      prolly_chunker_is_boundary(self->context->format, view->level, s0, s1,
+						 self->key->data, self->key->len);
+		if (i + 1 < view->count ? cut : !cut && !last)
+			return false;
+		s0 = s1;
+	}
+	return true;
+}
+
+static bool verify_node(Verify *self, const ProllyNode *node, const ProllyNodeView *view,
+			Bound before, bool last, GError **error);
+
+static bool verify_child(Verify *self, const ProllyNodeView *parent, uint32_t i, Bound before,
+			 bool last, GError **error)
+{
+	const ProllyNodeView *view;
+	g_autoptr(ProllyNode) node = prolly_path_load_child(self->context, parent, i, &view, error);
+
+	if (!node)
+		return false;
+	if (prolly_node_compare_entries(view, view->count - 1, parent, i) != 0)
+		return throw_wrong(node, "has another last key than its parent says", error);
+	return verify_node(self, node, view, before, last, error);
+}
+
+static bool verify_node(Verify *self, const ProllyNode *node, const ProllyNodeView *view,
+			Bound before, bool last, GError **error)
+{
+	if (before.view && view->count > 0 &&
+	    prolly_node_compare_entries(view, 0, before.view, before.index) <= 0)
+		return throw_wrong(node, "overlaps the node before it", error);
+	if (!has_right_cuts(self, view, last))
+		return throw_wrong(node, "begins or ends where the boundary rule does not cut",
+				   error);
+	for (uint32_t i = 0; view->level > 0 && i < view->count; i++) {
+		bool child_last = last && i + 1 == view->count;
+
+		if (!verify_child(self, view, i, before, child_last, error))
+			return false;
+		before = (Bound){view, i};
+	}
+	return true;
+}
+
+bool prolly_tree_verify(const ProllyTreeContext *context, const ProllyTree *tree, GError **error)
+{
+	const ProllyNodeView *view;
+	g_autoptr(ProllyNode) node = prolly_path_load_top(context, tree, &view, error);
+	g_autoptr(GByteArray) key = g_byte_array_new();
+	Verify self = {context, key};
+
+	if (!node)
+		return false;
+	if (view->level > 0 && view->count < 2)
+		return throw_wrong(node, "is the top of a tree and has one child", error);
+	return verify_node(&self, node, view, (Bound){0}, true, error);
+}
