@@ -177,8 +177,8 @@ f.seek(int(sys.argv[2])); f.write(bytes([b ^ 0x55]))' "$node" "$at"
 	ctl . init "$STORE"
 	ctl "$STORE" put ns/k value
 	cp "$STORE/config" "$T/config"
-	grep -qE '^version=1$' "$STORE/config" || cat "$STORE/config"
-	sed -i -E 's/^version=.*/version=999/' "$STORE/config"
+	grep -qx 'format=1' "$STORE/config"
+	sed -i -E 's/^format=.*/format=999/' "$STORE/config"
 	find "$STORE" -type f -exec md5sum {} + | sort >"$T/before"
 	run ctl "$STORE" get ns/k
 	status_is 2
