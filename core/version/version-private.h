@@ -225,6 +225,8 @@ bool prolly_links_get_members(ProllyRepo *repo, ProllyBranch *branch, uint64_t g
 
 /* (transfer full) A copy of PLACE; g_free. */
 ProllyOwnedPlace *prolly_place_dup(const ProllyPlace *place);
+/* (transfer full) branch->files, empty: made and freed with the branch (branch.c). */
+GHashTable *prolly_files_new_table(void);
 
 /* All take branch->write_lock as held by the caller. */
 bool prolly_files_flush_all(ProllyRepo *repo, ProllyBranch *branch, GError **error);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Extents: bytes written over a large value, as records of the database, so that a few bytes over a
+ * large file cost a few bytes until a commit folds them in.
+ *
+ * A staged value with extents names them by a number. Under it, in family EXTENTS, lie the writes
+ *in the order they were made:
+ *
+ *	key    number be64, sequence be64
+ *	value  offset le64, length le64, the bytes (none: zeros)
+ *
+ * The number has the branch's id in its upper 24 bits and below them a number from the counter that
+ * also numbers generations. It is drawn after the generation whose record names it and before the
+ * next one, so the extents that end with a generation are one range of keys, and it is known
+ *without looking whether a number belongs to the generation that is written to now.
+ *
+ * Replaying the records in order over the stored value gives the content (extents_load). They are
+ * bounded by whoever writes them (file.c), since the replay is done in memory.
+ */
+#include "version/file-private.h"
+
+#include <string.h>
+
+#define NUMBER_BITS 40
+#define KEY_SIZE    16
+#define HEAD_SIZE   16
+
+static uint64_t first_of_branch(uint64_t branch_id)
+{
+	return branch_id << NUMBER_BITS;
+}
+
+bool prolly_extents_new_id(ProllyBranch *branch, uint64_t *out_id, GError **error)
+{
+	uint64_t number;
+
+	if (!prolly_repo_next_number(branch->body, PROLLY_COUNTER_GENERATION, &number, error))
+		return false;
+	*out_id = first_of_branch(prolly_branch_get_id(branch)) | number;
+	return true;
+}
+
+bool prolly_extents_is_current(uint64_t id, const ProllyState *state)
+{
+	uint64_t newest = g_array_index(state->generations, uint64_t, 0);
+
+	return (id & ((UINT64_C(1) << NUMBER_BITS) - 1)) > newest;
+}
+
+void prolly_extents_put(uint64_t id, uint64_t sequence, uint64_t offset, const uint8_t *data,
+			uint64_t len, ProllyDbBatch *batch)
+{
+	size_t size = HEAD_SIZE + (data ? len : 0);
+	g_autofree uint8_t *value = g_malloc(size);
+	uint8_t key[KEY_SIZE];
+
+	prolly_set_be64(key, id);
+	prolly_set_be64(key + 8, sequence);
+	prolly_set_le64(value, offset);
+	prolly_set_le64(value + 8, len);
+	if (data)
+		memcpy(value + HEAD_SIZE, data, len);
+	prolly_db_batch_put(batch, PROLLY_DB_EXTENTS, key, sizeof(key), value, size);
+}
+
+void prolly_extents_delete(uint64_t id, ProllyDbBatch *batch)
+{
+	uint8_t lower[8], upper[8];
+
+	prolly_set_be64(lower, id);
+	prolly_set_be64(upper, id + 1);
+	prolly_db_batch_delete_range(batch, PROLLY_DB_EXTENTS, lower, sizeof(lower), upper,
+				     sizeof(upper));
+}
+
+void prolly_extents_delete_before(uint32_t branch_id, uint64_t generation, ProllyDbBatch *batch)
+{
+	uint64_t first = first_of_branch(branch_id);
+	bool all = generation >= UINT64_C(1) << NUMBER_BITS;
+	uint8_t lower[8], upper[8];
+
+	prolly_set_be64(lower, first);
+	prolly_set_be64(upper, all ? first_of_branch((uint64_t)branch_id + 1) : first | generation);
+	prolly_db_batch_delete_range(batch, PROLLY_DB_EXTENTS, lower, sizeof(lower), upper,
+				     sizeof(upper));
+}
+
+/* Lays one record over OVERLAY. */
+static bool replay(const uint8_t *value, size_t size, uint64_t id, ProllyOverlay *overlay,
+		   GError **error)
+{
+	ProllyReader reader;
+	uint64_t offset, len;
+	bool is_zeros = size == HEAD_SIZE;
+
+	prolly_reader_init(&reader, value, size);
+	offset = prolly_reader_le64(&reader);
+	len = prolly_reader_le64(&reader);
+	if (!prolly_reader_ok(&reader) || len == 0 || offset > overlay->length ||
+	    len > overlay->length - offset || (!is_zeros && size - HEAD_SIZE != len))
+		return prolly_throw(error, PROLLY_ERROR_CORRUPT,
+				    "extents %" G_GINT64_MODIFIER "x: damaged record", id);
+	prolly_overlay_write(overlay, offset, is_zeros ? NULL : value + HEAD_SIZE, len);
+	return true;
+}
+
+bool prolly_extents_load(ProllyDb *db, const ProllyDbSnapshot *snapshot, const ProllyEntry *entry,
+			 ProllyOverlay *out_overlay, uint64_t *out_next, GError **error)
+{
+	g_auto(ProllyOverlay) overlay = {0};
+	g_autoptr(ProllyDbIter) iter = NULL;
+	uint8_t lower[8], upper[8];
+	uint64_t next = 0;
+	size_t len;
+
+	if (!prolly_overlay_init(&overlay, entry->stored, error))
+		return false;
+	overlay.base_length = MIN(entry->base_length, overlay.value.length);
+	overlay.length = entry->length;
+	prolly_set_be64(lower, entry->extents);
+	prolly_set_be64(upper, entry->extents + 1);
+	iter = prolly_db_iter_new(db, PROLLY_DB_EXTENTS, snapshot, lower, sizeof(lower), upper,
+				  sizeof(upper));
+	prolly_db_iter_seek_first(iter);
+	for (; prolly_db_iter_is_valid(iter); prolly_db_iter_next(iter)) {
+		const uint8_t *key = prolly_db_iter_get_key(iter, &len);
+
+		if (len != KEY_SIZE)
+			return prolly_throw(error, PROLLY_ERROR_CORRUPT,
+					    "extents %" G_GINT64_MODIFIER "x: damaged key",
+					    entry->extents);
+		next = prolly_get_be64(key + 8) + 1;
+		const uint8_t *value = prolly_db_iter_get_value(iter, &len);
+		if (!replay(value, len, entry->extents, &overlay, error))
+			return false;
+	}
+	if (!prolly_db_iter_check(iter, error))
+		return false;
+	*out_overlay = overlay;
+	overlay = (ProllyOverlay){0};
+	if (out_next)
+		*out_next = next;
+	return true;
+}
+
+bool prolly_extents_fold(const ProllyTreeContext *context, ProllyDb *db,
+			 const ProllyDbSnapshot *snapshot, const ProllyEntry *entry,
+			 GBytes **out_stored, GError **error)
+{
+	g_auto(ProllyOverlay) overlay = {0};
+
+	return prolly_extents_load(db, snapshot, entry, &overlay, NULL, error) &&
+	       prolly_overlay_store(&overlay, context, entry->kind, out_stored, error);
+}
+
+bool prolly_extents_read(const ProllyTreeContext *context, ProllyDb *db,
+			 const ProllyDbSnapshot *snapshot, const ProllyEntry *entry,
+			 uint64_t offset, void *buffer, size_t len, size_t *out_len, GError **error)
+{
+	g_auto(ProllyOverlay) overlay = {0};
+
+	return prolly_extents_load(db, snapshot, entry, &overlay, NULL, error) &&
+	       prolly_overlay_read(&overlay, context, offset, buffer, len, out_len, error);
+}

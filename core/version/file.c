@@ -1,0 +1,688 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * File: a key's value as an open file.
+ *
+ * The content is an overlay: the value as it is stored, and over it what was written. Writing
+ *touches memory only; staging turns it into records, at a flush, or before the branch is frozen for
+ *a commit (prolly_files_flush_all). What staging writes depends on the content:
+ *
+ *	short (the format's inline limit)            the bytes, inline
+ *	a good part of it was written                a blob, made by splicing the runs into the old
+ *one little was written over something large      the runs as extents (extents.c)
+ *
+ * Only what was written since the last time is recorded then, under the same number, as long as the
+ * branch's generation is the same. Whenever the runs hold more than RUN_BYTES_MAX, they are spliced
+ * into the blob at once, by the writer, without the branch's lock: so a file of any size is written
+ * in bounded memory, each byte is chunked once if it comes in order, and nobody waits for it.
+ *
+ * Why extents at all: a splice reads and writes the chunks around each run, some 128 KiB, and every
+ * node on the way. A database in a mount, which writes a page and syncs, pays 4 KiB instead.
+ *
+ * What is staged is the content between two writes, since both hold the file's lock: a write is
+ *never torn by staging.
+ *
+ * Invariants:
+ * F1  A file with a name is in its branch's table under all of them; an orphan is in none.
+ * F2  is_changed is false only if what is staged (or committed) has this content.
+ * F3  If extents is not 0, its records with unrecorded's intervals, and must_rewrite if they say
+ *more, account for all of the runs.
+ *
+ * Locks: write_lock before file->lock. Writers take the latter only; names change under both.
+ */
+#include "version/file-private.h"
+
+#include <string.h>
+
+#define RUN_BYTES_MAX (8u << 20) /* bytes written that a file keeps in memory */
+#define STAGE_SHARE   4 /* a splice, not extents, when this part of the length was written */
+
+static int64_t now_ns(void)
+{
+	return g_get_real_time() * 1000;
+}
+
+static const ProllyTreeContext *get_context(const ProllyFile *file)
+{
+	return prolly_repo_get_context(file->repo);
+}
+
+/* ---- Opening ----------------------------------------------------------------------------- */
+
+static ProllyFile *new_file(ProllyRepo *repo)
+{
+	ProllyFile *file = g_new0(ProllyFile, 1);
+
+	file->references = 1;
+	file->repo = prolly_repo_new_handle(repo, NULL, false);
+	file->places = g_ptr_array_new_with_free_func(g_free);
+	file->unrecorded = g_array_new(FALSE, FALSE, sizeof(ProllyInterval));
+	g_mutex_init(&file->lock);
+	return file;
+}
+
+static void free_file(ProllyFile *file)
+{
+	prolly_overlay_clear(&file->content);
+	prolly_attrs_clear(&file->attrs);
+	g_array_unref(file->unrecorded);
+	g_ptr_array_unref(file->places);
+	g_mutex_clear(&file->lock);
+	prolly_view_unref(file->view);
+	prolly_branch_unref(file->branch);
+	prolly_repo_free(file->repo);
+	g_free(file);
+}
+
+/* Takes content and attributes from ENTRY, which loses its attributes. */
+static bool load_entry(ProllyFile *file, const ProllyDbSnapshot *snapshot, ProllyEntry *entry,
+		       GError **error)
+{
+	ProllyDb *db = file->repo->body->db;
+
+	if (!(entry->extents ? prolly_extents_load(db, snapshot, entry, &file->content,
+						   &file->next_sequence, error)
+			     : prolly_overlay_init(&file->content, entry->stored, error)))
+		return false;
+	file->extents = entry->extents;
+	file->kind = entry->kind;
+	file->attrs = entry->attrs;
+	entry->attrs = (ProllyAttrs){0};
+	return true;
+}
+
+/* The other names of a link group's member; and the file that one of them has open already. */
+static bool find_linked(ProllyFile *file, GPtrArray **out_members, ProllyFile **out_open,
+			GError **error)
+{
+	g_autoptr(GPtrArray) members = NULL;
+
+	*out_open = NULL;
+	if (!prolly_links_get_members(file->repo, file->branch, file->attrs.group, &members, error))
+		return false;
+	for (guint i = 0; i < members->len && !*out_open; i++) {
+		const ProllyOwnedPlace *member = g_ptr_array_index(members, i);
+
+		*out_open = prolly_files_find(file->branch, &member->place);
+	}
+	*out_members = g_steal_pointer(&members);
+	return true;
+}
+
+/* Enters FILE into the table, or returns the one that has its content open. */
+static bool enter_file(ProllyFile *file, const ProllyPlace *place, ProllyFile **out_file,
+		       GError **error)
+{
+	g_autoptr(GPtrArray) members = NULL;
+	ProllyFile *open = NULL;
+
+	if (file->attrs.group && !find_linked(file, &members, &open, error))
+		return false;
+	*out_file = open ? open : file;
+	prolly_files_add_name(*out_file, place);
+	for (guint i = 0; members && i < members->len; i++) {
+		const ProllyOwnedPlace *member = g_ptr_array_index(members, i);
+
+		prolly_files_add_name(*out_file, &member->place);
+	}
+	return true;
+}
+
+static bool open_locked(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place,
+			ProllyFile **out_file, GError **error)
+{
+	g_autoptr(ProllyView) view = NULL;
+	g_auto(ProllyEntry) entry = {0};
+	ProllyFile *file = prolly_files_find(branch, place), *shared;
+	bool found;
+
+	if (file) {
+		*out_file = prolly_file_ref(file);
+		return true;
+	}
+	view = prolly_view_new_live(repo, branch);
+	if (!prolly_view_get(view, place, true, &entry, &found, error))
+		return false;
+	if (!found)
+		return prolly_throw(error, PROLLY_ERROR_NOT_FOUND, "%s/%.*s: no such key",
+				    place->ns, (int)place->key_len, (const char *)place->key);
+	if (entry.kind == PROLLY_KIND_DIRECTORY)
+		return prolly_throw(error, PROLLY_ERROR_IS_DIR, "%s/%.*s: is a directory",
+				    place->ns, (int)place->key_len, (const char *)place->key);
+	file = new_file(repo);
+	file->branch = prolly_branch_ref(branch);
+	if (!load_entry(file, NULL, &entry, error) || !enter_file(file, place, &shared, error)) {
+		free_file(file);
+		return false;
+	}
+	if (shared != file) {
+		free_file(file);
+		prolly_file_ref(shared);
+	}
+	*out_file = shared;
+	return true;
+}
+
+bool prolly_file_open(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place,
+		      ProllyFile **out_file, GError **error)
+{
+	bool ok;
+
+	g_mutex_lock(&branch->write_lock);
+	ok = open_locked(repo, branch, place, out_file, error);
+	g_mutex_unlock(&branch->write_lock);
+	return ok;
+}
+
+bool prolly_file_open_entry(ProllyView *view, const ProllyEntry *entry, ProllyFile **out_file,
+			    GError **error)
+{
+	ProllyFile *file = new_file(prolly_view_get_repo(view));
+	ProllyEntry copy = *entry;
+
+	file->view = prolly_view_ref(view);
+	if (copy.attrs.xattrs)
+		g_bytes_ref(copy.attrs.xattrs);
+	if (!load_entry(file, prolly_view_get_snapshot(view), &copy, error)) {
+		prolly_attrs_clear(&copy.attrs);
+		free_file(file);
+		return false;
+	}
+	*out_file = file;
+	return true;
+}
+
+ProllyFile *prolly_file_ref(ProllyFile *file)
+{
+	g_atomic_int_inc(&file->references);
+	return file;
+}
+
+/* Gives up a reference that is not the last. */
+static bool unref_shared(ProllyFile *file)
+{
+	gint references = g_atomic_int_get(&file->references);
+
+	while (references > 1) {
+		if (g_atomic_int_compare_and_exchange(&file->references, references,
+						      references - 1))
+			return true;
+		references = g_atomic_int_get(&file->references);
+	}
+	return false;
+}
+
+void prolly_file_unref(ProllyFile *file)
+{
+	ProllyBranch *branch;
+	bool last;
+
+	if (!file || unref_shared(file))
+		return;
+	if (!file->branch) {
+		if (g_atomic_int_dec_and_test(&file->references))
+			free_file(file);
+		return;
+	}
+	branch = prolly_branch_ref(file->branch);
+	g_mutex_lock(&branch->write_lock);
+	/* Nobody is left to hear of an error; whoever wanted to know has flushed. */
+	(void)prolly_file_stage_locked(file, NULL);
+	last = g_atomic_int_dec_and_test(&file->references);
+	if (last)
+		prolly_files_forget(file);
+	g_mutex_unlock(&branch->write_lock);
+	prolly_branch_unref(branch);
+	if (last)
+		free_file(file);
+}
+
+/* ---- Reading ----------------------------------------------------------------------------- */
+
+bool prolly_file_read(ProllyFile *file, uint64_t offset, void *buffer, size_t len, size_t *out_len,
+		      GError **error)
+{
+	g_autoptr(GBytes) stored = NULL;
+	ProllyOverlay plain;
+	bool ok = true;
+
+	g_mutex_lock(&file->lock);
+	plain = file->content;
+	if (plain.runs->len) {
+		ok = prolly_overlay_read(&file->content, get_context(file), offset, buffer, len,
+					 out_len, error);
+		g_mutex_unlock(&file->lock);
+		return ok;
+	}
+	stored = g_bytes_ref(plain.stored);
+	g_mutex_unlock(&file->lock);
+
+	/* Nothing is laid over it, so others may read (and write) meanwhile. */
+	if (offset >= plain.length) {
+		*out_len = 0;
+		return true;
+	}
+	len = (size_t)MIN(len, plain.length - offset);
+	if (offset < plain.base_length)
+		ok = prolly_value_read(get_context(file), &plain.value, offset, buffer,
+				       (size_t)MIN(len, plain.base_length - offset), out_len,
+				       error);
+	else
+		*out_len = 0;
+	if (ok) {
+		memset((uint8_t *)buffer + *out_len, 0, len - *out_len);
+		*out_len = len;
+	}
+	return ok;
+}
+
+bool prolly_file_seek(ProllyFile *file, uint64_t offset, bool data, uint64_t *out_offset,
+		      GError **error)
+{
+	bool ok;
+
+	g_mutex_lock(&file->lock);
+	ok = prolly_overlay_seek(&file->content, get_context(file), offset, data, out_offset,
+				 error);
+	g_mutex_unlock(&file->lock);
+	return ok;
+}
+
+uint64_t prolly_file_get_length(ProllyFile *file)
+{
+	uint64_t length;
+
+	g_mutex_lock(&file->lock);
+	length = file->content.length;
+	g_mutex_unlock(&file->lock);
+	return length;
+}
+
+bool prolly_file_is_orphan(ProllyFile *file)
+{
+	bool orphan;
+
+	g_mutex_lock(&file->lock);
+	orphan = file->orphan;
+	g_mutex_unlock(&file->lock);
+	return orphan;
+}
+
+/* ---- Writing ----------------------------------------------------------------------------- */
+
+static bool check_writable(const ProllyFile *file, uint64_t offset, uint64_t len, GError **error)
+{
+	if (!file->branch)
+		return prolly_throw(error, PROLLY_ERROR_READ_ONLY, "a commit cannot be written to");
+	if (offset > INT64_MAX || len > INT64_MAX - offset)
+		return prolly_throw(error, PROLLY_ERROR_TOO_BIG,
+				    "file over %" G_GINT64_FORMAT " bytes", G_MAXINT64);
+	return true;
+}
+
+/* Notes that [OFFSET, OFFSET + LEN) was written, for the next staging. */
+static void note_change(ProllyFile *file, uint64_t offset, uint64_t len)
+{
+	guint n = file->unrecorded->len;
+	ProllyInterval *last = n ? &g_array_index(file->unrecorded, ProllyInterval, n - 1) : NULL;
+
+	if (last && last->offset + last->len == offset) {
+		last->len += len;
+	} else if (len) {
+		ProllyInterval interval = {offset, len};
+
+		g_array_append_val(file->unrecorded, interval);
+	}
+	file->is_changed = true;
+	file->attrs.mtime = file->attrs.ctime = now_ns();
+}
+
+/* The content is a stored value of its own now: nothing lies over it. */
+static bool take_stored(ProllyFile *file, GBytes *stored, GError **error)
+{
+	ProllyOverlay content;
+
+	if (!prolly_overlay_init(&content, stored, error))
+		return false;
+	prolly_overlay_clear(&file->content);
+	file->content = content;
+	file->must_rewrite = true;
+	g_array_set_size(file->unrecorded, 0);
+	return true;
+}
+
+static bool splice(ProllyFile *file, GError **error)
+{
+	g_autoptr(GBytes) stored = NULL;
+
+	if (!prolly_overlay_store(&file->content, get_context(file), file->kind, &stored, error))
+		return false;
+	file->has_new_nodes = true;
+	return take_stored(file, stored, error);
+}
+
+/* Under file->lock. DATA NULL: zeros. */
+static bool write_locked(ProllyFile *file, uint64_t offset, const uint8_t *data, uint64_t len,
+			 GError **error)
+{
+	prolly_overlay_write(&file->content, offset, data, len);
+	note_change(file, offset, len);
+	return file->content.run_bytes <= RUN_BYTES_MAX || splice(file, error);
+}
+
+bool prolly_file_write(ProllyFile *file, uint64_t offset, const void *data, size_t len,
+		       GError **error)
+{
+	bool ok;
+
+	if (!check_writable(file, offset, len, error))
+		return false;
+	g_mutex_lock(&file->lock);
+	ok = len == 0 || write_locked(file, offset, data, len, error);
+	g_mutex_unlock(&file->lock);
+	return ok;
+}
+
+bool prolly_file_append(ProllyFile *file, const void *data, size_t len, uint64_t *out_offset,
+			GError **error)
+{
+	uint64_t offset;
+	bool ok;
+
+	g_mutex_lock(&file->lock);
+	offset = file->content.length;
+	ok = check_writable(file, offset, len, error) &&
+	     (len == 0 || write_locked(file, offset, data, len, error));
+	g_mutex_unlock(&file->lock);
+	if (ok && out_offset)
+		*out_offset = offset;
+	return ok;
+}
+
+bool prolly_file_truncate(ProllyFile *file, uint64_t length, GError **error)
+{
+	if (!check_writable(file, length, 0, error))
+		return false;
+	g_mutex_lock(&file->lock);
+	if (length < file->content.length)
+		file->must_rewrite = true;
+	prolly_overlay_truncate(&file->content, length);
+	note_change(file, length, 0);
+	g_mutex_unlock(&file->lock);
+	return true;
+}
+
+bool prolly_file_zero(ProllyFile *file, uint64_t offset, uint64_t len, GError **error)
+{
+	uint64_t length;
+	bool ok;
+
+	if (!check_writable(file, offset, len, error))
+		return false;
+	g_mutex_lock(&file->lock);
+	length = file->content.length;
+	ok = offset >= length || len == 0 ||
+	     write_locked(file, offset, NULL, MIN(len, length - offset), error);
+	g_mutex_unlock(&file->lock);
+	return ok;
+}
+
+/* ---- Staging ----------------------------------------------------------------------------- */
+
+static bool wants_extents(const ProllyFile *file)
+{
+	const ProllyFormatParameters *parameters =
+		prolly_format_get_parameters(get_context(file)->format);
+	const ProllyOverlay *content = &file->content;
+
+	return content->length > parameters->inline_limit && content->value.is_blob &&
+	       content->run_bytes < content->length / STAGE_SHARE;
+}
+
+/* Records what the runs have in [OFFSET, OFFSET + LEN). */
+static void record_interval(ProllyFile *file, uint64_t offset, uint64_t len, ProllyDbBatch *batch)
+{
+	uint64_t end = offset + len;
+
+	for (guint i = 0; i < file->content.runs->len; i++) {
+		const ProllyRun *run = &g_array_index(file->content.runs, ProllyRun, i);
+		uint64_t from = MAX(offset, run->offset), to = MIN(end, run->offset + run->len);
+
+		if (from < to)
+			prolly_extents_put(file->extents, file->next_sequence++, from,
+					   run->data ? run->data + (from - run->offset) : NULL,
+					   to - from, batch);
+	}
+}
+
+/* Adds records to BATCH, so that the extents say what the runs do (F3). */
+static bool record_runs(ProllyFile *file, const ProllyState *state, ProllyDbBatch *batch,
+			GError **error)
+{
+	bool anew = file->must_rewrite || !file->extents ||
+		    !prolly_extents_is_current(file->extents, state);
+	uint64_t id;
+
+	if (!anew) {
+		for (guint i = 0; i < file->unrecorded->len; i++) {
+			const ProllyInterval *interval =
+				&g_array_index(file->unrecorded, ProllyInterval, i);
+
+			record_interval(file, interval->offset, interval->len, batch);
+		}
+		return true;
+	}
+	if (!prolly_extents_new_id(file->branch, &id, error))
+		return false;
+	if (file->extents && prolly_extents_is_current(file->extents, state))
+		prolly_extents_delete(file->extents, batch);
+	file->extents = id;
+	file->next_sequence = 0;
+	file->must_rewrite = false;
+	record_interval(file, 0, file->content.length, batch);
+	return true;
+}
+
+/* Makes the content a stored value, with extents over it where that is better. */
+static bool prepare(ProllyFile *file, ProllyDbBatch *batch, GError **error)
+{
+	g_autoptr(ProllyState) state = prolly_branch_get_state(file->branch);
+	const ProllyOverlay *content = &file->content;
+	bool is_plain = content->runs->len == 0 && content->length == content->value.length &&
+			content->base_length == content->length;
+
+	if (!is_plain && wants_extents(file))
+		return record_runs(file, state, batch, error);
+	if (!is_plain && !splice(file, error))
+		return false;
+	if (file->extents && prolly_extents_is_current(file->extents, state))
+		prolly_extents_delete(file->extents, batch);
+	file->extents = 0;
+	file->must_rewrite = false;
+	return true;
+}
+
+static bool stage(ProllyFile *file, GError **error)
+{
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(file->repo->body->db);
+	const ProllyOwnedPlace *name = g_ptr_array_index(file->places, 0);
+	const ProllyOverlay *content = &file->content;
+	ProllyAttrs times = {
+		.has = PROLLY_ATTR_MTIME | PROLLY_ATTR_CTIME,
+		.mtime = file->attrs.mtime,
+		.ctime = file->attrs.ctime,
+	};
+	g_autoptr(GBytes) stored = NULL;
+
+	if (!prepare(file, batch, error))
+		return false;
+	if (file->has_new_nodes && !prolly_store_flush(get_context(file)->store, NULL, error))
+		return false;
+	stored = prolly_value_with_kind(content->stored, file->kind);
+	if (!prolly_staged_put_value_locked(file->repo, file->branch, &name->place, stored,
+					    file->extents, content->base_length, content->length,
+					    &times, batch, error) ||
+	    !prolly_db_write(file->repo->body->db, batch, PROLLY_DB_BUFFERED, error))
+		return false;
+	file->is_changed = false;
+	file->has_new_nodes = false;
+	g_array_set_size(file->unrecorded, 0);
+	return true;
+}
+
+bool prolly_file_stage_locked(ProllyFile *file, GError **error)
+{
+	bool ok = true;
+
+	g_mutex_lock(&file->lock);
+	if (file->is_changed && !file->orphan && file->branch) {
+		ok = stage(file, error);
+		/* Half of the records may be written: say all of them the next time. */
+		if (!ok)
+			file->must_rewrite = true;
+	}
+	g_mutex_unlock(&file->lock);
+	return ok;
+}
+
+static bool is_changed(ProllyFile *file)
+{
+	bool changed;
+
+	g_mutex_lock(&file->lock);
+	changed = file->is_changed && !file->orphan;
+	g_mutex_unlock(&file->lock);
+	return changed;
+}
+
+/* Splices what will be staged as a blob before the branch's lock is taken. */
+static bool splice_ahead(ProllyFile *file, GError **error)
+{
+	const ProllyFormatParameters *parameters =
+		prolly_format_get_parameters(get_context(file)->format);
+	bool ok = true;
+
+	g_mutex_lock(&file->lock);
+	if (file->is_changed && !file->orphan && file->content.runs->len &&
+	    file->content.length > parameters->inline_limit && !wants_extents(file))
+		ok = splice(file, error);
+	g_mutex_unlock(&file->lock);
+	return ok;
+}
+
+bool prolly_file_flush(ProllyFile *file, GError **error)
+{
+	bool ok;
+
+	if (!file->branch || !is_changed(file))
+		return true;
+	if (!splice_ahead(file, error))
+		return false;
+	g_mutex_lock(&file->branch->write_lock);
+	ok = prolly_file_stage_locked(file, error);
+	g_mutex_unlock(&file->branch->write_lock);
+	return ok;
+}
+
+bool prolly_file_sync(ProllyFile *file, GError **error)
+{
+	return prolly_file_flush(file, error) && prolly_repo_sync(file->repo, error);
+}
+
+/* ---- Attributes -------------------------------------------------------------------------- */
+
+/* (transfer full) A name of the file, or NULL if it has none. */
+static ProllyOwnedPlace *dup_name(ProllyFile *file)
+{
+	ProllyOwnedPlace *name = NULL;
+
+	if (!file->branch)
+		return NULL;
+	g_mutex_lock(&file->branch->write_lock);
+	if (file->places->len) {
+		const ProllyOwnedPlace *first = g_ptr_array_index(file->places, 0);
+
+		name = prolly_place_dup(&first->place);
+	}
+	g_mutex_unlock(&file->branch->write_lock);
+	return name;
+}
+
+/* The attributes that the file itself has; under file->lock. */
+static void copy_attrs(const ProllyFile *file, ProllyAttrs *out_attrs)
+{
+	*out_attrs = file->attrs;
+	if (out_attrs->xattrs)
+		g_bytes_ref(out_attrs->xattrs);
+}
+
+bool prolly_file_get_attrs(ProllyFile *file, ProllyAttrs *out_attrs, GError **error)
+{
+	g_autofree ProllyOwnedPlace *name = dup_name(file);
+	g_auto(ProllyEntry) entry = {0};
+	bool found = false;
+
+	if (name) {
+		g_autoptr(ProllyView) view = prolly_view_new_live(file->repo, file->branch);
+
+		if (!prolly_view_get(view, &name->place, true, &entry, &found, error))
+			return false;
+	}
+	g_mutex_lock(&file->lock);
+	if (!found) {
+		copy_attrs(file, out_attrs);
+	} else {
+		*out_attrs = entry.attrs;
+		entry.attrs = (ProllyAttrs){0};
+		if (file->is_changed) {
+			out_attrs->mtime = file->attrs.mtime;
+			out_attrs->ctime = file->attrs.ctime;
+		}
+	}
+	g_mutex_unlock(&file->lock);
+	return true;
+}
+
+/* Of an orphan, or of what has no name: in memory. */
+static void set_own_attrs(ProllyFile *file, const ProllyAttrs *attrs, int kind)
+{
+	ProllyAttrs *own = &file->attrs;
+
+	g_mutex_lock(&file->lock);
+	if (attrs->has & PROLLY_ATTR_MODE)
+		own->mode = attrs->mode;
+	if (attrs->has & PROLLY_ATTR_UID)
+		own->uid = attrs->uid;
+	if (attrs->has & PROLLY_ATTR_GID)
+		own->gid = attrs->gid;
+	if (attrs->has & PROLLY_ATTR_ATIME)
+		own->atime = attrs->atime;
+	if (attrs->has & PROLLY_ATTR_MTIME)
+		own->mtime = attrs->mtime;
+	if (attrs->has & PROLLY_ATTR_XATTRS) {
+		g_clear_pointer(&own->xattrs, g_bytes_unref);
+		own->xattrs = attrs->xattrs ? g_bytes_ref(attrs->xattrs) : NULL;
+	}
+	own->ctime = attrs->has & PROLLY_ATTR_CTIME ? attrs->ctime : now_ns();
+	own->has |= attrs->has;
+	if (kind >= 0)
+		file->kind = (ProllyKind)kind;
+	g_mutex_unlock(&file->lock);
+}
+
+bool prolly_file_set_attrs(ProllyFile *file, const ProllyAttrs *attrs, int kind, GError **error)
+{
+	g_autofree ProllyOwnedPlace *name = NULL;
+
+	if (!check_writable(file, 0, 0, error))
+		return false;
+	/* Later writes must not be dated before a time that is set now, nor an earlier one after.
+	 */
+	if (!prolly_file_flush(file, error))
+		return false;
+	name = dup_name(file);
+	if (name)
+		return prolly_edit_set_attrs(file->repo, file->branch, &name->place, false, attrs,
+					     kind, NULL, error);
+	set_own_attrs(file, attrs, kind);
+	return true;
+}
