@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Revision: the expressions that name commits, as in gitrevisions(7):
+ *
+ *	revision  base suffix*
+ *	base      a branch, a tag, a full or unique abbreviated commit id, HEAD or @ (the default
+ *branch) suffix    ~[N]  the Nth first parent (1)         ^[N]  the Nth parent (1; ^0 is itself)
+ *	          @{N}  the Nth last value of a branch   @{DATE}  its value then; next to the name
+ *only
+ *
+ * A branch wins over a tag and both over an id, so that a branch named like one can be reached. The
+ * references are read through refs.c, since a store in memory keeps them nowhere else; the rest is
+ * read from git's objects and reflogs. The whole of it runs under the git lock.
+ */
+#include "version/repo-private.h"
+
+#include <string.h>
+
+#define ABBREVIATION_MIN 4
+
+typedef struct {
+	ProllyRepoBody *body;
+	const char *rev; /* the whole of it, for messages */
+	char *reference; /* that the base names; NULL: none */
+	ProllyCommitId id;
+} Resolution;
+
+static bool throw_unknown(const Resolution *self, GError **error)
+{
+	return prolly_throw(error, PROLLY_ERROR_NOT_FOUND, "%s: unknown revision", self->rev);
+}
+
+/* ---- Objects ----------------------------------------------------------------------------- */
+
+/* Sets the id to the commit that OID, a commit or a tag of one, leads to. */
+static bool peel(Resolution *self, const git_oid *oid, GError **error)
+{
+	g_autoptr(git_object) object = NULL, commit = NULL;
+	int code = git_object_lookup(&object, self->body->git->repo, oid, GIT_OBJECT_ANY);
+
+	if (code == 0)
+		code = git_object_peel(&commit, object, GIT_OBJECT_COMMIT);
+	if (code == GIT_EPEEL || code == GIT_EINVALIDSPEC)
+		return prolly_throw(error, PROLLY_ERROR_INVALID, "%s: not a commit", self->rev);
+	if (code < 0)
+		return prolly_throw_git(error, code, "%s", self->rev);
+	prolly_commit_id_from_oid(git_object_id(commit), &self->id);
+	return true;
+}
+
+/* Replaces the id by its Nth parent. */
+static bool go_to_parent(Resolution *self, unsigned n, GError **error)
+{
+	g_autoptr(git_commit) commit = NULL;
+	const git_oid *parent;
+	git_oid oid;
+	int code;
+
+	prolly_commit_id_to_oid(&self->id, &oid);
+	code = git_commit_lookup(&commit, self->body->git->repo, &oid);
+	if (code < 0)
+		return prolly_throw_git(error, code, "%s", self->rev);
+	parent = n > 0 ? git_commit_parent_id(commit, n - 1) : NULL;
+	if (!parent)
+		return throw_unknown(self, error);
+	prolly_commit_id_from_oid(parent, &self->id);
+	return true;
+}
+
+/* ---- The base ---------------------------------------------------------------------------- */
+
+/* *OUT_FOUND: there is a reference PREFIX NAME; the id is what it leads to. */
+static bool try_reference(Resolution *self, const char *prefix, const char *name, bool *out_found,
+			  GError **error)
+{
+	ProllyRefs *refs = self->body->git->refs;
+	g_autofree char *full = g_strconcat(prefix, name, NULL);
+	ProllyCommitId id;
+	git_oid oid;
+
+	if (!refs->ops->get(refs, full, &id, out_found, error))
+		return false;
+	if (!*out_found)
+		return true;
+	prolly_commit_id_to_oid(&id, &oid);
+	g_free(self->reference);
+	self->reference = g_steal_pointer(&full);
+	return peel(self, &oid, error);
+}
+
+static bool is_hex(const char *text)
+{
+	return text[strspn(text, "0123456789abcdefABCDEF")] == '\0';
+}
+
+static bool resolve_id(Resolution *self, const char *name, GError **error)
+{
+	size_t len = strlen(name);
+	git_oid prefix, oid;
+	int code;
+
+	if (len < ABBREVIATION_MIN || len > GIT_OID_HEXSZ || !is_hex(name) ||
+	    git_oid_fromstrn(&prefix, name, len) < 0)
+		return throw_unknown(self, error);
+	code = git_odb_exists_prefix(&oid, self->body->git->odb, &prefix, len);
+	if (code == GIT_EAMBIGUOUS)
+		return prolly_throw(error, PROLLY_ERROR_INVALID,
+				    "%s: more than one object begins with this id", self->rev);
+	if (code < 0)
+		return throw_unknown(self, error);
+	return peel(self, &oid, error);
+}
+
+static bool resolve_base(Resolution *self, const char *name, GError **error)
+{
+	static const char *const prefixes[] = {"refs/heads/", "refs/tags/"};
+	bool found = false;
+
+	if (name[0] == '\0' || strcmp(name, "@") == 0 || strcmp(name, "HEAD") == 0)
+		name = self->body->default_branch;
+	for (size_t i = 0; i < G_N_ELEMENTS(prefixes) && !found; i++) {
+		if (!try_reference(self, prefixes[i], name, &found, error))
+			return false;
+	}
+	if (!found && g_str_has_prefix(name, "refs/") &&
+	    !try_reference(self, "", name, &found, error))
+		return false;
+	return found || resolve_id(self, name, error);
+}
+
+/* ---- Reflogs ----------------------------------------------------------------------------- */
+
+typedef struct {
+	ProllyCommitId from;
+	ProllyCommitId to;
+	int64_t time;
+} LogLine;
+
+/* "OLD NEW NAME <EMAIL> TIME ZONE\tMESSAGE"; false if LINE is something else. */
+static bool parse_line(const char *line, LogLine *out_line)
+{
+	g_auto(GStrv) words = g_strsplit(line, " ", 3);
+	const char *time;
+
+	if (g_strv_length(words) != 3 || !prolly_commit_id_from_hex(words[0], &out_line->from) ||
+	    !prolly_commit_id_from_hex(words[1], &out_line->to))
+		return false;
+	time = strstr(words[2], "> ");
+	if (!time)
+		return false;
+	out_line->time = g_ascii_strtoll(time + 2, NULL, 10);
+	return true;
+}
+
+/* (transfer full) The reflog of the base's reference, oldest first. */
+static bool load_log(Resolution *self, GArray **out_lines, GError **error)
+{
+	ProllyRefs *refs = self->body->git->refs;
+	g_autoptr(GArray) lines = g_array_new(FALSE, FALSE, sizeof(LogLine));
+	g_autoptr(GBytes) log = NULL;
+	g_autofree char *text = NULL;
+	g_auto(GStrv) split = NULL;
+	size_t len = 0;
+
+	if (!refs->ops->load_log(refs, self->reference, &log, error))
+		return false;
+	text = log ? g_strndup(g_bytes_get_data(log, &len), g_bytes_get_size(log)) : g_strdup("");
+	split = g_strsplit(text, "\n", -1);
+	for (char **line = split; *line; line++) {
+		LogLine parsed;
+
+		if (parse_line(*line, &parsed))
+			g_array_append_val(lines, parsed);
+	}
+	if (lines->len == 0)
+		return prolly_throw(error, PROLLY_ERROR_NOT_FOUND, "%s: no reflog is kept of it",
+				    self->rev);
+	*out_lines = g_steal_pointer(&lines);
+	return true;
+}
+
+/* What the reference was before line I of LINES (or after the last one). */
+static const ProllyCommitId *value_before(const GArray *lines, guint i)
+{
+	if (i > 0)
+		return &g_array_index(lines, LogLine, i - 1).to;
+	return &g_array_index(lines, LogLine, 0).from;
+}
+
+static bool parse_number(const char *text, guint64 max, guint64 *out_number)
+{
+	return g_ascii_string_to_unsigned(text, 10, 0, max, out_number, NULL);
+}
+
+/* The inside of @{...}. */
+static bool resolve_past(Resolution *self, const char *when, GError **error)
+{
+	g_autoptr(GArray) lines = NULL;
+	int64_t time;
+	guint64 n;
+	int zone;
+	guint i;
+
+	if (!self->reference)
+		return prolly_throw(error, PROLLY_ERROR_INVALID, "%s: only a branch has a past",
+				    self->rev);
+	if (!load_log(self, &lines, error))
+		return false;
+	if (parse_number(when, G_MAXUINT, &n)) {
+		if (n > lines->len)
+			return prolly_throw(error, PROLLY_ERROR_NOT_FOUND,
+					    "%s: the reflog has only %u entries", self->rev,
+					    lines->len);
+		i = lines->len - (guint)n;
+	} else if (prolly_date_parse(when, g_get_real_time() / G_USEC_PER_SEC, &time, &zone)) {
+		for (i = lines->len; i > 0; i--) {
+			if (g_array_index(lines, LogLine, i - 1).time <= time)
+				break;
+		}
+	} else {
+		return prolly_throw(error, PROLLY_ERROR_INVALID,
+				    "%s: '%s' is no number and no date", self->rev, when);
+	}
+	self->id = *value_before(lines, i);
+	/* Before its first entry, a branch is taken for what it began as. */
+	if (prolly_commit_id_is_zero(&self->id))
+		self->id = g_array_index(lines, LogLine, 0).to;
+	return true;
+}
+
+/* ---- Suffixes ---------------------------------------------------------------------------- */
+
+/* The digits at *TEXT, which go; 1 if there are none. */
+static bool take_number(Resolution *self, const char **text, guint64 *out_number, GError **error)
+{
+	size_t len = strspn(*text, "0123456789");
+	g_autofree char *digits = g_strndup(*text, len);
+
+	*out_number = 1;
+	if (len && !parse_number(digits, G_MAXINT, out_number))
+		return prolly_throw(error, PROLLY_ERROR_INVALID, "%s: bad number", self->rev);
+	*text += len;
+	return true;
+}
+
+/* One suffix of ~ or ^ at *TEXT, which goes. */
+static bool resolve_step(Resolution *self, const char **text, GError **error)
+{
+	char sign = *(*text)++;
+	guint64 n;
+
+	if (sign == '^' && g_str_has_prefix(*text, "{commit}")) {
+		*text += strlen("{commit}");
+		return true;
+	}
+	if (!take_number(self, text, &n, error))
+		return false;
+	if (sign == '^')
+		return n == 0 || go_to_parent(self, (unsigned)n, error);
+	for (; n > 0; n--) {
+		if (!go_to_parent(self, 1, error))
+			return false;
+	}
+	return true;
+}
+
+static bool resolve_suffixes(Resolution *self, const char *text, GError **error)
+{
+	if (g_str_has_prefix(text, "@{")) {
+		const char *end = strchr(text, '}');
+		g_autofree char *when = end ? g_strndup(text + 2, (size_t)(end - text - 2)) : NULL;
+
+		if (!end)
+			return throw_unknown(self, error);
+		if (!resolve_past(self, when, error))
+			return false;
+		text = end + 1;
+	}
+	while (*text == '~' || *text == '^') {
+		if (!resolve_step(self, &text, error))
+			return false;
+	}
+	return *text == '\0' || throw_unknown(self, error);
+}
+
+/* Where the base of REV ends. */
+static size_t base_length(const char *rev)
+{
+	size_t len = strcspn(rev, "~^");
+	const char *past = strstr(rev, "@{");
+
+	return past && (size_t)(past - rev) < len ? (size_t)(past - rev) : len;
+}
+
+bool prolly_revision_resolve(ProllyRepo *repo, const char *rev, ProllyCommitId *out_id,
+			     GError **error)
+{
+	Resolution self = {.body = repo->body, .rev = rev};
+	size_t len = base_length(rev);
+	g_autofree char *base = g_strndup(rev, len);
+	bool ok;
+
+	if (rev[0] == '\0')
+		return prolly_throw(error, PROLLY_ERROR_INVALID, "an empty revision");
+	g_mutex_lock(&repo->body->git_lock);
+	ok = resolve_base(&self, base, error) && resolve_suffixes(&self, rev + len, error);
+	g_mutex_unlock(&repo->body->git_lock);
+	g_free(self.reference);
+	if (ok)
+		*out_id = self.id;
+	return ok;
+}
