@@ -119,16 +119,6 @@ void prolly_blob_cursor_skip(ProllyBlobCursor *cursor)
 	}
 }
 
-bool prolly_blob_cursor_is_last(const ProllyBlobCursor *cursor)
-{
-	if (cursor->blob.height == 0)
-		return true;
-	for (unsigned level = cursor->level; level <= top_level(cursor); level++)
-		if (cursor->frames[level].index + 1 < cursor->frames[level].view->count)
-			return false;
-	return true;
-}
-
 /* The lowest level whose loaded node holds OFFSET. */
 static unsigned find_common_level(const ProllyBlobCursor *cursor, uint64_t offset)
 {

@@ -39,8 +39,7 @@ size_t prolly_cutter_scan(const ProllyCutter *cutter, ProllyCutState *state, con
 size_t prolly_zeros_count_leading(const uint8_t *data, size_t len);
 size_t prolly_zeros_count_trailing(const uint8_t *data, size_t len);
 
-/* The start of the first run of zeros in DATA that is RUN bytes long or reaches the end; LEN: none.
- */
+/* The start of the first run of zeros that is RUN bytes long or reaches DATA's end; LEN: none. */
 size_t prolly_zeros_find(const uint8_t *data, size_t len, size_t run);
 
 /* ---- Chunks and nodes on disk (blob-node.c) ---------------------------------------------- */
@@ -151,8 +150,6 @@ void prolly_blob_cursor_skip(ProllyBlobCursor *cursor);
 bool prolly_blob_cursor_descend(ProllyBlobCursor *cursor, GError **error);
 /* To the highest subtree that begins where it is. */
 void prolly_blob_cursor_ascend(ProllyBlobCursor *cursor);
-/* Is its entry the last one of its level in the whole blob? */
-bool prolly_blob_cursor_is_last(const ProllyBlobCursor *cursor);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyBlobCursor, prolly_blob_cursor_clear)
 

@@ -3,13 +3,13 @@
  * Blobs from streams: what defines which blob a content is.
  *
  * 1. Holes. Each maximal run of zero bytes that is at least chunk_average long is one hole,
- * whatever its alignment: so a blob of written zeros is the blob of a truncate, and an insert moves
- * a hole without changing it.
+ *    wherever it begins: so a blob of written zeros is the blob of a truncate, and an insert
+ *    moves a hole without changing it.
  * 2. Chunks. Each stretch between holes (or an end of the content) is cut as chunk.c says,
- * beginning anew at its start.
- * 3. Nodes. The list of chunks and holes is grouped into nodes as blob-node.c says; their list is
- *    again, and so on up to the lowest level that has one node. One chunk alone is a blob of height
- * 0; no content is height 0 and a hash of zeros.
+ *    beginning anew at its start.
+ * 3. Nodes. The list of chunks and holes is grouped into nodes as blob-node.c says; their list
+ *    is again, and so on up to the lowest level that has one node. One chunk alone is a blob of
+ *    height 0; no content is height 0 and a hash of zeros.
  *
  * Nothing here looks at how the content came, so equal contents are equal blobs.
  *
@@ -20,8 +20,8 @@
  * I1. BUFFER holds no run of zeros that could be part of a hole, so a cut found in it is final.
  * I2. BUFFER has no cut in it: it is a chunk's beginning, shorter than chunk_max.
  * I3. If BUFFER is empty and ZEROS is 0 the writer is *settled*: what follows is cut as if the
- * content began here, except that its zeros might continue a run; which they do not, since the byte
- *     before is not zero, or was the last of an entry that the caller (splice.c) vouches for.
+ *     content began here. Its zeros might continue a run, but none is open: the byte before is
+ *     not zero, or the caller (splice.c) vouches for what it added.
  *
  * Memory: the buffer, and one unfinished node a level.
  */

@@ -5,14 +5,14 @@
  * blob: values of any size, and what a stored value is.
  *
  * A stored value (what a tree's leaf holds for a key) is one tag byte, the kind in its low bits and
- * PROLLY_VALUE_BLOB in its high bit, then the content: the bytes themselves up to the format's inline
- * limit, else a blob reference (length, height and hash of the top of a tree of chunks). Which of
- * the two it is depends on the length only, so a content has one stored value.
+ * PROLLY_VALUE_BLOB in its high bit, then the content: the bytes themselves up to the format's
+ * inline limit, else a blob reference (length, height and hash of the top of a tree of chunks).
+ * Which of the two it is depends on the length only, so a content has one stored value.
  *
  * A blob is content-defined chunks (FastCDC) under a positional tree whose node boundaries are
- * decided by the chunks' hashes; a run of zeros of PROLLY_BLOB_HOLE_MIN bytes or more, aligned as
- * blob.c says, is one entry without a chunk, written or not. The same content is always the same
- * blob, however it was written.
+ * decided by the chunks' hashes; a run of zeros of the format's chunk_average or more, wherever it
+ * begins, is one entry without a chunk (a hole), written or not. The same content is always the
+ * same blob, however it was written; blob-writer.c says which.
  *
  * Threads: any number; blobs are immutable values; a writer or source belongs to one thread.
  */
@@ -30,7 +30,7 @@ typedef enum {
 	PROLLY_KIND_DIRECTORY = 3, /* an empty one, with no content: a marker */
 	PROLLY_KIND_FIFO = 4,
 	PROLLY_KIND_SOCKET = 5,
-	PROLLY_KIND_CHARDEV = 6,  /* content: major, minor as two le32 */
+	PROLLY_KIND_CHARDEV = 6, /* content: major, minor as two le32 */
 	PROLLY_KIND_BLOCKDEV = 7,
 	PROLLY_KIND_N
 } ProllyKind;
@@ -43,11 +43,11 @@ typedef struct {
 	ProllyHash hash;
 } ProllyBlob;
 
-#define PROLLY_VALUE_BLOB_SIZE (1 + 8 + 4 + PROLLY_HASH_SIZE) /* bytes of a stored blob reference */
+#define PROLLY_VALUE_BLOB_SIZE (1 + 8 + 4 + PROLLY_HASH_SIZE) /* bytes of a stored reference */
 
 typedef struct {
 	ProllyKind kind;
-	uint64_t length;     /* of the content */
+	uint64_t length; /* of the content */
 	bool is_blob;
 	const uint8_t *data; /* inline content, in the stored bytes; NULL for a blob */
 	ProllyBlob blob;
@@ -71,7 +71,7 @@ uint64_t prolly_value_weigh(const uint8_t *stored, size_t len);
 bool prolly_blob_read(const ProllyTreeContext *context, const ProllyBlob *blob, uint64_t offset,
 		      void *buffer, size_t len, size_t *out_len, GError **error);
 
-/* The start of the first data (DATA true) or hole at or after OFFSET; the length if there is none. */
+/* The start of the first data (DATA true) or hole at or after OFFSET; the length if none is. */
 bool prolly_blob_seek(const ProllyTreeContext *context, const ProllyBlob *blob, uint64_t offset,
 		      bool data, uint64_t *out_offset, GError **error);
 
@@ -89,10 +89,11 @@ typedef struct {
 } ProllyExtent;
 
 /*
- * BLOB (nullable: the empty one) cut or extended with zeros to BASE_LENGTH, then to LENGTH, with the
- * extents (ascending, not overlapping, within LENGTH) laid over it: the canonical blob of the result.
- * (BASE_LENGTH <= both, so that a truncation followed by an extension reads as zeros between.) Reads
- * and writes only the chunks around what changed. The splice is how write, append and truncate work.
+ * BLOB (nullable: the empty one) cut or extended with zeros to BASE_LENGTH, then to LENGTH, with
+ * the extents (ascending, not overlapping, within LENGTH) laid over it: the canonical blob of the
+ * result. (BASE_LENGTH <= both, so that a truncation followed by an extension reads as zeros
+ * between.) Reads and writes only the chunks around what changed. The splice is how write, append
+ * and truncate work.
  */
 bool prolly_blob_splice(const ProllyTreeContext *context, const ProllyBlob *blob,
 			uint64_t base_length, uint64_t length, const ProllyExtent *extents,
@@ -114,7 +115,7 @@ bool prolly_blob_writer_finish(ProllyBlobWriter *writer, ProllyBlob *out_blob, G
  */
 bool prolly_value_store(const ProllyTreeContext *context, ProllyKind kind, const void *data,
 			size_t len, GBytes **out_stored, GError **error);
-/* The same for a blob that a writer or a splice made: one within the inline limit is read and inlined. */
+/* The same for a blob that a writer or a splice made: one within the limit is read and inlined. */
 bool prolly_value_store_blob(const ProllyTreeContext *context, ProllyKind kind,
 			     const ProllyBlob *blob, GBytes **out_stored, GError **error);
 /* Reads up to LEN bytes of the content of a parsed value, inline or blob. */

@@ -13,9 +13,8 @@
  * so that a run of zeros is never cut but at MAX.
  *
  * I1. Whether a chunk ends at a place depends only on the bytes from the chunk's start to that
- * place. So two streams that are both cut at a place, and are equal from there on, are cut alike;
- * what splice.c and every shared chunk live on.
- *
+ *     place. So two streams that are both cut at a place, and are equal from there on, are cut
+ *     alike; what splice.c and every shared chunk live on.
  * I2. A chunk of zeros alone is the end of the content, since a run as long as AVERAGE is a hole
  *     (blob-writer.c) and zeros are cut nowhere else.
  *

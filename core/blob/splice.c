@@ -7,17 +7,17 @@
  * same in both, since a splice inserts nothing. That is right in two conditions:
  *
  * I1. When taking over begins, an old entry begins at the place, and the writer is settled
- *     (blob-writer.c, I3): cuts depend on the bytes after a cut only (chunk.c, I1), so the new list
- *     of chunks and holes is the old one from there on, up to the next change.
- * I2. It ends early enough before the change for nothing before that place to depend on the change
- *     (find_reentry). Dependent are: the chunk that has the changed byte; a chunk that ended
- * because a hole or the end of the content followed, if that is what changes; a hole or a chunk's
- * zeros at the end, if zeros may come to follow them.
+ *     (blob-writer.c, I3): cuts depend on the bytes after a cut only (chunk.c, I1), so the new
+ *     list of chunks and holes is the old one from there on, up to the next change.
+ * I2. It ends early enough before the change for nothing before that place to depend on the
+ *     change (find_reentry). Dependent are: the chunk that has the changed byte; a chunk that
+ *     ended because a hole or the end of the content followed, if that is what changes; a hole
+ *     or a chunk's zeros at the end, if zeros may come to follow them.
  *
  * After a change the writer is given old bytes until it is settled at the beginning of an old
  * entry: FastCDC finds an old cut again within a chunk or two, and a change that moved no cut at
- * once. A whole subtree is taken over when the writer has no unfinished node below its level; the
- * last one of a level only if the end of the content is the same, because it ended for that.
+ * once. A whole subtree is taken over when the writer has no unfinished node below its level. (A
+ * level's last node ended because the content did; it is below the limit only if that end stays.)
  *
  * Cost: for each run of changes the path to it, its chunks and one or two more; for an append the
  * last chunk, the path to it, and what is appended.
@@ -30,7 +30,7 @@ typedef struct {
 	ProllyBlobCursor cursor;
 	ProllyBlobWriter *writer;
 	uint64_t position; /* bytes of the new content that the writer has */
-	bool after_hole;   /* it was last given the end of an old hole */
+	bool after_hole;   /* what it was given last is of an old hole */
 } Splice;
 
 static void splice_clear(Splice *splice)
@@ -90,11 +90,8 @@ static bool take_over(Splice *splice, uint64_t limit, GError **error)
 		uint64_t start;
 
 		prolly_blob_cursor_get(cursor, &entry, &start);
-		bool fits = start + entry.length <= limit &&
-			    prolly_blob_writer_is_aligned(splice->writer, level);
-		bool same_end = limit == splice->old.length || !prolly_blob_cursor_is_last(cursor);
-
-		if (fits && (level == 1 || same_end)) {
+		if (start + entry.length <= limit &&
+		    prolly_blob_writer_is_aligned(splice->writer, level)) {
 			if (!prolly_blob_writer_add(splice->writer, level, &entry, error))
 				return false;
 			splice->position = start + entry.length;
@@ -116,11 +113,9 @@ static bool copy_bytes(Splice *splice, const ProllyBlobEntry *entry, uint64_t st
 	uint64_t position = splice->position;
 
 	splice->position = end;
-	splice->after_hole = false;
-	if (prolly_blob_entry_is_hole(entry)) {
-		splice->after_hole = end == start + entry->length;
+	splice->after_hole = prolly_blob_entry_is_hole(entry);
+	if (splice->after_hole)
 		return prolly_blob_writer_write_zeros(splice->writer, end - position, error);
-	}
 	g_autoptr(ProllyNode) chunk =
 		prolly_store_get(splice->store, PROLLY_NODE_CHUNK, &entry->hash, error);
 	const uint8_t *data;
