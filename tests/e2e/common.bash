@@ -19,7 +19,7 @@ common_setup()
 	mkdir "$MNT" "$T/home"
 	DAEMONS=()
 	# A test's world: nobody's configuration, fixed people, one machine language.
-	export LC_ALL=C.UTF-8 TZ=UTC HOME=$T/home GIT_CONFIG_NOSYSTEM=1
+	export LC_ALL=C.UTF-8 TZ=UTC HOME=$T/home GIT_CONFIG_NOSYSTEM=1 PYTHONDONTWRITEBYTECODE=1
 	export GIT_AUTHOR_NAME='A U Thor' GIT_AUTHOR_EMAIL=author@example.org
 	export GIT_COMMITTER_NAME='C O Mitter' GIT_COMMITTER_EMAIL=committer@example.org
 	unset GIT_AUTHOR_DATE GIT_COMMITTER_DATE GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
