@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Committing what is staged.
+ *
+ *	freeze   under write_lock: what open files hold is staged, and a new generation is put on
+ *top. Writers go on in that one; the ones below do not change any more. fold     without it: the
+ *frozen generations go, in key order, into each namespace's tree as one batch, and their attributes
+ *into the branch's own tree (fold.c) publish  one synced write has the nodes, the git objects and
+ *the branch's move in the journal, and the state that goes on without the frozen generations
+ *(journal.c) swap     under write_lock: the new state takes the old one's place drop     the frozen
+ *generations' records are deleted
+ *
+ * A crash before the publication's write leaves the old commit with everything staged, in one more
+ * generation; after it, the new commit. Records of generations that no state lists are swept at the
+ * next start, so the deletion needs no part in the atomic write; it comes last because a reader
+ *that still has the old state looks for them (a reader whose state is not the present one when it
+ *is done reads again).
+ *
+ * An entry that equals what is committed is no change. If nothing is, there is no commit unless one
+ *is asked for, but the generations are folded all the same: they may have attributes, and a branch
+ *must not gather generations.
+ *
+ * Keys that were loaded have no attributes of their own, so a commit with such keys is a move
+ *(moves.c) whose time is that of the newest load.
+ */
+#include "version/working-private.h"
+
+#include <string.h>
+
+typedef struct {
+	ProllyRepo *repo;
+	ProllyBranch *branch;
+	const ProllyCommitOptions *options;
+	ProllyState *frozen; /* the state whose generations from index 1 on are folded */
+	bool has_load;
+	int64_t load_time;
+} Committing;
+
+/* ---- Freezing ----------------------------------------------------------------------------- */
+
+/* Puts an empty generation on top of the branch's. Under write_lock. */
+static bool push_generation(Committing *self, GError **error)
+{
+	g_autoptr(ProllyState) state = prolly_branch_get_state(self->branch);
+	g_autoptr(ProllyState) next = prolly_state_copy(state);
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(self->repo->body->db);
+	uint64_t generation;
+
+	if (!prolly_repo_next_number(self->repo->body, PROLLY_COUNTER_GENERATION, &generation,
+				     error))
+		return false;
+	g_array_prepend_val(next->generations, generation);
+	prolly_branch_save_state(self->branch, next, batch);
+	if (!prolly_db_write(self->repo->body->db, batch, PROLLY_DB_BUFFERED, error))
+		return false;
+	prolly_branch_take_state(self->branch, prolly_state_ref(next));
+	self->frozen = g_steal_pointer(&next);
+	return true;
+}
+
+static bool freeze(Committing *self, GError **error)
+{
+	bool ok;
+
+	g_mutex_lock(&self->branch->write_lock);
+	ok = prolly_files_flush_all(self->repo, self->branch, error) &&
+	     push_generation(self, error);
+	g_mutex_unlock(&self->branch->write_lock);
+	return ok;
+}
+
+/* Of the loads among the frozen generations, when the newest was attached. */
+static bool find_load_time(Committing *self, GError **error)
+{
+	const GArray *generations = self->frozen->generations;
+
+	for (guint i = 1; i < generations->len && !self->has_load; i++) {
+		uint64_t generation = g_array_index(generations, uint64_t, i);
+		g_auto(ProllyRecordKey) key = {0};
+		g_autoptr(GBytes) value = NULL;
+		ProllyReader reader;
+
+		if (!(generation & PROLLY_GENERATION_LOAD))
+			continue;
+		prolly_record_key_init(&key, prolly_branch_get_id(self->branch), generation,
+				       PROLLY_RECORD_TIME, "", NULL, 0);
+		if (!prolly_db_get(self->repo->body->db, PROLLY_DB_STAGED, NULL, key.data, key.len,
+				   &value, error))
+			return false;
+		self->has_load = true;
+		self->load_time = prolly_time_now();
+		if (!value)
+			continue;
+		prolly_reader_init(&reader, g_bytes_get_data(value, NULL), g_bytes_get_size(value));
+		self->load_time = (int64_t)prolly_reader_le64(&reader);
+		if (!prolly_reader_ok(&reader))
+			return prolly_throw(error, PROLLY_ERROR_CORRUPT,
+					    "load %" G_GINT64_MODIFIER "x: damaged time",
+					    generation);
+	}
+	return true;
+}
+
+/* ---- Publishing --------------------------------------------------------------------------- */
+
+/* (transfer full) The state after the commit. */
+static ProllyState *make_next_state(Committing *self, const ProllyFold *fold,
+				    const ProllyCommitId *id)
+{
+	ProllyState *next = prolly_state_copy(self->frozen);
+
+	g_array_set_size(next->generations, 1);
+	g_array_unref(next->namespaces);
+	next->namespaces = g_array_ref(fold->namespaces);
+	next->attributes = fold->attributes;
+	next->head = *id;
+	if (self->has_load) {
+		prolly_state_add_move(next, &self->frozen->head, id);
+		g_array_index(next->moves, ProllyMove, next->moves->len - 1).time = self->load_time;
+	}
+	return next;
+}
+
+/* Without a commit: the generations were folded and nothing but attributes came of it. */
+static bool write_folded(Committing *self, const ProllyState *next, GError **error)
+{
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(self->repo->body->db);
+
+	prolly_branch_save_state(self->branch, next, batch);
+	return prolly_store_flush(prolly_repo_get_context(self->repo)->store, NULL, error) &&
+	       prolly_db_write(self->repo->body->db, batch, PROLLY_DB_BUFFERED, error);
+}
+
+static bool publish(Committing *self, const ProllyFold *fold, ProllyState **out_next,
+		    ProllyCommitId *out_id, GError **error)
+{
+	ProllyNewCommit commit = {
+		.parents = &self->frozen->head,
+		.n_parents = 1,
+		.namespaces = fold->namespaces,
+		.message = self->options->message,
+		.author = self->options->author,
+		.committer = self->options->committer,
+	};
+	g_autofree char *reflog = g_strdup_printf(
+		"commit: %.*s", (int)strcspn(self->options->message, "\n"), self->options->message);
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(self->repo->body->db);
+	g_autoptr(ProllyPublication) publication = NULL;
+	g_autoptr(ProllyState) next = NULL;
+	ProllyCommitId id;
+
+	if (!prolly_publication_new_commit(self->repo, self->branch, &commit, reflog, &publication,
+					   &id, error))
+		return false;
+	next = make_next_state(self, fold, &id);
+	prolly_branch_save_state(self->branch, next, batch);
+	if (!prolly_publication_publish(g_steal_pointer(&publication), self->repo,
+					&self->frozen->head, batch, error))
+		return false;
+	*out_next = g_steal_pointer(&next);
+	*out_id = id;
+	return true;
+}
+
+/* ---- Afterwards --------------------------------------------------------------------------- */
+
+static void swap(Committing *self, ProllyState *next)
+{
+	g_mutex_lock(&self->branch->write_lock);
+	prolly_branch_take_state(self->branch, prolly_state_ref(next));
+	g_mutex_unlock(&self->branch->write_lock);
+}
+
+/* What is left of the frozen generations if this fails is swept at the next start. */
+static void drop(Committing *self)
+{
+	ProllyDb *db = self->repo->body->db;
+	const GArray *generations = self->frozen->generations;
+	uint32_t id = prolly_branch_get_id(self->branch);
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(db);
+
+	for (guint i = 1; i < generations->len; i++)
+		prolly_staged_delete_generation(id, g_array_index(generations, uint64_t, i), batch);
+	prolly_extents_delete_before(id, g_array_index(generations, uint64_t, 0), batch);
+	if (!prolly_db_write(db, batch, PROLLY_DB_BUFFERED, NULL))
+		return;
+	for (guint i = 1; i < generations->len; i++)
+		prolly_staged_reclaim_generation(db, id, g_array_index(generations, uint64_t, i));
+}
+
+/* ---- The commit --------------------------------------------------------------------------- */
+
+/* Under commit_lock, with something staged or a commit to be made anyway. */
+static bool run(Committing *self, ProllyCommitId *out_id, uint64_t *out_changes, GError **error)
+{
+	ProllyWorking working = {.repo = self->repo, .branch = self->branch};
+	g_autoptr(ProllyState) next = NULL;
+	g_auto(ProllyFold) fold = {0};
+	uint64_t sequence;
+
+	if (!freeze(self, error) || !find_load_time(self, error))
+		return false;
+	working.state = self->frozen;
+	sequence = prolly_state_get_sequence(self->frozen) + (self->has_load ? 1 : 0);
+	if (!prolly_fold_run(&working, 1, sequence, true, &fold, error))
+		return false;
+	if (fold.changes == 0 && !self->options->allow_empty) {
+		*out_id = self->frozen->head;
+		self->has_load = false;
+		next = make_next_state(self, &fold, out_id);
+		if (!write_folded(self, next, error))
+			return false;
+	} else if (!publish(self, &fold, &next, out_id, error)) {
+		return false;
+	}
+	*out_changes = fold.changes;
+	swap(self, next);
+	drop(self);
+	return true;
+}
+
+/* Under commit_lock. */
+static bool is_nothing_staged(Committing *self, bool *out_nothing, GError **error)
+{
+	g_autoptr(ProllyState) state = NULL;
+	bool ok;
+
+	g_mutex_lock(&self->branch->write_lock);
+	ok = prolly_files_flush_all(self->repo, self->branch, error);
+	g_mutex_unlock(&self->branch->write_lock);
+	if (!ok)
+		return false;
+	state = prolly_branch_get_state(self->branch);
+	return prolly_staged_is_empty(self->repo, self->branch, state, out_nothing, error);
+}
+
+bool prolly_history_commit(ProllyRepo *repo, ProllyBranch *branch,
+			   const ProllyCommitOptions *options, ProllyCommitId *out_id,
+			   uint64_t *out_changes, GError **error)
+{
+	Committing self = {.repo = repo, .branch = branch, .options = options};
+	bool nothing, ok;
+
+	g_mutex_lock(&branch->commit_lock);
+	ok = is_nothing_staged(&self, &nothing, error);
+	if (ok && nothing && !options->allow_empty) {
+		prolly_branch_get_head(branch, out_id);
+		*out_changes = 0;
+	} else if (ok) {
+		ok = run(&self, out_id, out_changes, error);
+	}
+	g_mutex_unlock(&branch->commit_lock);
+	g_clear_pointer(&self.frozen, prolly_state_unref);
+	return ok;
+}
