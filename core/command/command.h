@@ -6,7 +6,8 @@
  * that nobody has open, through a mount's control file, and from scripts that write to it.
  *
  * A command is a list of words without the program's name ("commit", "-m", "fix"), options of the
- * program included (-b, --at, --json, -q, --work, --cwd). It writes its result through the streams it
+ * program included (-b, --at, --json, -q, --work; --cwd, --env and --terminal tell what a front end
+ * knows of its caller). It writes its result through the streams it
  * is given, as it is produced, and returns an exit status: 0 done, 1 the answer is no, 2 it failed,
  * with one line on the error stream that names the object.
  *
@@ -17,35 +18,46 @@
 
 /* What a command reads and writes. Each returns false when the other end is gone. */
 typedef struct {
-	/* Up to LEN bytes of standard input; *OUT_LEN 0: its end. */
+	/* Up to LEN bytes of standard input; *OUT_LEN 0: its end. Nullable: there is no input. */
 	bool (*read)(void *data, void *buffer, size_t len, size_t *out_len);
 	bool (*write)(void *data, const void *bytes, size_t len);       /* standard output */
 	bool (*write_error)(void *data, const void *bytes, size_t len); /* standard error */
 	/* Progress of a long command: DONE of TOTAL (0: unknown). Nullable. */
 	void (*progress)(void *data, const char *what, uint64_t done, uint64_t total);
-	/* True when the caller has gone or interrupted: the command ends with CANCELLED. Nullable. */
+	/* True when the caller has gone or interrupted: the command ends with CANCELLED. Nullable.
+	 */
 	bool (*is_cancelled)(void *data);
 	void *data;
 } ProllyStreams;
 
 typedef struct {
 	const char *branch; /* implied by where the caller is; NULL: none */
-	const char *cwd;    /* directory below the branch that relative PATHs start from; NULL or "" */
-	bool confined;      /* a branch's own control file: changing another branch or the store is DENIED */
-	const char *const *environment; /* GIT_* of the caller, NULL-terminated; NULL: this process's */
-	bool is_terminal;   /* standard output is one: colour is allowed */
+	const char *cwd; /* directory below the branch that relative PATHs start from; NULL or "" */
+	bool confined;   /* a branch's own control file: changing another branch or the store is
+			    DENIED */
+	const char *const
+		*environment; /* GIT_* of the caller, NULL-terminated; NULL: this process's */
+	bool is_terminal;     /* standard output is one: colour is allowed */
 } ProllyCaller;
 
 /* Runs one command on REPO. *OUT_ERRNO (nullable): for status 2, the errno that fits. */
 int prolly_command_run(ProllyRepo *repo, const ProllyCaller *caller, const ProllyStreams *streams,
 		       const char *const *words, int *out_errno);
 
-/* Does this command need no store (init, verify-proof, --help, --version)? Such a one runs with
- * REPO NULL. */
-bool prolly_command_needs_store(const char *const *words);
+/* What a front end must know of a command line before it can have it run. */
+typedef struct {
+	const char *directory; /* of -C, borrowed from the words; NULL: not given */
+	bool store;            /* runs on a store (else with REPO NULL: init, --help, --version) */
+	bool input;            /* reads standard input */
+	bool identity;         /* makes commits: the caller's name and address matter */
+	bool pager;            /* prints what people page through on a terminal */
+	char **words;          /* (transfer full) the line to run: WORDS without -C */
+} ProllyCommandNeeds;
 
-/* Does it read standard input, given these words? */
-bool prolly_command_reads_input(const char *const *words);
+/* Bad words (an unknown command or option, too few arguments) are PROLLY_ERROR_USAGE. */
+bool prolly_command_inspect(const char *const *words, ProllyCommandNeeds *out_needs,
+			    GError **error);
+void prolly_command_needs_clear(ProllyCommandNeeds *needs);
 
 /* Splits a line by shell quoting. (transfer full) GStrv; bad quoting is PROLLY_ERROR_USAGE. */
 char **prolly_command_split(const char *line, GError **error);
@@ -55,3 +67,5 @@ char *prolly_command_join(const char *const *words);
 /* Runs WORDS and returns what it wrote, for the text files of .prollyfs. (transfer full) */
 bool prolly_command_capture(ProllyRepo *repo, const ProllyCaller *caller, const char *const *words,
 			    GString **out_text, GError **error);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyCommandNeeds, prolly_command_needs_clear)

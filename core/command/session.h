@@ -4,16 +4,17 @@
 /*
  * session: one open handle of a control file (interface.md, section 4).
  *
- * Bytes written are command lines (plain mode) or, after the line `frames 1`, frames; bytes read are
- * results. The session knows nothing of FUSE: fs gives it bytes and takes bytes, from worker threads,
- * since both calls may block for as long as a command runs.
+ * Bytes written are command lines (plain mode) or, after the line `frames 1`, frames; bytes read
+ * are results. The session knows nothing of FUSE: fs gives it bytes and takes bytes, from worker
+ * threads, since both calls may block for as long as a command runs.
  *
  * Plain mode: a command runs inside the write that completes its line. Status 2 makes that write
  * fail with an errno that fits, and latches: later writes fail the same way until the session ends.
  * Reads give what commands printed and then 0 (end); offsets are ignored.
  *
- * Framed mode: writes only queue (bounded: a write blocks while too much is queued), commands run on
- * a thread of the session, reads block for the next frame and give whole or partial frames as bytes.
+ * Framed mode: writes only queue (bounded: a write blocks while too much is queued), commands run
+ * on a thread of the session, reads block for the next frame and give whole or partial frames as
+ * bytes.
  */
 
 #include "command/command.h"
@@ -30,7 +31,8 @@ void prolly_session_free(ProllySession *session); /* NULL is allowed */
 int prolly_session_write(ProllySession *session, const void *data, size_t len);
 /* Up to LEN bytes; *OUT_LEN 0: nothing more for now (plain), or no command left (framed). */
 int prolly_session_read(ProllySession *session, void *buffer, size_t len, size_t *out_len);
-/* Makes blocked calls return EINTR and the command that runs end; the session goes on. Any thread. */
+/* Makes blocked calls return EINTR and the command that runs end; the session goes on. Any thread.
+ */
 void prolly_session_interrupt(ProllySession *session);
 
 /* ---- The other end: what prollyfs-ctl does to a mounted store ----------------------------- */
@@ -39,7 +41,7 @@ void prolly_session_interrupt(ProllySession *session);
  * Runs WORDS through the control file CTL_PATH in framed mode, with STREAMS as this process's; the
  * exit status, or -1 with ERROR.
  */
-int prolly_session_call(const char *ctl_path, const char *const *words, const ProllyStreams *streams,
-			GError **error);
+int prolly_session_call(const char *ctl_path, const char *const *words,
+			const ProllyStreams *streams, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllySession, prolly_session_free)

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * cmd-diff: status and diff: what is staged, and what differs between two states.
+ *
+ * Both compare two views; which two is all that is decided here, changes.c prints. The head that a
+ * working state is compared with is the one it is laid over, not the branch's present one, so that
+ * a commit in between cannot show as a change.
+ */
+
+#include "command/command-private.h"
+
+/* ---- status ------------------------------------------------------------------------------ */
+
+static bool print_status_json(ProllyCommand *command, ProllyView *head, ProllyView *work,
+			      GError **error)
+{
+	g_autoptr(GString) json = g_string_new(NULL);
+	ProllyCommitId id;
+	uint64_t n = 0;
+
+	prolly_view_get_commit(head, &id);
+	prolly_json_begin(json, NULL, '{');
+	prolly_json_add_text(json, "branch", command->branch_name);
+	prolly_json_add_commit_id(json, "head", &id);
+	prolly_json_begin(json, "changes", '[');
+	prolly_command_write(command, json->str, json->len);
+	if (!prolly_command_print_changes(command, head, work, NULL, PROLLY_CHANGES_JSON_LIST, &n,
+					  error))
+		return false;
+	prolly_command_print(command, "]}\n");
+	return true;
+}
+
+static bool run_status(ProllyCommand *command, GError **error)
+{
+	g_autoptr(ProllyView) work = NULL;
+	g_autoptr(ProllyView) head = NULL;
+	ProllyCommitId id;
+	uint64_t n = 0;
+
+	if (!prolly_command_open_view(command, &work, error))
+		return false;
+	prolly_view_get_commit(work, &id);
+	if (!prolly_view_new_commit(command->repo, &id, &head, error))
+		return false;
+	if (command->json)
+		return print_status_json(command, head, work, error);
+	prolly_command_print(command, "On branch %s\n", command->branch_name);
+	if (!prolly_command_print_changes(command, head, work, NULL, PROLLY_CHANGES_STATUS, &n,
+					  error))
+		return false;
+	if (!n)
+		prolly_command_print(command, "nothing to commit, nothing is staged\n");
+	return true;
+}
+
+/* ---- diff -------------------------------------------------------------------------------- */
+
+/* The view of revision REV; NULL: what the command reads anyway (--at, or the working state). */
+static bool open_side(ProllyCommand *command, const char *rev, ProllyView **out_view,
+		      GError **error)
+{
+	ProllyCommitId id;
+	if (!rev)
+		return prolly_command_open_view(command, out_view, error);
+	return prolly_command_resolve(command, rev, &id, error) &&
+	       prolly_view_new_commit(command->repo, &id, out_view, error);
+}
+
+static bool open_sides(ProllyCommand *command, ProllyView **out_a, ProllyView **out_b,
+		       GError **error)
+{
+	unsigned n = command->words->n_plain;
+	const char *a = n ? prolly_command_argument(command, 0) : NULL;
+	const char *b = n > 1 ? prolly_command_argument(command, 1) : NULL;
+
+	if (n > 2)
+		return prolly_throw(error, PROLLY_ERROR_USAGE,
+				    "diff: '%s' is one revision too many (paths follow a --)",
+				    prolly_command_argument(command, 2));
+	if (a)
+		return open_side(command, a, out_a, error) && open_side(command, b, out_b, error);
+
+	g_autoptr(ProllyBranch) branch = NULL;
+	ProllyCommitId head;
+	if (!open_side(command, NULL, out_b, error))
+		return false;
+	/* What the working state is laid over, also if the branch has moved since it was pinned. */
+	prolly_view_get_commit(*out_b, &head);
+	if (prolly_command_option(command, "at")) {
+		if (!prolly_command_open_branch(command, &branch, error))
+			return false;
+		prolly_branch_get_head(branch, &head);
+	}
+	return prolly_view_new_commit(command->repo, &head, out_a, error);
+}
+
+static ProllyChangesStyle choose_style(ProllyCommand *command)
+{
+	if (command->json)
+		return PROLLY_CHANGES_JSON;
+	if (prolly_command_option(command, "stat"))
+		return PROLLY_CHANGES_STAT;
+	return prolly_command_option(command, "name-status") ? PROLLY_CHANGES_NAME_STATUS
+							     : PROLLY_CHANGES_PATCH;
+}
+
+static bool diff_path(ProllyCommand *command, ProllyView *a, ProllyView *b, const char *argument,
+		      uint64_t *n, GError **error)
+{
+	g_auto(ProllyPath) path = {0};
+	return prolly_command_parse_path(command, argument, &path, error) &&
+	       prolly_command_print_changes(command, a, b, &path, choose_style(command), n, error);
+}
+
+static bool run_diff(ProllyCommand *command, GError **error)
+{
+	g_autoptr(ProllyView) a = NULL;
+	g_autoptr(ProllyView) b = NULL;
+	unsigned first_path = command->words->n_plain, n_words = command->words->arguments->len;
+	uint64_t n = 0;
+
+	if (!open_sides(command, &a, &b, error))
+		return false;
+	if (first_path == n_words &&
+	    !prolly_command_print_changes(command, a, b, NULL, choose_style(command), &n, error))
+		return false;
+	for (unsigned i = first_path; i < n_words; i++)
+		if (!diff_path(command, a, b, prolly_command_argument(command, i), &n, error))
+			return false;
+	command->is_no = n && prolly_command_option(command, "exit-code");
+	return true;
+}
+
+/* ---- Tables ------------------------------------------------------------------------------ */
+
+static const ProllyOptionSpec NO_OPTIONS[] = {{0}};
+
+static const ProllyOptionSpec DIFF_OPTIONS[] = {
+	{"stat", 0, NULL, "only how much of each key changed"},
+	{"name-status", 0, NULL, "only A, M or D and the path"},
+	{"exit-code", 0, NULL, "exit status 1 if there are differences"},
+	{0},
+};
+
+const ProllyCommandSpec prolly_cmd_status = {
+	.name = "status",
+	.arguments = "",
+	.summary = "show what is staged",
+	.options = NO_OPTIONS,
+	.flags = PROLLY_COMMAND_WORKING,
+	.run = run_status,
+};
+
+const ProllyCommandSpec prolly_cmd_diff = {
+	.name = "diff",
+	.arguments = "[A [B]] [-- PATH...]",
+	.summary = "show changes: head to working state, A to it, or A to B",
+	.options = DIFF_OPTIONS,
+	.max_arguments = PROLLY_COMMAND_ANY_NUMBER,
+	.flags = PROLLY_COMMAND_PAGES,
+	.run = run_diff,
+};

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * command-private: what the files of core/command share. A command line is parsed into ProllyWords
+ * (words.c) by the tables that the groups of commands export; a ProllyCommand is one such line as
+ * it runs (command.c), with its output (output.c). The cmd-*.c hold the commands.
+ */
+
+#include "command/command.h"
+
+typedef struct ProllyCommand ProllyCommand;
+
+/* ---- Tables ------------------------------------------------------------------------------ */
+
+typedef struct {
+	const char *name;  /* of the long form, or "" */
+	char letter;       /* of the short form, or 0 */
+	const char *value; /* what --help calls its value; NULL: a flag */
+	const char *help;
+} ProllyOptionSpec;
+
+enum {
+	PROLLY_COMMAND_NO_STORE = 1 << 0, /* runs without a store, and only without one */
+	PROLLY_COMMAND_INPUT = 1 << 1,    /* reads standard input (put: without a VALUE) */
+	PROLLY_COMMAND_WORKING = 1 << 2,  /* about a working state: takes no --at */
+	PROLLY_COMMAND_SIGNS = 1 << 3,    /* makes commits: needs the caller's identity */
+	PROLLY_COMMAND_PAGES = 1 << 4,    /* prints what people page through */
+};
+
+#define PROLLY_COMMAND_ANY_NUMBER 1000000u
+
+/* A command. RUN returns false with ERROR for status 2, else true, with command->is_no for 1. */
+typedef struct {
+	const char *name;
+	const char *arguments; /* as --help shows them */
+	const char *summary;
+	const ProllyOptionSpec *options; /* ends with one that has no help */
+	unsigned min_arguments;
+	unsigned max_arguments;
+	unsigned flags;
+	bool (*run)(ProllyCommand *command, GError **error);
+} ProllyCommandSpec;
+
+extern const ProllyCommandSpec prolly_cmd_init, prolly_cmd_root, prolly_cmd_stats;
+extern const ProllyCommandSpec prolly_cmd_put, prolly_cmd_get, prolly_cmd_delete, prolly_cmd_ls;
+extern const ProllyCommandSpec prolly_cmd_load, prolly_cmd_dump;
+extern const ProllyCommandSpec prolly_cmd_commit, prolly_cmd_log, prolly_cmd_show;
+extern const ProllyCommandSpec prolly_cmd_status, prolly_cmd_diff;
+extern const ProllyCommandSpec prolly_cmd_branch, prolly_cmd_merge;
+
+/* ---- words.c: command lines -------------------------------------------------------------- */
+
+typedef struct {
+	const ProllyOptionSpec *spec;
+	const char *value; /* "" for a flag */
+} ProllyOptionUse;
+
+/* A parsed line; everything is borrowed from the words it was made of. */
+typedef struct {
+	const ProllyCommandSpec *spec; /* NULL: only --help or --version */
+	GArray *options;               /* of ProllyOptionUse, in order */
+	GPtrArray *arguments;          /* of const char * */
+	unsigned n_plain;              /* arguments that stood before a "--" */
+} ProllyWords;
+
+bool prolly_words_parse(const char *const *words, ProllyWords **out_words, GError **error);
+void prolly_words_free(ProllyWords *words); /* NULL is allowed */
+/* The value of the last use of option NAME (a long name, or a letter), "" for a flag, or NULL. */
+const char *prolly_words_get_option(const ProllyWords *words, const char *name);
+const char *prolly_words_get_argument(const ProllyWords *words, unsigned i); /* NULL: none */
+/* What --help prints: of a command, or of the program (SPEC NULL). */
+void prolly_words_help(const ProllyCommandSpec *spec, GString *out);
+/* Does the line read standard input? */
+bool prolly_words_read_input(const ProllyWords *words);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyWords, prolly_words_free)
+
+/* ---- command.c: a command as it runs ----------------------------------------------------- */
+
+struct ProllyCommand {
+	const ProllyWords *words;
+	ProllyRepo *repo; /* counts its work; NULL if the command needs no store */
+	const ProllyCaller *caller;
+	const ProllyStreams *streams;
+	const char *branch_name;        /* of -b, the caller, or the store's default */
+	const char *cwd;                /* where relative PATHs start, below the branch */
+	const char *const *environment; /* NULL: the process's */
+	bool json;
+	bool quiet;
+	bool is_terminal;
+	bool colour;
+	bool is_no;      /* exit status 1 */
+	GString *output; /* what is not given to streams yet */
+	bool output_gone;
+};
+
+/* (transfer full) The branch the command is about. Unknown: PROLLY_ERROR_NOT_FOUND. */
+bool prolly_command_open_branch(ProllyCommand *command, ProllyBranch **out_branch, GError **error);
+/* (transfer full) What the command reads: --at, else the branch's working state, pinned. */
+bool prolly_command_open_view(ProllyCommand *command, ProllyView **out_view, GError **error);
+/* The commit that REV names; "HEAD" and "@" are the command's branch. */
+bool prolly_command_resolve(ProllyCommand *command, const char *rev, ProllyCommitId *out_id,
+			    GError **error);
+/* Author and committer for a commit made now. */
+bool prolly_command_sign(ProllyCommand *command, ProllySignature *out_author,
+			 ProllySignature *out_committer, GError **error);
+/* Exit status 1 with a line on standard error. Returns true. */
+bool prolly_command_answer_no(ProllyCommand *command, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* PROLLY_ERROR_DENIED for a caller confined to a branch; WHAT names what it may not. */
+bool prolly_command_check_free(ProllyCommand *command, const char *what, GError **error);
+
+static inline const char *prolly_command_option(const ProllyCommand *command, const char *name)
+{
+	return prolly_words_get_option(command->words, name);
+}
+
+static inline const char *prolly_command_argument(const ProllyCommand *command, unsigned i)
+{
+	return prolly_words_get_argument(command->words, i);
+}
+
+/* ---- output.c ---------------------------------------------------------------------------- */
+
+typedef enum {
+	PROLLY_PAINT_NONE,
+	PROLLY_PAINT_BOLD,
+	PROLLY_PAINT_RED,
+	PROLLY_PAINT_GREEN,
+	PROLLY_PAINT_YELLOW,
+	PROLLY_PAINT_CYAN,
+} ProllyPaint;
+
+void prolly_command_write(ProllyCommand *command, const void *data, size_t len);
+void prolly_command_print(ProllyCommand *command, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* TEXT in a colour, if there are colours. */
+void prolly_command_print_painted(ProllyCommand *command, ProllyPaint paint, const char *format,
+				  ...) G_GNUC_PRINTF(3, 4);
+/* JSON and a newline; empties JSON for the next. */
+void prolly_command_print_json(ProllyCommand *command, GString *json);
+/* The line "prollyfs-ctl: MESSAGE" on standard error, after what was printed so far. */
+void prolly_command_say(ProllyCommand *command, const char *message);
+/* Gives everything printed to the streams. */
+void prolly_command_flush(ProllyCommand *command);
+/* PROLLY_ERROR_CANCELLED if the caller went away or interrupted. For loops. */
+bool prolly_command_check(ProllyCommand *command, GError **error);
+/* Tells the caller how far a long command is. */
+void prolly_command_progress(ProllyCommand *command, const char *what, uint64_t done,
+			     uint64_t total);
+
+/* ---- json.c ------------------------------------------------------------------------------ */
+
+#define PROLLY_JSON_VALUE_MAX 65536u /* a longer value is {"size","hash"} */
+
+/*
+ * Members are appended to a string that holds one object (or list) being built; NAME is the
+ * member's, NULL in a list or at the top. Commas are put where they belong.
+ */
+void prolly_json_begin(GString *json, const char *name, char bracket); /* '{' or '[' */
+void prolly_json_end(GString *json, char bracket);                     /* '}' or ']' */
+/* A string if prolly_json_is_text, else {"base64": ...}. */
+void prolly_json_add_bytes(GString *json, const char *name, const void *data, size_t len);
+void prolly_json_add_text(GString *json, const char *name, const char *text);
+void prolly_json_add_number(GString *json, const char *name, uint64_t number);
+void prolly_json_add_fraction(GString *json, const char *name, double fraction);
+void prolly_json_add_bool(GString *json, const char *name, bool value);
+void prolly_json_add_null(GString *json, const char *name);
+void prolly_json_add_hash(GString *json, const char *name, const ProllyHash *hash);
+void prolly_json_add_commit_id(GString *json, const char *name, const ProllyCommitId *id);
+void prolly_json_add_time(GString *json, const char *name, const ProllySignature *signature);
+/* {"name","email"} */
+void prolly_json_add_person(GString *json, const char *name, const ProllySignature *signature);
+/* DATA, which is text, escaped as the inside of a JSON string. */
+void prolly_json_escape(GString *json, const void *data, size_t len);
+/* Valid UTF-8 without control characters but tab, newline and carriage return. */
+bool prolly_json_is_text(const void *data, size_t len);
+/* The same of a text's beginning: *OUT_LEN is less than LEN by a character cut at its end. */
+bool prolly_json_is_text_so_far(const void *data, size_t len, size_t *out_len);
+
+/* ---- paths.c: PATH arguments, and paths to print ----------------------------------------- */
+
+/* What a PATH argument is in a view. Borrows from PATH. */
+typedef struct {
+	ProllyPath path;
+	ProllyPlace key;       /* ns NULL: the path means no key (it may not exist, though) */
+	ProllyPlace directory; /* its prefix; ns NULL: there is no such directory */
+	bool is_branch;        /* the directory is the branch's */
+} ProllyTarget;
+
+bool prolly_target_init(ProllyCommand *command, ProllyView *view, const char *argument,
+			ProllyTarget *out_target, GError **error);
+void prolly_target_clear(ProllyTarget *target);
+/* As prolly_target_init, for a path that should be a key's: IS_DIR for a directory. */
+bool prolly_target_init_key(ProllyCommand *command, ProllyView *view, const char *argument,
+			    ProllyTarget *out_target, GError **error);
+/* ARGUMENT without looking at a store: what it can be, relative to the caller's directory. */
+bool prolly_command_parse_path(ProllyCommand *command, const char *argument, ProllyPath *out_path,
+			       GError **error);
+/* The namespace that a NS argument names, into OUT_NAME. */
+bool prolly_command_parse_namespace(const char *argument, char out_name[PROLLY_NAMESPACE_MAX + 1],
+				    GError **error);
+/* (transfer full) The path of a key in VIEW; of a directory's marker it ends in '/'. */
+char *prolly_command_dup_path(ProllyView *view, const ProllyPlace *place, ProllyKind kind,
+			      GError **error);
+/* "namespace", "key" and "path" of a key. */
+void prolly_json_add_place(GString *json, const ProllyPlace *place, const char *path);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyTarget, prolly_target_clear)
+
+/* ---- Shared by groups of commands -------------------------------------------------------- */
+
+/* cmd-keys.c: member NAME with the content of ENTRY of VIEW, or {"size","hash"} if it is long. */
+bool prolly_json_add_value(ProllyCommand *command, GString *json, const char *name,
+			   ProllyView *view, const ProllyEntry *entry, GError **error);
+
+/* changes.c: the changes between two views, as status, diff, show and merge print them. */
+typedef enum {
+	PROLLY_CHANGES_PATCH,
+	PROLLY_CHANGES_STAT,
+	PROLLY_CHANGES_NAME_STATUS,
+	PROLLY_CHANGES_JSON,
+	PROLLY_CHANGES_JSON_LIST, /* the inside of status' list */
+	PROLLY_CHANGES_STATUS,    /* git status' lines */
+} ProllyChangesStyle;
+
+/* A NULL: the empty state. SELECT (nullable): a parsed PATH; only what is at or below it. *OUT_N is
+ * raised by the number of changes. */
+bool prolly_command_print_changes(ProllyCommand *command, ProllyView *a, ProllyView *b,
+				  const ProllyPath *select, ProllyChangesStyle style,
+				  uint64_t *out_n, GError **error);
+const char *prolly_change_kind_to_text(ProllyChangeKind kind);
+
+/* patch.c: one value's change as -/+ lines. */
+typedef struct {
+	const char *text; /* NULL: the value is not there */
+	size_t len;
+} ProllyPatchSide;
+
+void prolly_patch_print(ProllyCommand *command, const ProllyPatchSide *old_side,
+			const ProllyPatchSide *new_side);
+void prolly_patch_count(const ProllyPatchSide *old_side, const ProllyPatchSide *new_side,
+			uint64_t *out_removed, uint64_t *out_added);
+
+/* graph.c: the lines of `log --graph`. */
+typedef struct ProllyGraph ProllyGraph;
+
+ProllyGraph *prolly_graph_new(void);
+void prolly_graph_free(ProllyGraph *graph); /* NULL is allowed */
+/* The next commit of a log, whose parents come later. */
+void prolly_graph_push(ProllyGraph *graph, const ProllyCommit *commit);
+/* Appends the graph's part of the commit's next line: first its own, then those that lead to the
+ * next commit, then lines that only go on. */
+void prolly_graph_append_line(ProllyGraph *graph, GString *out);
+/* Are there lines that must be printed before the next commit? */
+bool prolly_graph_is_pending(const ProllyGraph *graph);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyGraph, prolly_graph_free)
+
+/* spool.c: bytes that wait to be read: in memory, and when they are many in an unlinked file. */
+typedef struct ProllySpool ProllySpool;
+
+ProllySpool *prolly_spool_new(void);
+void prolly_spool_free(ProllySpool *spool); /* NULL is allowed */
+bool prolly_spool_write(ProllySpool *spool, const void *data, size_t len, GError **error);
+/* Up to LEN of the oldest bytes; *OUT_LEN 0: there are none. */
+bool prolly_spool_read(ProllySpool *spool, void *buffer, size_t len, size_t *out_len,
+		       GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllySpool, prolly_spool_free)
+
+/* session.c and session-call.c: the types of frames (interface.md, section 4). */
+typedef enum {
+	PROLLY_FRAME_COMMAND = 1,
+	PROLLY_FRAME_INPUT = 2,
+	PROLLY_FRAME_INPUT_END = 3,
+	PROLLY_FRAME_OUTPUT = 4,
+	PROLLY_FRAME_ERROR = 5,
+	PROLLY_FRAME_PROGRESS = 6,
+	PROLLY_FRAME_STATUS = 7,
+} ProllyFrameType;
+
+#define PROLLY_FRAME_HEADER_SIZE 5u
+#define PROLLY_FRAME_GREETING    "frames 1\n"
+
+/* ---- load and dump ----------------------------------------------------------------------- */
+
+typedef enum {
+	PROLLY_FORMAT_TSV,
+	PROLLY_FORMAT_NUL,
+	PROLLY_FORMAT_JSONL,
+} ProllyDataFormat;
+
+/* cmd-load.c: what --format says; a name that is none is PROLLY_ERROR_USAGE. */
+bool prolly_command_get_format(ProllyCommand *command, ProllyDataFormat *out_format,
+			       GError **error);

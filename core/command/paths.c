@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * paths: PATH arguments, read exactly as the mount reads paths, and keys printed as paths.
+ *
+ * A name can mean a key or a directory of keys. As in the mount, a directory that exists wins, and
+ * the key is then NAME%prolly-key; that name means nothing where there is no such directory. So
+ * what an argument means is a question to a view, and the answer is a ProllyTarget.
+ */
+
+#include "command/command-private.h"
+
+#include <string.h>
+
+#define KEY_SUFFIX "%prolly-key"
+
+/* ---- Arguments --------------------------------------------------------------------------- */
+
+/* ARGUMENT as a path from the branch's root. (transfer full) */
+static char *make_absolute(ProllyCommand *command, const char *argument)
+{
+	if (*argument == '/' || !command->cwd || !*command->cwd)
+		return g_strdup(argument);
+	return g_strconcat(command->cwd, "/", argument, NULL);
+}
+
+bool prolly_command_parse_path(ProllyCommand *command, const char *argument, ProllyPath *out_path,
+			       GError **error)
+{
+	g_autofree char *path = make_absolute(command, argument);
+	return prolly_path_parse(path, out_path, error);
+}
+
+bool prolly_command_parse_namespace(const char *argument, char out_name[PROLLY_NAMESPACE_MAX + 1],
+				    GError **error)
+{
+	const char *start = argument + strspn(argument, "/");
+	size_t len = strlen(start);
+	while (len && start[len - 1] == '/')
+		len--;
+	if (len == 1 && *start == '.') {
+		*out_name = 0;
+		return true;
+	}
+	if (!len || !prolly_keypath_namespace_from_name(start, len, out_name))
+		return prolly_throw(error, PROLLY_ERROR_INVALID, "%s: not the name of a namespace",
+				    argument);
+	return true;
+}
+
+static bool is_key_name(const char *argument)
+{
+	return g_str_has_suffix(argument, KEY_SUFFIX);
+}
+
+static ProllyPlace make_place(const char *ns, GBytes *bytes)
+{
+	ProllyPlace place = {.ns = ns};
+	place.key = g_bytes_get_data(bytes, &place.key_len);
+	return place;
+}
+
+/* Does the directory that the path can be exist in VIEW? */
+static bool find_directory(ProllyView *view, ProllyTarget *target, GError **error)
+{
+	const ProllyPath *path = &target->path;
+	ProllyPlace place = make_place(path->dir_namespace, path->prefix);
+	bool exists = path->dir_kind == PROLLY_KEYDIR_BRANCH;
+
+	target->is_branch = exists;
+	if (!exists && !prolly_view_get_directory(view, &place, NULL, &exists, NULL, error))
+		return false;
+	if (exists)
+		target->directory = place;
+	return true;
+}
+
+/* Is there a directory of the name that the key of PATH has without its suffix? */
+static bool has_rival(ProllyView *view, const ProllyPath *path, bool *out_has, GError **error)
+{
+	g_autoptr(GByteArray) prefix = g_byte_array_new();
+	size_t len = 0;
+	const uint8_t *key = g_bytes_get_data(path->key, &len);
+
+	if (!*path->key_namespace) {
+		char name[PROLLY_NAMESPACE_MAX + 1];
+		*out_has = false;
+		return !prolly_keypath_get_rival_namespace(key, len, name) ||
+		       prolly_view_has_namespace(view, name, out_has, error);
+	}
+	g_byte_array_append(prefix, key, (guint)len);
+	g_byte_array_append(prefix, (const uint8_t *)"/", 1);
+	ProllyPlace place = {path->key_namespace, prefix->data, prefix->len};
+	return prolly_view_get_directory(view, &place, NULL, out_has, NULL, error);
+}
+
+bool prolly_target_init(ProllyCommand *command, ProllyView *view, const char *argument,
+			ProllyTarget *out_target, GError **error)
+{
+	g_auto(ProllyTarget) target = {0};
+
+	if (!prolly_command_parse_path(command, argument, &target.path, error))
+		return false;
+	if (target.path.prefix && !find_directory(view, &target, error))
+		return false;
+	bool is_key = target.path.key && !target.directory.ns;
+	if (is_key && is_key_name(argument) && !has_rival(view, &target.path, &is_key, error))
+		return false;
+	if (is_key)
+		target.key = make_place(target.path.key_namespace, target.path.key);
+	*out_target = target;
+	target = (ProllyTarget){0};
+	return true;
+}
+
+bool prolly_target_init_key(ProllyCommand *command, ProllyView *view, const char *argument,
+			    ProllyTarget *out_target, GError **error)
+{
+	g_auto(ProllyTarget) target = {0};
+
+	if (!prolly_target_init(command, view, argument, &target, error))
+		return false;
+	if (target.directory.ns)
+		return prolly_throw(error, PROLLY_ERROR_IS_DIR, "%s: is a directory", argument);
+	*out_target = target;
+	target = (ProllyTarget){0};
+	return true;
+}
+
+void prolly_target_clear(ProllyTarget *target)
+{
+	prolly_path_clear(&target->path);
+}
+
+/* ---- Printing ---------------------------------------------------------------------------- */
+
+char *prolly_command_dup_path(ProllyView *view, const ProllyPlace *place, ProllyKind kind,
+			      GError **error)
+{
+	bool also_directory = false;
+	if (kind == PROLLY_KIND_DIRECTORY)
+		return prolly_path_from_directory(place->ns, place->key, place->key_len);
+
+	g_autoptr(GBytes) key = g_bytes_new_static(place->key, place->key_len);
+	ProllyPath path = {.key = key, .key_namespace = (char *)place->ns};
+	if (!has_rival(view, &path, &also_directory, error))
+		return NULL;
+	return prolly_path_from_key(place->ns, place->key, place->key_len, also_directory);
+}
+
+void prolly_json_add_place(GString *json, const ProllyPlace *place, const char *path)
+{
+	prolly_json_add_text(json, "namespace", place->ns);
+	prolly_json_add_bytes(json, "key", place->key, place->key_len);
+	prolly_json_add_text(json, "path", path);
+}

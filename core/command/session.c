@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * session: one open handle of a control file, plain or framed.
+ *
+ * Both modes begin as plain; the first line decides. Plain: a write runs the commands whose lines
+ * it completes, one after another, and what they print waits in a spool for reads. Framed: a write
+ * takes frames apart and queues commands and their input; one thread of the session runs the
+ * commands; what they print becomes frames, which reads take.
+ *
+ * 1. A write in plain mode is atomic against other writes (plain_lock); reads go on beside it.
+ * 2. Framed queues are bounded: a write waits at its beginning while INPUT_MAX bytes are queued,
+ * and then takes everything it was given, so that it fails with EINTR only if it took nothing. A
+ *    command that prints waits while OUTPUT_MAX bytes are not read.
+ * 3. A command line ends the input of the command before it; what is sent to a command that has
+ *    ended is dropped. So no sequence of frames makes the session wait for what never comes, but
+ * for the input of the last command, which its sender still holds.
+ * 4. An interrupt ends the command that runs, and calls that wait return EINTR; freeing does the
+ * same for good.
+ *
+ * Locks: plain_lock, then lock. No lock is held while a command runs, but for plain_lock.
+ */
+
+#include "command/session.h"
+#include "command/command-private.h"
+
+#include <string.h>
+
+#define LINE_MAX_BYTES                                                            \
+	(8u * 1024 * 1024) /* of a command line: all that execve(2) takes, quoted \
+			    */
+#define INPUT_MAX  (1024u * 1024)
+#define OUTPUT_MAX (1024u * 1024)
+#define FRAME_MAX  65536u /* bytes of payload of the frames that are sent */
+
+/* A command of framed mode, with the input that has come for it. */
+typedef struct {
+	char *line; /* NULL: what came is no command line */
+	GByteArray *input;
+	size_t input_read;
+	bool input_ended;
+} Job;
+
+/* Where in a frame the parser is. */
+typedef struct {
+	uint8_t header[PROLLY_FRAME_HEADER_SIZE];
+	size_t header_len;
+	uint32_t left;       /* bytes of payload to come */
+	GByteArray *payload; /* of a command line */
+} FrameParser;
+
+struct ProllySession {
+	ProllyRepo *repo; /* borrowed: outlives the session */
+	ProllyCaller caller;
+	char *branch, *cwd;
+	GStrv environment;
+
+	GMutex plain_lock;
+	GByteArray
+		*line; /* an unfinished one, of the first line or of plain mode; under plain_lock */
+	bool is_begun; /* the first line has come; under plain_lock */
+	int latched;   /* errno of the command that failed; under plain_lock */
+
+	GMutex lock; /* of everything below */
+	GCond changed;
+	ProllySpool *spool; /* what plain mode printed */
+	int spool_failure;  /* errno of a write to it */
+	bool is_framed;
+	bool is_closing;
+	bool is_broken;    /* a frame that cannot be: nothing that follows is understood */
+	bool is_cancelled; /* the command that runs shall end */
+	unsigned interrupts;
+	FrameParser parser; /* of writes, which plain_lock keeps apart; not under lock */
+	GQueue jobs;        /* of Job *, the first runs */
+	Job *running;
+	size_t input_queued; /* bytes in the jobs' input, and in the lines of those that wait */
+	GByteArray *output;  /* frames */
+	size_t output_read;
+	GThread *thread;
+};
+
+/* ---- Lifecycle --------------------------------------------------------------------------- */
+
+ProllySession *prolly_session_new(ProllyRepo *repo, const ProllyCaller *caller)
+{
+	ProllySession *session = g_new0(ProllySession, 1);
+	session->repo = repo;
+	session->branch = g_strdup(caller->branch);
+	session->cwd = g_strdup(caller->cwd);
+	session->environment = g_strdupv((char **)caller->environment);
+	session->caller = *caller;
+	session->caller.branch = session->branch;
+	session->caller.cwd = session->cwd;
+	session->caller.environment = (const char *const *)session->environment;
+	g_mutex_init(&session->plain_lock);
+	g_mutex_init(&session->lock);
+	g_cond_init(&session->changed);
+	session->line = g_byte_array_new();
+	session->spool = prolly_spool_new();
+	session->parser.payload = g_byte_array_new();
+	session->output = g_byte_array_new();
+	g_queue_init(&session->jobs);
+	return session;
+}
+
+static void job_free(Job *job)
+{
+	g_free(job->line);
+	g_byte_array_unref(job->input);
+	g_free(job);
+}
+
+void prolly_session_free(ProllySession *session)
+{
+	if (!session)
+		return;
+	g_mutex_lock(&session->lock);
+	session->is_closing = true;
+	g_cond_broadcast(&session->changed);
+	g_mutex_unlock(&session->lock);
+	if (session->thread)
+		g_thread_join(session->thread);
+	/* A plain command runs inside a write; when this has the lock none does. */
+	g_mutex_lock(&session->plain_lock);
+	g_mutex_unlock(&session->plain_lock);
+	g_queue_clear_full(&session->jobs, (GDestroyNotify)job_free);
+	g_byte_array_unref(session->output);
+	g_byte_array_unref(session->parser.payload);
+	prolly_spool_free(session->spool);
+	g_byte_array_unref(session->line);
+	g_cond_clear(&session->changed);
+	g_mutex_clear(&session->lock);
+	g_mutex_clear(&session->plain_lock);
+	g_strfreev(session->environment);
+	g_free(session->cwd);
+	g_free(session->branch);
+	g_free(session);
+}
+
+void prolly_session_interrupt(ProllySession *session)
+{
+	g_mutex_lock(&session->lock);
+	session->interrupts++;
+	session->is_cancelled = true;
+	g_cond_broadcast(&session->changed);
+	g_mutex_unlock(&session->lock);
+}
+
+static bool must_stop(const ProllySession *session)
+{
+	return session->is_closing || session->is_broken || session->is_cancelled;
+}
+
+/* ProllyStreams.is_cancelled, of both modes */
+static bool is_cancelled(void *data)
+{
+	ProllySession *session = data;
+	g_mutex_lock(&session->lock);
+	bool cancelled = must_stop(session);
+	g_mutex_unlock(&session->lock);
+	return cancelled;
+}
+
+static void begin_command(ProllySession *session)
+{
+	g_mutex_lock(&session->lock);
+	session->is_cancelled = false;
+	g_mutex_unlock(&session->lock);
+}
+
+/* ---- Plain mode -------------------------------------------------------------------------- */
+
+static bool write_spool(void *data, const void *bytes, size_t len)
+{
+	ProllySession *session = data;
+	g_autoptr(GError) error = NULL;
+	g_mutex_lock(&session->lock);
+	if (!prolly_spool_write(session->spool, bytes, len, &error))
+		session->spool_failure = prolly_error_to_errno(error);
+	g_mutex_unlock(&session->lock);
+	return !error;
+}
+
+/* Runs LINE; the errno it fails with, or 0. */
+static int run_line(ProllySession *session, const char *line)
+{
+	ProllyStreams streams = {.write = write_spool,
+				 .write_error = write_spool,
+				 .is_cancelled = is_cancelled,
+				 .data = session};
+	g_autoptr(GError) error = NULL;
+	g_auto(GStrv) words = prolly_command_split(line, &error);
+	int failure = 0;
+
+	if (!words)
+		return prolly_error_to_errno(error);
+	if (!*words)
+		return 0;
+	begin_command(session);
+	int status = prolly_command_run(session->repo, &session->caller, &streams,
+					(const char *const *)words, &failure);
+	if (status == 2 && session->spool_failure)
+		return session->spool_failure;
+	return status == 2 ? failure : 0;
+}
+
+static void *run_jobs(void *data);
+
+/* "frames 1" begins framed mode; another number is one that this version does not know. */
+static int begin_frames(ProllySession *session, const char *line)
+{
+	if (strcmp(line, "frames 1") != 0)
+		return EPROTONOSUPPORT;
+	g_mutex_lock(&session->lock);
+	session->is_framed = true;
+	session->thread = g_thread_new("prollyfs-session", run_jobs, session);
+	g_mutex_unlock(&session->lock);
+	return 0;
+}
+
+/* A whole line, without its newline. */
+static int take_line(ProllySession *session)
+{
+	g_autofree char *line = g_strndup((const char *)session->line->data, session->line->len);
+	bool is_first = !session->is_begun;
+
+	if (strlen(line) != session->line->len)
+		return EINVAL;
+	g_byte_array_set_size(session->line, 0);
+	session->is_begun = true;
+	if (is_first && g_str_has_prefix(line, "frames "))
+		return begin_frames(session, line);
+	return run_line(session, line);
+}
+
+/* Takes lines from DATA until there are none, or framed mode begins. *OUT_TAKEN: bytes. */
+static int take_lines(ProllySession *session, const char *data, size_t len, size_t *out_taken)
+{
+	size_t taken = 0;
+	while (taken < len && !session->latched && !session->is_framed) {
+		const char *newline = memchr(data + taken, '\n', len - taken);
+		size_t n = (newline ? (size_t)(newline - data) : len) - taken;
+
+		if (session->line->len + n > LINE_MAX_BYTES) {
+			session->latched = E2BIG;
+			break;
+		}
+		g_byte_array_append(session->line, (const uint8_t *)data + taken, (guint)n);
+		taken += n + (newline != NULL);
+		if (newline)
+			session->latched = take_line(session);
+	}
+	*out_taken = taken;
+	return session->latched;
+}
+
+/* ---- Framed mode: what comes in ---------------------------------------------------------- */
+
+static void push_job(ProllySession *session, char *line)
+{
+	Job *job = g_new0(Job, 1);
+	job->line = line;
+	job->input = g_byte_array_new();
+
+	g_mutex_lock(&session->lock);
+	Job *previous = g_queue_peek_tail(&session->jobs);
+	if (previous)
+		previous->input_ended = true;
+	g_queue_push_tail(&session->jobs, job);
+	session->input_queued += line ? strlen(line) : 0;
+	g_cond_broadcast(&session->changed);
+	g_mutex_unlock(&session->lock);
+}
+
+/* Input, or its end (LEN 0 and ENDED), for the command that came last. */
+static void push_input(ProllySession *session, const uint8_t *data, size_t len, bool ended)
+{
+	g_mutex_lock(&session->lock);
+	Job *job = g_queue_peek_tail(&session->jobs);
+	if (job && !job->input_ended) {
+		g_byte_array_append(job->input, data, (guint)len);
+		session->input_queued += len;
+		job->input_ended = ended;
+		g_cond_broadcast(&session->changed);
+	}
+	g_mutex_unlock(&session->lock);
+}
+
+/* A frame's payload is complete. */
+static void end_frame(ProllySession *session)
+{
+	FrameParser *parser = &session->parser;
+	const char *line = (const char *)parser->payload->data;
+	size_t len = parser->payload->len;
+
+	if (parser->header[0] == PROLLY_FRAME_COMMAND) {
+		bool ok = !len || (!memchr(line, 0, len) && !memchr(line, '\n', len));
+		push_job(session, ok ? g_strndup(line, len) : NULL);
+		g_byte_array_set_size(parser->payload, 0);
+	} else if (parser->header[0] == PROLLY_FRAME_INPUT_END) {
+		push_input(session, NULL, 0, true);
+	}
+	parser->header_len = 0;
+}
+
+/* Takes bytes of the frame that is under way; returns how many. */
+static size_t take_frame(ProllySession *session, const uint8_t *data, size_t len)
+{
+	FrameParser *parser = &session->parser;
+	size_t n = 0;
+
+	if (parser->header_len < PROLLY_FRAME_HEADER_SIZE) {
+		n = MIN(len, PROLLY_FRAME_HEADER_SIZE - parser->header_len);
+		memcpy(parser->header + parser->header_len, data, n);
+		parser->header_len += n;
+		parser->left = prolly_get_le32(parser->header + 1);
+		if (parser->header_len < PROLLY_FRAME_HEADER_SIZE)
+			return n;
+	} else {
+		n = MIN(len, parser->left);
+		if (parser->header[0] == PROLLY_FRAME_COMMAND)
+			g_byte_array_append(parser->payload, data, (guint)n);
+		else if (parser->header[0] == PROLLY_FRAME_INPUT)
+			push_input(session, data, n, false);
+		parser->left -= (uint32_t)n;
+	}
+	if (!parser->left)
+		end_frame(session);
+	return n;
+}
+
+/* Is the frame a command line that is too long? Nothing that follows could be understood. */
+static bool is_oversized(const FrameParser *parser)
+{
+	return parser->header_len == PROLLY_FRAME_HEADER_SIZE &&
+	       parser->header[0] == PROLLY_FRAME_COMMAND && parser->left > LINE_MAX_BYTES;
+}
+
+/* Waits until the queues are below their bound; EINTR if interrupted. */
+static int wait_for_room(ProllySession *session)
+{
+	g_mutex_lock(&session->lock);
+	unsigned interrupts = session->interrupts;
+	while (session->input_queued >= INPUT_MAX && !session->is_closing &&
+	       session->interrupts == interrupts)
+		g_cond_wait(&session->changed, &session->lock);
+	bool interrupted = session->is_closing || session->interrupts != interrupts;
+	g_mutex_unlock(&session->lock);
+	return interrupted ? EINTR : 0;
+}
+
+/* The commands end, this write fails, and all that follow. */
+static void break_off(ProllySession *session)
+{
+	session->latched = E2BIG;
+	g_mutex_lock(&session->lock);
+	session->is_broken = true;
+	g_cond_broadcast(&session->changed);
+	g_mutex_unlock(&session->lock);
+}
+
+static int take_frames(ProllySession *session, const uint8_t *data, size_t len)
+{
+	for (size_t taken = 0; taken < len && !session->latched;) {
+		taken += take_frame(session, data + taken, len - taken);
+		if (is_oversized(&session->parser))
+			break_off(session);
+	}
+	return session->latched;
+}
+
+/* ---- Framed mode: the command's streams -------------------------------------------------- */
+
+static bool read_job_input(void *data, void *buffer, size_t len, size_t *out_len)
+{
+	ProllySession *session = data;
+	Job *job = session->running;
+
+	g_mutex_lock(&session->lock);
+	while (job->input_read == job->input->len && !job->input_ended && !must_stop(session))
+		g_cond_wait(&session->changed, &session->lock);
+	bool ok = !must_stop(session);
+	size_t n = MIN(len, job->input->len - job->input_read);
+	if (n)
+		memcpy(buffer, job->input->data + job->input_read, n);
+	job->input_read += n;
+	session->input_queued -= n;
+	if (job->input_read == job->input->len || job->input_read >= INPUT_MAX) {
+		g_byte_array_remove_range(job->input, 0, (guint)job->input_read);
+		job->input_read = 0;
+	}
+	g_cond_broadcast(&session->changed);
+	g_mutex_unlock(&session->lock);
+	*out_len = n;
+	return ok;
+}
+
+static void append_frame(ProllySession *session, ProllyFrameType type, const void *payload,
+			 size_t len)
+{
+	prolly_append_u8(session->output, (uint8_t)type);
+	prolly_append_le32(session->output, (uint32_t)len);
+	g_byte_array_append(session->output, payload, (guint)len);
+	g_cond_broadcast(&session->changed);
+}
+
+/* Queues frames, waiting for readers. False: nobody will read. */
+static bool send_frames(ProllySession *session, ProllyFrameType type, const uint8_t *data,
+			size_t len)
+{
+	g_mutex_lock(&session->lock);
+	while (len && !must_stop(session)) {
+		size_t n = MIN(len, FRAME_MAX);
+		if (session->output->len - session->output_read >= OUTPUT_MAX) {
+			g_cond_wait(&session->changed, &session->lock);
+			continue;
+		}
+		append_frame(session, type, data, n);
+		data += n;
+		len -= n;
+	}
+	g_mutex_unlock(&session->lock);
+	return !len;
+}
+
+static bool write_output(void *data, const void *bytes, size_t len)
+{
+	return send_frames(data, PROLLY_FRAME_OUTPUT, bytes, len);
+}
+
+/* Messages are few and short: they do not wait, so that a cancelled command can say that it was. */
+static bool write_error(void *data, const void *bytes, size_t len)
+{
+	ProllySession *session = data;
+	g_mutex_lock(&session->lock);
+	append_frame(session, PROLLY_FRAME_ERROR, bytes, len);
+	g_mutex_unlock(&session->lock);
+	return true;
+}
+
+static void write_progress(void *data, const char *what, uint64_t done, uint64_t total)
+{
+	ProllySession *session = data;
+	g_autoptr(GString) json = g_string_new(NULL);
+	prolly_json_begin(json, NULL, '{');
+	prolly_json_add_text(json, "what", what);
+	prolly_json_add_number(json, "done", done);
+	prolly_json_add_number(json, "total", total);
+	prolly_json_end(json, '}');
+	send_frames(session, PROLLY_FRAME_PROGRESS, (const uint8_t *)json->str, json->len);
+}
+
+/* ---- Framed mode: running ---------------------------------------------------------------- */
+
+/* The status of a command line that cannot be split: as prolly_command_run has it for others. */
+static int refuse(const ProllyStreams *streams, const char *why)
+{
+	g_autofree char *line = g_strdup_printf("prollyfs-ctl: %s\n", why);
+	streams->write_error(streams->data, line, strlen(line));
+	return 2;
+}
+
+static int run_job(ProllySession *session, const Job *job)
+{
+	ProllyStreams streams = {.read = read_job_input,
+				 .write = write_output,
+				 .write_error = write_error,
+				 .progress = write_progress,
+				 .is_cancelled = is_cancelled,
+				 .data = session};
+	g_autoptr(GError) error = NULL;
+	if (!job->line)
+		return refuse(&streams, "a command line has neither newline nor NUL");
+	g_auto(GStrv) words = prolly_command_split(job->line, &error);
+	if (!words)
+		return refuse(&streams, error->message);
+	return prolly_command_run(session->repo, &session->caller, &streams,
+				  (const char *const *)words, NULL);
+}
+
+/* Waits for a command, which stays in the queue while it runs. False: the session ends. */
+static bool wait_for_job(ProllySession *session)
+{
+	g_mutex_lock(&session->lock);
+	while (g_queue_is_empty(&session->jobs) && !session->is_closing)
+		g_cond_wait(&session->changed, &session->lock);
+	session->running = g_queue_peek_head(&session->jobs);
+	if (session->running && session->running->line)
+		session->input_queued -= strlen(session->running->line);
+	session->is_cancelled = false;
+	bool go_on = !session->is_closing;
+	g_mutex_unlock(&session->lock);
+	return go_on;
+}
+
+static void end_job(ProllySession *session, int status)
+{
+	uint8_t byte = (uint8_t)status;
+	Job *job = session->running;
+
+	g_mutex_lock(&session->lock);
+	append_frame(session, PROLLY_FRAME_STATUS, &byte, 1);
+	session->input_queued -= job->input->len - job->input_read;
+	session->running = NULL;
+	g_queue_pop_head(&session->jobs);
+	g_cond_broadcast(&session->changed);
+	g_mutex_unlock(&session->lock);
+	job_free(job);
+}
+
+static void *run_jobs(void *data)
+{
+	ProllySession *session = data;
+	while (wait_for_job(session))
+		end_job(session, run_job(session, session->running));
+	return NULL;
+}
+
+/* ---- Writes and reads -------------------------------------------------------------------- */
+
+int prolly_session_write(ProllySession *session, const void *data, size_t len)
+{
+	size_t taken = 0;
+	int failure = 0;
+
+	g_mutex_lock(&session->plain_lock);
+	if (session->is_framed)
+		failure = wait_for_room(session);
+	if (!failure)
+		failure = take_lines(session, data, len, &taken);
+	if (!failure && session->is_framed)
+		failure = take_frames(session, (const uint8_t *)data + taken, len - taken);
+	g_mutex_unlock(&session->plain_lock);
+	return failure;
+}
+
+static size_t read_output(ProllySession *session, void *buffer, size_t len)
+{
+	size_t n = MIN(len, session->output->len - session->output_read);
+	if (n)
+		memcpy(buffer, session->output->data + session->output_read, n);
+	session->output_read += n;
+	if (session->output_read == session->output->len || session->output_read >= OUTPUT_MAX) {
+		g_byte_array_remove_range(session->output, 0, (guint)session->output_read);
+		session->output_read = 0;
+	}
+	g_cond_broadcast(&session->changed);
+	return n;
+}
+
+static int read_frames(ProllySession *session, void *buffer, size_t len, size_t *out_len)
+{
+	unsigned interrupts = session->interrupts;
+	while (session->output_read == session->output->len && !g_queue_is_empty(&session->jobs) &&
+	       !session->is_closing && session->interrupts == interrupts)
+		g_cond_wait(&session->changed, &session->lock);
+	*out_len = read_output(session, buffer, len);
+	return !*out_len && session->interrupts != interrupts ? EINTR : 0;
+}
+
+int prolly_session_read(ProllySession *session, void *buffer, size_t len, size_t *out_len)
+{
+	g_autoptr(GError) error = NULL;
+	int failure = 0;
+
+	g_mutex_lock(&session->lock);
+	if (session->is_framed)
+		failure = read_frames(session, buffer, len, out_len);
+	else if (!prolly_spool_read(session->spool, buffer, len, out_len, &error))
+		failure = prolly_error_to_errno(error);
+	g_mutex_unlock(&session->lock);
+	return failure;
+}
