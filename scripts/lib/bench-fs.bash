@@ -23,16 +23,20 @@ build_passthrough_hp()
 	mkdir -p "$sources/lists/partial"
 	apt-get indextargets --format 'deb-src $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Identifier: Packages' |
 		grep -i debian | sort -u >"$sources/sources.list"
-	(
-		cd "$sources"
-		options=(-q -o "Dir::Etc::SourceList=$sources/sources.list" -o Dir::Etc::SourceParts=-
-			-o "Dir::State::Lists=$sources/lists" -o APT::Sandbox::User=root)
-		as_root apt-get "${options[@]}" update
-		as_root apt-get "${options[@]}" source --download-only fuse3
-		tar xf fuse3_*.orig.tar.*
+	fetch_and_compile "$sources" >"$sources/log" 2>&1 || die "passthrough_hp: $(tail -3 "$sources/log")"
+}
+
+fetch_and_compile()
+{
+	local options=(-q -o "Dir::Etc::SourceList=$1/sources.list" -o Dir::Etc::SourceParts=-
+		-o "Dir::State::Lists=$1/lists" -o APT::Sandbox::User=root)
+
+	(cd "$1" && as_root apt-get "${options[@]}" update &&
+		as_root apt-get "${options[@]}" source --download-only fuse3) &&
+		tar -C "$1" -xf "$(find "$1" -name 'fuse3_*.orig.tar.*' ! -name '*.asc')" &&
 		g++ -O2 -std=c++11 -D_GNU_SOURCE -DHAVE_STRUCT_STAT_ST_ATIM \
-			fuse-*/example/passthrough_hp.cc $(pkg-config --cflags --libs fuse3) -o passthrough_hp
-	) >"$sources/log" 2>&1 || die "passthrough_hp: $(tail -3 "$sources/log")"
+			"$(find "$1" -name passthrough_hp.cc)" \
+			$(pkg-config --cflags --libs fuse3) -o "$1/passthrough_hp"
 }
 
 # ---- Mounts --------------------------------------------------------------------------------------
