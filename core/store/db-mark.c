@@ -19,8 +19,9 @@
  *      much.
  *  I2  The slot written is never the one that counts, so that a torn write leaves the older mark.
  *
- * It is not synced: a commit is one synced write, and an older mark is only a weaker check. The
- * kernel writes it back within seconds, and closing syncs it.
+ * It is not synced, since a commit is one synced write, and a failure to write it fails nothing: an
+ * older mark is only a weaker check. The kernel writes it back within seconds, and closing syncs
+ * it.
  */
 #include "store/db-private.h"
 
@@ -157,13 +158,10 @@ uint64_t prolly_db_mark_get(ProllyDbMark *mark)
 	return sequence;
 }
 
-bool prolly_db_mark_raise(ProllyDbMark *mark, uint64_t sequence, GError **error)
+void prolly_db_mark_raise(ProllyDbMark *mark, uint64_t sequence)
 {
-	bool ok = true;
-
 	g_mutex_lock(&mark->lock);
 	if (sequence > mark->sequence)
-		ok = write_slot(mark, sequence, error);
+		(void)write_slot(mark, sequence, NULL);
 	g_mutex_unlock(&mark->lock);
-	return ok;
 }

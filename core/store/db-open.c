@@ -27,23 +27,37 @@
 #define MAX_LOG     "134217728"
 #define BLOCK_CACHE (32u << 20)
 
-static const char *const database_options = "paranoid_checks=true;"
-					    "track_and_verify_wals_in_manifest=true;"
-					    "wal_recovery_mode=kPointInTimeRecovery;"
-					    "db_write_buffer_size=" MEMTABLES ";"
-					    "max_total_wal_size=" MAX_LOG ";"
-					    "max_open_files=512;"
-					    "max_background_jobs=2;"
-					    "bytes_per_sync=1048576;"
-					    "wal_bytes_per_sync=1048576;"
-					    "compaction_readahead_size=2097152;"
-					    "skip_stats_update_on_db_open=true;"
-					    "stats_dump_period_sec=0;"
-					    "stats_persist_period_sec=0;"
-					    "info_log_level=WARN_LEVEL;"
-					    "max_log_file_size=1048576;"
-					    "keep_log_file_num=2;"
-					    "max_manifest_file_size=4194304";
+/* clang-format off */
+#define WRITE_BUFFER "write_buffer_size=16777216;" /* PROLLY_DB_RESERVE */
+
+static const char *const database_options =
+	"paranoid_checks=true;"
+	"track_and_verify_wals_in_manifest=true;"
+	"wal_recovery_mode=kPointInTimeRecovery;"
+	"db_write_buffer_size=" MEMTABLES ";"
+	"max_total_wal_size=" MAX_LOG ";"
+	"max_open_files=512;"
+	"max_background_jobs=2;"
+	"bytes_per_sync=1048576;"
+	"wal_bytes_per_sync=1048576;"
+	"compaction_readahead_size=2097152;"
+	"stats_dump_period_sec=0;"
+	"stats_persist_period_sec=0;"
+	"info_log_level=WARN_LEVEL;"
+	"max_log_file_size=1048576;"
+	"keep_log_file_num=2;"
+	"max_manifest_file_size=4194304;"
+	/* Of the family "default", which is empty, but has a say in the space kept free. */
+	WRITE_BUFFER;
+
+#define FAMILY(compression)                                                                        \
+	WRITE_BUFFER "max_write_buffer_number=4;level_compaction_dynamic_level_bytes=true;ttl=0;"  \
+	"compression=" compression ";"
+/* Nodes and chunks are compressed (store-rocksdb.c has figures); what is short-lived is not. */
+#define PLAIN  FAMILY("kNoCompression")
+#define PACKED FAMILY("kLZ4Compression")
+/* Most keys looked up in the index are not there, and the newest are in the memtable. */
+#define FILTERED PLAIN "memtable_prefix_bloom_size_ratio=0.05;memtable_whole_key_filtering=true;"
 
 typedef struct {
 	const char *name;
@@ -52,22 +66,16 @@ typedef struct {
 	int bloom_bits; /* 0: keys looked up are there, or the family is too small to matter */
 } FamilySpec;
 
-#define PLAIN                                                                              \
-	"write_buffer_size=16777216;max_write_buffer_number=4;compression=kNoCompression;" \
-	"level_compaction_dynamic_level_bytes=true;ttl=0;"
-
 static const FamilySpec family_specs[] = {
-	[PROLLY_DB_META] = {"meta", PLAIN, 4096, 10},
-	[PROLLY_DB_NODES] = {"nodes", PLAIN, 16384, 0},
-	[PROLLY_DB_CHUNKS] = {"chunks", PLAIN, 16384, 0},
-	[PROLLY_DB_INDEX] = {"index",
-			     PLAIN "memtable_prefix_bloom_size_ratio=0.05;"
-				   "memtable_whole_key_filtering=true;",
-			     4096, 10},
-	[PROLLY_DB_STAGED] = {"staged", PLAIN, 16384, 10},
-	[PROLLY_DB_EXTENTS] = {"extents", PLAIN, 16384, 0},
-	[PROLLY_DB_JOURNAL] = {"journal", PLAIN, 4096, 0},
+	[PROLLY_DB_META] = { "meta", PLAIN, 4096, 10 },
+	[PROLLY_DB_NODES] = { "nodes", PACKED, 16384, 0 },
+	[PROLLY_DB_CHUNKS] = { "chunks", PACKED, 16384, 0 },
+	[PROLLY_DB_INDEX] = { "index", FILTERED, 4096, 10 },
+	[PROLLY_DB_STAGED] = { "staged", PLAIN, 16384, 10 },
+	[PROLLY_DB_EXTENTS] = { "extents", PLAIN, 16384, 0 },
+	[PROLLY_DB_JOURNAL] = { "journal", PLAIN, 4096, 0 },
 };
+/* clang-format on */
 
 G_STATIC_ASSERT(G_N_ELEMENTS(family_specs) == PROLLY_DB_N_FAMILIES);
 

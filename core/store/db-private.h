@@ -19,8 +19,8 @@ bool prolly_db_mark_create(const char *path, ProllyDbMark **out_mark, GError **e
 bool prolly_db_mark_open(const char *path, ProllyDbMark **out_mark, GError **error);
 void prolly_db_mark_free(ProllyDbMark *mark); /* NULL is allowed */
 uint64_t prolly_db_mark_get(ProllyDbMark *mark);
-/* Raises the mark to SEQUENCE, which is durable already; a lower one is left. Does not sync. */
-bool prolly_db_mark_raise(ProllyDbMark *mark, uint64_t sequence, GError **error);
+/* Raises the mark to SEQUENCE, which is durable already; a higher one is left. Best effort. */
+void prolly_db_mark_raise(ProllyDbMark *mark, uint64_t sequence);
 
 /* ---- The database ------------------------------------------------------------------------ */
 

@@ -306,14 +306,19 @@ static bool has_space_again(const ProllyDb *db)
 }
 
 /*
- * True if a write that failed with TEXT may be tried again: it was refused for want of space that
- * is there now, and DEADLINE has not come.
+ * True, and *FAILURE cleared, if what failed may be tried again: it was refused for want of space
+ * that is there now, and has been tried for less than RESUME_WAIT_USEC since *SINCE (at first 0).
  */
-static bool wait_to_resume(const ProllyDb *db, const char *text, gint64 deadline)
+static bool wait_to_resume(const ProllyDb *db, char **failure, gint64 *since)
 {
-	if (db->in_memory || !is_no_space(text) || g_get_monotonic_time() > deadline ||
+	gint64 now = g_get_monotonic_time();
+
+	if (*since == 0)
+		*since = now;
+	if (db->in_memory || !is_no_space(*failure) || now - *since > RESUME_WAIT_USEC ||
 	    !has_space_again(db))
 		return false;
+	g_clear_pointer(failure, rocksdb_free);
 	g_usleep(RESUME_POLL_USEC);
 	return true;
 }
@@ -321,20 +326,13 @@ static bool wait_to_resume(const ProllyDb *db, const char *text, gint64 deadline
 static bool write_batch(ProllyDb *db, rocksdb_writebatch_t *batch,
 			const rocksdb_writeoptions_t *options, GError **error)
 {
-	gint64 deadline = 0;
+	gint64 since = 0;
 	char *failure = NULL;
 
-	rocksdb_write(db->rocks, options, batch, &failure);
-	while (failure) {
-		if (!deadline)
-			deadline = g_get_monotonic_time() + RESUME_WAIT_USEC;
-		if (!wait_to_resume(db, failure, deadline))
-			return prolly_db_throw(error, failure, db->path);
-		rocksdb_free(failure);
-		failure = NULL;
+	do {
 		rocksdb_write(db->rocks, options, batch, &failure);
-	}
-	return true;
+	} while (failure && wait_to_resume(db, &failure, &since));
+	return failure ? prolly_db_throw(error, failure, db->path) : true;
 }
 
 /*
@@ -351,7 +349,9 @@ bool prolly_db_write(ProllyDb *db, ProllyDbBatch *batch, ProllyDbDurability dura
 	if (!write_batch(db, batch->batch, synced ? db->write_synced : db->write_buffered, error))
 		return false;
 	rocksdb_writebatch_clear(batch->batch);
-	return !synced || !db->mark || prolly_db_mark_raise(db->mark, reached, error);
+	if (synced && db->mark)
+		prolly_db_mark_raise(db->mark, reached);
+	return true;
 }
 
 bool prolly_db_sync(ProllyDb *db, GError **error)
@@ -362,7 +362,9 @@ bool prolly_db_sync(ProllyDb *db, GError **error)
 	rocksdb_flush_wal(db->rocks, 1, &failure);
 	if (failure)
 		return prolly_db_throw(error, failure, db->path);
-	return !db->mark || prolly_db_mark_raise(db->mark, reached, error);
+	if (db->mark)
+		prolly_db_mark_raise(db->mark, reached);
+	return true;
 }
 
 /* ---- Ingest ------------------------------------------------------------------------------ */
@@ -394,11 +396,14 @@ static bool build_table(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry
 static bool adopt_table(ProllyDb *db, ProllyDbFamily family, const char *path, GError **error)
 {
 	rocksdb_ingestexternalfileoptions_t *options = rocksdb_ingestexternalfileoptions_create();
+	gint64 since = 0;
 	char *failure = NULL;
 
 	rocksdb_ingestexternalfileoptions_set_move_files(options, 1);
-	rocksdb_ingest_external_file_cf(db->rocks, db->families[family], &path, 1, options,
-					&failure);
+	do {
+		rocksdb_ingest_external_file_cf(db->rocks, db->families[family], &path, 1, options,
+						&failure);
+	} while (failure && wait_to_resume(db, &failure, &since));
 	rocksdb_ingestexternalfileoptions_destroy(options);
 	return failure ? prolly_db_throw(error, failure, db->path) : true;
 }

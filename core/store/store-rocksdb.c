@@ -13,6 +13,20 @@
  * loading would write every node some five times. Only the index, 45 bytes a node, is in hash
  * order.
  *
+ * Measured, 300,000 nodes of 3,700 random bytes (1,058 MiB) put in sets of 16 MiB, on two cores;
+ * the times are of the processor, to load and close and to get one node that the kernel has cached,
+ * its SHA-256 of 3.5 us included:
+ *
+ *                                     load    written    on disk    get
+ *     (sequence, hash), ingested     2.3 s    1106 MiB   1091 MiB   12 us
+ *     hash, ingested                 3.4 s    2440 MiB   1074 MiB    7 us
+ *     hash, through the log          5.4 s    4907 MiB   1074 MiB    7 us
+ *
+ * (the second and third grow with the store, the first does not). A get costs two look-ups; the
+ * node cache is there to spare both. Blocks of 16 KiB: 4 KiB ones make a random get 2 us faster and
+ * a scan in order 2.5 times slower. LZ4 costs nothing on these bytes (load 1.23 against 1.25 s for
+ * 150,000), and on half-random ones 0.3 s for a third of the space.
+ *
  * A batch of less than INGEST_MIN bytes goes through the log, with the caller's batch if there is
  * one: an ingest takes two syncs, and small files would pile up.
  *
