@@ -49,6 +49,9 @@ mount_prollyfs()
 mount_passthrough()
 {
 	"$passthrough_hp" "$ram/source" "$scratch/mnt"
+	until mountpoint -q "$scratch/mnt"; do # it may return before
+		sleep 0.05
+	done
 }
 
 # unmount_now: and wait until the store is closed, so that the next mount is cold.
