@@ -346,10 +346,11 @@ static bool file_delete_many(ProllyBackend *backend, ProllyNodeClass node_class,
 		NodeName name;
 
 		make_name(&hashes[i], &name);
-		if (unlinkat(self->dirs[node_class], name.text, 0) < 0 && errno != ENOENT)
+		if (unlinkat(self->dirs[node_class], name.text, 0) == 0)
+			mark_dirty(self, node_class, hashes[i].bytes[0]);
+		else if (errno != ENOENT)
 			return prolly_throw_errno(error, errno, "delete %s/%s/%s", self->path,
 						  class_names[node_class], name.text);
-		mark_dirty(self, node_class, hashes[i].bytes[0]);
 	}
 	return true;
 }

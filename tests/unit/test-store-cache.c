@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nodes, their views, and the cache that holds them. */
+#include "store/store-private.h"
+
+static unsigned n_destroyed;
+
+static void destroy_view(gpointer view)
+{
+	n_destroyed++;
+	g_free(view);
+}
+
+static ProllyNode *make_node(uint64_t number, size_t len)
+{
+	uint8_t *bytes = g_malloc0(len);
+	ProllyHash hash;
+
+	prolly_set_le64(bytes, number);
+	prolly_hash_compute(bytes, len, &hash);
+	return prolly_node_new_take(PROLLY_NODE_TREE, &hash, g_bytes_new_take(bytes, len));
+}
+
+static void test_node_view(void)
+{
+	ProllyNode *node = make_node(1, 100);
+	void *first = g_strdup("first");
+
+	n_destroyed = 0;
+	g_assert_null(prolly_node_get_view(node));
+	g_assert_true(prolly_node_set_view(node, first, 6, destroy_view) == first);
+	g_assert_true(prolly_node_set_view(node, g_strdup("second"), 7, destroy_view) == first);
+	g_assert_cmpuint(n_destroyed, ==, 1);
+	g_assert_true(prolly_node_get_view(node) == first);
+	prolly_node_unref(node);
+	g_assert_cmpuint(n_destroyed, ==, 2);
+}
+
+static bool cache_holds(ProllyCache *cache, uint64_t number)
+{
+	g_autoptr(ProllyNode) named = make_node(number, 1000);
+	g_autoptr(ProllyNode) node = prolly_cache_peek(cache, prolly_node_get_hash(named));
+
+	return node != NULL;
+}
+
+static void cache_node(ProllyCache *cache, uint64_t number)
+{
+	prolly_node_unref(prolly_cache_insert(cache, make_node(number, 1000)));
+}
+
+static void test_cache_order(void)
+{
+	g_autoptr(ProllyNode) sample = make_node(0, 1000);
+	ProllyCache *cache = prolly_cache_new(3 * prolly_node_get_charge(sample));
+	ProllyStoreFigures figures = {0};
+	const ProllyHash *hash = prolly_node_get_hash(sample);
+
+	for (unsigned i = 0; i < 3; i++)
+		cache_node(cache, i);
+	prolly_node_unref(prolly_cache_lookup(cache, hash));
+	cache_node(cache, 3); /* the first was used since, so the second goes */
+	g_assert_true(cache_holds(cache, 0));
+	g_assert_false(cache_holds(cache, 1));
+	g_assert_true(cache_holds(cache, 2));
+	g_assert_true(cache_holds(cache, 3));
+	prolly_cache_remove(cache, hash);
+	g_assert_false(cache_holds(cache, 0));
+	prolly_cache_add_figures(cache, &figures);
+	g_assert_cmpuint(figures.cache_bytes, ==, 2 * prolly_node_get_charge(sample));
+	g_assert_cmpuint(figures.cache_evictions, ==, 1);
+	g_assert_cmpuint(figures.cache_hits, ==, 1);
+	prolly_cache_free(cache);
+}
+
+/* A node that is there already stands, and a view counts, whether set before or after. */
+static void test_cache_charges(void)
+{
+	g_autoptr(ProllyNode) node = make_node(0, 1000);
+	ProllyCache *cache = prolly_cache_new(10 * prolly_node_get_charge(node));
+	ProllyStoreFigures figures = {0};
+
+	n_destroyed = 0;
+	node = prolly_cache_insert(cache, node);
+	g_autoptr(ProllyNode) standing = prolly_cache_insert(cache, make_node(0, 1000));
+
+	g_assert_true(standing == node);
+	prolly_node_set_view(node, g_malloc(10), 5000, destroy_view);
+	prolly_cache_add_figures(cache, &figures);
+	g_assert_cmpuint(figures.cache_bytes, ==, prolly_node_get_charge(node));
+	g_assert_cmpuint(figures.cache_bytes, >, 6000);
+	for (unsigned i = 1; i < 20; i++)
+		cache_node(cache, i);
+	g_assert_false(cache_holds(cache, 0));
+	g_assert_true(cache_holds(cache, 19));
+	g_assert_cmpuint(n_destroyed, ==, 0); /* still in use here */
+	prolly_cache_free(cache);
+}
+
+/* Many more nodes than the first table has buckets, in shards. */
+static void test_cache_grows(void)
+{
+	ProllyCache *cache = prolly_cache_new(64u << 20);
+	ProllyStoreFigures figures = {0};
+
+	for (unsigned i = 0; i < 20000; i++)
+		cache_node(cache, i);
+	for (unsigned i = 0; i < 20000; i++)
+		g_assert_true(cache_holds(cache, i));
+	prolly_cache_add_figures(cache, &figures);
+	g_assert_cmpuint(figures.cache_evictions, ==, 0);
+	prolly_cache_free(cache);
+}
+
+static gpointer run_reader(gpointer data)
+{
+	ProllyCache *cache = data;
+
+	for (unsigned round = 0; round < 20; round++) {
+		for (unsigned i = 0; i < 500; i++) {
+			g_autoptr(ProllyNode) node = prolly_cache_insert(cache, make_node(i, 1000));
+			g_autoptr(ProllyNode) found =
+				prolly_cache_lookup(cache, prolly_node_get_hash(node));
+
+			if (i % 7 == 0)
+				prolly_node_set_view(node, g_malloc(8), 300, g_free);
+			if (i % 11 == 0)
+				prolly_cache_remove(cache, prolly_node_get_hash(node));
+		}
+	}
+	return NULL;
+}
+
+static void test_cache_threads(void)
+{
+	ProllyCache *cache = prolly_cache_new(200 * 1200);
+	ProllyStoreFigures figures = {0};
+	GThread *threads[4];
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(threads); i++)
+		threads[i] = g_thread_new("reader", run_reader, cache);
+	for (unsigned i = 0; i < G_N_ELEMENTS(threads); i++)
+		g_thread_join(threads[i]);
+	prolly_cache_add_figures(cache, &figures);
+	g_assert_cmpuint(figures.cache_bytes, <=, figures.cache_capacity);
+	prolly_cache_free(cache);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/store/node/view", test_node_view);
+	g_test_add_func("/store/cache/order", test_cache_order);
+	g_test_add_func("/store/cache/charges", test_cache_charges);
+	g_test_add_func("/store/cache/grows", test_cache_grows);
+	g_test_add_func("/store/cache/threads", test_cache_threads);
+	return g_test_run();
+}
