@@ -3,7 +3,7 @@
  * Walking history: logs, merge bases, ancestry. git's own algorithms, through libgit2, each step
  * under the git lock.
  */
-#include "repo-private.h"
+#include "version/repo-private.h"
 
 struct ProllyLog {
 	ProllyRepoBody *body; /* borrowed from the handle that made it */

@@ -5,8 +5,8 @@
  * version-private: what the files of core/version share: the bodies, and the seams between them.
  *
  * Lock order, outermost first; a lock is taken only while holding those before it:
- *   1. body->branches_lock     the table of branches, making and deleting and renaming them
- *   2. branch->commit_lock     one commit, merge, reset or load-attach of a branch at a time
+ *   1. branch->commit_lock     one commit, merge, reset or load-attach of a branch at a time
+ *   2. body->branches_lock     the table of branches, making and deleting and renaming them
  *   3. branch->write_lock      one staged change of a branch at a time; never held over a commit
  *   4. file->lock              (file.c) a file's bytes in memory
  *   5. body->publish_lock      one publication at a time: from its reference's lock to its move
@@ -53,8 +53,10 @@ typedef struct {
 	GMutex branches_lock;
 	GHashTable *branches; /* name -> ProllyBranch *, those that somebody holds */
 
-	GMutex observer_lock; /* leaf; copied out before the call */
-	ProllyObserver observer;
+	GMutex observer_lock; /* leaf; not held over a call */
+	GCond observer_idle;
+	unsigned observer_calls; /* that are running */
+	const ProllyObserver *observer;
 	void *observer_data;
 
 	GMutex counters_lock; /* leaf (counters.c) */

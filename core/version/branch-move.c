@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a branch's move from outside changed: by whoever used git on the store while we had it open.
+ *
+ * The keys are found by comparing the trees of the namespaces before and after, and named to the
+ * observer if they are few. Open files are few too, so each is asked for by name in both: one whose
+ * committed value changed shows what is not there any more, and becomes an orphan, unless what is
+ * staged hides the change.
+ */
+#include "version/repo-private.h"
+
+#include <string.h>
+
+#include "version/view.h"
+
+static bool get_committed(ProllyRepo *repo, const ProllyState *state, const ProllyPlace *place,
+			  ProllyValueRef *out_value, GError **error)
+{
+	const ProllyTree *tree = prolly_state_find_namespace(state, place->ns);
+
+	return !tree ||
+	       prolly_tree_get(&repo->context, tree, place->key, place->key_len, out_value, error);
+}
+
+static bool has_changed(ProllyRepo *repo, const ProllyState *from, const ProllyState *to,
+			const ProllyPlace *place, bool *out_changed, GError **error)
+{
+	g_auto(ProllyValueRef) old = {0};
+	g_auto(ProllyValueRef) new = {0};
+
+	if (!get_committed(repo, from, place, &old, error) ||
+	    !get_committed(repo, to, place, &new, error))
+		return false;
+	*out_changed = !old.node != !new.node || old.len != new.len ||
+		       (old.node && memcmp(old.data, new.data, old.len) != 0);
+	return true;
+}
+
+static bool is_staged(ProllyView *view, const ProllyPlace *place, bool *out_staged, GError **error)
+{
+	g_auto(ProllyEntry) entry = {0};
+	bool found;
+
+	if (!prolly_view_get(view, place, false, &entry, &found, error))
+		return false;
+	*out_staged = found && entry.is_staged;
+	return true;
+}
+
+static bool orphan_changed_files(ProllyRepo *repo, ProllyBranch *branch, const ProllyState *from,
+				 const ProllyState *to, GError **error)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(ProllyView) view = prolly_view_new_live(repo, branch);
+	GHashTableIter iter;
+	gpointer place;
+
+	g_hash_table_iter_init(&iter, branch->files);
+	while (g_hash_table_iter_next(&iter, &place, NULL))
+		g_ptr_array_add(names, prolly_place_dup(place));
+	for (guint i = 0; i < names->len; i++) {
+		const ProllyOwnedPlace *name = g_ptr_array_index(names, i);
+		bool changed;
+		bool staged = false;
+
+		if (!has_changed(repo, from, to, &name->place, &changed, error) ||
+		    (changed && !is_staged(view, &name->place, &staged, error)))
+			return false;
+		if (changed && !staged)
+			prolly_files_orphan(branch, &name->place);
+	}
+	return true;
+}
+
+/* Adds what differs between A and B, until PLACES holds one more than is told. */
+static bool collect_places(ProllyRepo *repo, const char *ns, const ProllyTree *a,
+			   const ProllyTree *b, GPtrArray *places, GError **error)
+{
+	g_autoptr(ProllyDiff) diff = prolly_diff_new(&repo->context, a, b, NULL, 0, NULL, 0);
+
+	while (places->len <= PROLLY_OBSERVER_PLACES_MAX) {
+		ProllyChange change;
+		ProllyPlace place;
+		bool end;
+
+		if (!prolly_diff_next(diff, &change, &end, error))
+			return false;
+		if (end)
+			break;
+		place = (ProllyPlace){ns, change.key, change.key_len};
+		g_ptr_array_add(places, prolly_place_dup(&place));
+	}
+	return true;
+}
+
+/* Do both have namespaces of the same names? */
+static bool have_same_names(const ProllyState *a, const ProllyState *b)
+{
+	if (a->namespaces->len != b->namespaces->len)
+		return false;
+	for (guint i = 0; i < a->namespaces->len; i++)
+		if (strcmp(g_array_index(a->namespaces, ProllyNamespace, i).name,
+			   g_array_index(b->namespaces, ProllyNamespace, i).name) != 0)
+			return false;
+	return true;
+}
+
+bool prolly_branch_take_move(ProllyRepo *repo, ProllyBranch *branch, const ProllyState *from,
+			     const ProllyState *to, GPtrArray **out_places, GError **error)
+{
+	g_autoptr(GPtrArray) places = NULL;
+
+	if (!orphan_changed_files(repo, branch, from, to, error))
+		return false;
+	if (have_same_names(from, to))
+		places = g_ptr_array_new_with_free_func(g_free);
+	for (guint i = 0; places && i < from->namespaces->len; i++) {
+		const ProllyNamespace *a = &g_array_index(from->namespaces, ProllyNamespace, i);
+		const ProllyNamespace *b = &g_array_index(to->namespaces, ProllyNamespace, i);
+
+		if (!collect_places(repo, a->name, &a->tree, &b->tree, places, error))
+			return false;
+		if (places->len > PROLLY_OBSERVER_PLACES_MAX)
+			g_clear_pointer(&places, g_ptr_array_unref);
+	}
+	*out_places = g_steal_pointer(&places);
+	return true;
+}

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The set of branches: making, deleting and renaming them.
+ *
+ * Each is a publication (publication.c) without objects: a reference that comes, goes or both, and
+ * the records that change with it, in one batch. The batch is not synced, since nothing is lost
+ * that was promised; whoever wants it on the disk syncs. A new branch copies nothing: its record
+ * names the commit and shares the attributes of the branch it was made from by their root, with the
+ * moves that their times refer to.
+ *
+ * All under branches_lock; what has a branch already also under its commit_lock and write_lock, so
+ * that nothing is being staged or committed on it. The commit_lock is taken first: waiting for a
+ * long commit must not keep others from looking branches up.
+ */
+#include "version/repo-private.h"
+
+#include <string.h>
+
+#include "version/view.h"
+
+static ProllyRefUpdate *new_update(ProllyRepo *repo, const char *name, const ProllyCommitId *from,
+				   const ProllyCommitId *to, const char *message)
+{
+	ProllyRefUpdate *update = g_new0(ProllyRefUpdate, 1);
+
+	update->name = g_strconcat(PROLLY_REFS_HEADS, name, NULL);
+	if (from)
+		update->from = *from;
+	if (to)
+		update->to = *to;
+	g_mutex_lock(&repo->body->git_lock);
+	update->log = prolly_reflog_format(repo->body->git, NULL, message);
+	g_mutex_unlock(&repo->body->git_lock);
+	return update;
+}
+
+static GPtrArray *new_updates(void)
+{
+	return g_ptr_array_new_with_free_func((GDestroyNotify)prolly_ref_update_free);
+}
+
+/* EXISTS if NAME is a branch, or a directory of branches, or would need a branch to be one.
+ * EXCEPT (nullable) is a branch that is about to go. */
+static bool check_free(ProllyRepo *repo, const char *name, const char *except, GError **error)
+{
+	g_autoptr(GPtrArray) names = NULL;
+
+	if (!prolly_branch_list(repo, &names, error))
+		return false;
+	for (guint i = 0; i < names->len; i++) {
+		const char *other = g_ptr_array_index(names, i);
+		size_t len = strlen(other);
+		size_t name_len = strlen(name);
+
+		if (g_strcmp0(other, except) == 0)
+			continue;
+		if (strcmp(other, name) == 0)
+			return prolly_throw(error, PROLLY_ERROR_EXISTS,
+					    "a branch named '%s' already exists", name);
+		if ((name_len > len && strncmp(name, other, len) == 0 && name[len] == '/') ||
+		    (len > name_len && strncmp(name, other, name_len) == 0 &&
+		     other[name_len] == '/'))
+			return prolly_throw(error, PROLLY_ERROR_EXISTS,
+					    "branch '%s' exists, so '%s' cannot be one", other,
+					    name);
+	}
+	return true;
+}
+
+/* ---- Making ------------------------------------------------------------------------------ */
+
+static void share_attributes(ProllyState *state, ProllyBranch *from)
+{
+	g_autoptr(ProllyState) other = prolly_branch_get_state(from);
+
+	if (!prolly_commit_id_equal(&other->head, &state->head))
+		return;
+	state->attributes = other->attributes;
+	g_array_append_vals(state->moves, other->moves->data, other->moves->len);
+}
+
+static bool create_locked(ProllyRepo *repo, const char *name, const ProllyCommitId *start,
+			  ProllyBranch *from, ProllyBranch **out_branch, GError **error)
+{
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(repo->body->db);
+	g_autoptr(GPtrArray) updates = new_updates();
+	g_autoptr(ProllyState) state = NULL;
+	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
+	g_autofree char *message =
+		g_strconcat("branch: Created from ", prolly_commit_id_to_hex(start, hex), NULL);
+	uint32_t id;
+
+	if (!check_free(repo, name, NULL, error) || !prolly_branch_drop_record(repo, name, error) ||
+	    !prolly_branch_new_state(repo, start, &state, error) ||
+	    !prolly_branch_new_id(repo, &id, error))
+		return false;
+	if (from)
+		share_attributes(state, from);
+	prolly_state_save(id, name, state, batch);
+	g_ptr_array_add(updates, new_update(repo, name, NULL, start, message));
+	if (!prolly_publication_write(prolly_publication_new(g_steal_pointer(&updates)), repo,
+				      batch, PROLLY_DB_BUFFERED, error))
+		return false;
+	*out_branch = prolly_branch_new(repo->body, id, name, g_steal_pointer(&state));
+	return true;
+}
+
+bool prolly_branch_create(ProllyRepo *repo, const char *name, const ProllyCommitId *start,
+			  ProllyBranch *from, ProllyBranch **out_branch, GError **error)
+{
+	bool ok;
+
+	if (!prolly_branch_check_name(name, error))
+		return false;
+	g_mutex_lock(&repo->body->branches_lock);
+	ok = create_locked(repo, name, start, from, out_branch, error);
+	g_mutex_unlock(&repo->body->branches_lock);
+	if (ok)
+		prolly_repo_notify_branches(repo);
+	return ok;
+}
+
+/* Adds the commit that a store begins with, and the branch that has it. */
+static bool publish_first(ProllyRepo *repo, const char *name, const ProllySignature *author,
+			  const ProllySignature *committer, GError **error)
+{
+	g_autoptr(GArray) namespaces = g_array_new(FALSE, FALSE, sizeof(ProllyNamespace));
+	g_autoptr(GPtrArray) updates = new_updates();
+	g_autoptr(ProllyPublication) publication = NULL;
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(repo->body->db);
+	ProllyNewCommit commit = {
+		.namespaces = namespaces,
+		.message = "Initial commit",
+		.author = author,
+		.committer = committer,
+	};
+	ProllyRefUpdate *update =
+		new_update(repo, name, NULL, NULL, "commit (initial): Initial commit");
+
+	g_ptr_array_add(updates, update);
+	publication = prolly_publication_new(g_steal_pointer(&updates));
+	return prolly_publication_add_commit(publication, repo, &commit, &update->to, error) &&
+	       prolly_publication_write(g_steal_pointer(&publication), repo, batch, PROLLY_DB_SYNC,
+					error);
+}
+
+bool prolly_branch_create_first(ProllyRepo *repo, const char *name, GError **error)
+{
+	g_auto(ProllySignature) author = {0};
+	g_auto(ProllySignature) committer = {0};
+
+	return prolly_signature_init_default(&author, false, NULL, error) &&
+	       prolly_signature_init_default(&committer, true, NULL, error) &&
+	       publish_first(repo, name, &author, &committer, error);
+}
+
+/* ---- Deleting ---------------------------------------------------------------------------- */
+
+static void delete_records(uint32_t id, const char *name, ProllyDbBatch *batch)
+{
+	prolly_state_delete_records(id, name, batch);
+	prolly_staged_delete_branch(id, batch);
+	prolly_extents_delete_before(id, UINT64_MAX, batch);
+}
+
+bool prolly_branch_drop_record(ProllyRepo *repo, const char *name, GError **error)
+{
+	g_autoptr(ProllyDbBatch) batch = NULL;
+	uint32_t id;
+
+	if (!prolly_state_find_branch(repo->body, name, &id, error))
+		return false;
+	if (!id)
+		return true;
+	batch = prolly_db_batch_new(repo->body->db);
+	delete_records(id, name, batch);
+	return prolly_db_write(repo->body->db, batch, PROLLY_DB_BUFFERED, error);
+}
+
+bool prolly_branch_drop_lost(ProllyRepo *repo, GError **error)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+
+	if (!prolly_state_list_names(repo->body, names, error))
+		return false;
+	for (guint i = 0; i < names->len; i++) {
+		const char *name = g_ptr_array_index(names, i);
+		ProllyCommitId head;
+		bool found;
+
+		if (!prolly_branch_read_head(repo, name, &head, &found, error) ||
+		    (!found && !prolly_branch_drop_record(repo, name, error)))
+			return false;
+	}
+	return true;
+}
+
+/* BRANCH is no more: its object and open files become orphans. Under branches_lock, write_lock. */
+static void orphan_branch(ProllyBranch *branch)
+{
+	g_atomic_int_set(&branch->deleted, 1);
+	prolly_files_orphan(branch, NULL);
+	g_hash_table_remove(branch->body->branches, branch->name);
+}
+
+/* Takes the locks under which BRANCH may change its name or go. */
+static void lock_branch(ProllyBranch *branch)
+{
+	g_mutex_lock(&branch->commit_lock);
+	g_mutex_lock(&branch->body->branches_lock);
+	g_mutex_lock(&branch->write_lock);
+}
+
+static void unlock_branch(ProllyBranch *branch)
+{
+	g_mutex_unlock(&branch->write_lock);
+	g_mutex_unlock(&branch->body->branches_lock);
+	g_mutex_unlock(&branch->commit_lock);
+}
+
+/* Under branches_lock, and BRANCH's (nullable) own locks. */
+static bool forget_locked(ProllyRepo *repo, const char *name, ProllyBranch *branch, GError **error)
+{
+	ProllyCommitId head;
+	bool found;
+
+	if (!prolly_branch_read_head(repo, name, &head, &found, error))
+		return false;
+	if (found)
+		return true;
+	if (branch && !prolly_branch_is_deleted(branch))
+		orphan_branch(branch);
+	return prolly_branch_drop_record(repo, name, error);
+}
+
+/* (transfer full) The branch of that NAME that somebody holds, or NULL. */
+static ProllyBranch *find_held(ProllyRepoBody *body, const char *name)
+{
+	ProllyBranch *branch;
+
+	g_mutex_lock(&body->branches_lock);
+	branch = g_hash_table_lookup(body->branches, name);
+	if (branch)
+		prolly_branch_ref(branch);
+	g_mutex_unlock(&body->branches_lock);
+	return branch;
+}
+
+bool prolly_branch_forget(ProllyRepo *repo, const char *name, GError **error)
+{
+	g_autoptr(ProllyBranch) branch = find_held(repo->body, name);
+	uint32_t id;
+	bool ok;
+
+	if (!prolly_state_find_branch(repo->body, name, &id, error))
+		return false;
+	if (!id)
+		return true;
+	if (branch) {
+		lock_branch(branch);
+		ok = forget_locked(repo, name, branch, error);
+		unlock_branch(branch);
+	} else {
+		g_mutex_lock(&repo->body->branches_lock);
+		ok = forget_locked(repo, name, NULL, error);
+		g_mutex_unlock(&repo->body->branches_lock);
+	}
+	if (ok)
+		prolly_repo_notify_branches(repo);
+	return ok;
+}
+
+/* *OUT_ELSEWHERE: another branch has commit HEAD. */
+static bool is_elsewhere(ProllyRepo *repo, const char *name, const ProllyCommitId *head,
+			 bool *out_elsewhere, GError **error)
+{
+	g_autoptr(GPtrArray) names = NULL;
+
+	*out_elsewhere = false;
+	if (!prolly_branch_list(repo, &names, error))
+		return false;
+	for (guint i = 0; i < names->len && !*out_elsewhere; i++) {
+		const char *other = g_ptr_array_index(names, i);
+		ProllyCommitId other_head;
+		bool found;
+
+		if (strcmp(other, name) == 0)
+			continue;
+		if (!prolly_branch_read_head(repo, other, &other_head, &found, error))
+			return false;
+		if (found &&
+		    !prolly_history_is_ancestor(repo, head, &other_head, out_elsewhere, error))
+			return false;
+	}
+	return true;
+}
+
+/* Nothing staged, or nothing left: a working state without any key has nothing to lose. */
+static bool has_staged_work(ProllyRepo *repo, ProllyBranch *branch, bool *out_has, GError **error)
+{
+	g_autoptr(ProllyState) state = prolly_branch_get_state(branch);
+	g_autoptr(ProllyView) view = NULL;
+	g_autoptr(GPtrArray) namespaces = NULL;
+	bool empty;
+
+	if (!prolly_staged_is_empty(repo, branch, state, &empty, error))
+		return false;
+	if (!empty) {
+		view = prolly_view_new_live(repo, branch);
+		if (!prolly_view_list_namespaces(view, &namespaces, error))
+			return false;
+		empty = namespaces->len == 0;
+	}
+	*out_has = !empty;
+	return true;
+}
+
+static bool check_deletable(ProllyRepo *repo, ProllyBranch *branch, const char *name,
+			    GError **error)
+{
+	ProllyCommitId head;
+	bool staged;
+	bool elsewhere;
+
+	prolly_branch_get_head(branch, &head);
+	if (!has_staged_work(repo, branch, &staged, error))
+		return false;
+	if (staged)
+		return prolly_throw(error, PROLLY_ERROR_NOT_EMPTY, "branch '%s' has staged changes",
+				    name);
+	if (!is_elsewhere(repo, name, &head, &elsewhere, error))
+		return false;
+	if (!elsewhere)
+		return prolly_throw(error, PROLLY_ERROR_NOT_EMPTY,
+				    "branch '%s' has commits that are on no other branch", name);
+	return true;
+}
+
+/* Under all three locks. */
+static bool delete_locked(ProllyRepo *repo, ProllyBranch *branch, bool force, GError **error)
+{
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(repo->body->db);
+	g_autoptr(GPtrArray) updates = new_updates();
+	g_autofree char *name = prolly_branch_dup_name(branch);
+	ProllyCommitId head;
+
+	if (prolly_branch_is_deleted(branch))
+		return prolly_throw(error, PROLLY_ERROR_STALE, "branch '%s' was deleted", name);
+	if (strcmp(name, repo->body->default_branch) == 0)
+		return prolly_throw(error, PROLLY_ERROR_BUSY,
+				    "branch '%s' is the store's default branch", name);
+	if (!force && !check_deletable(repo, branch, name, error))
+		return false;
+
+	prolly_branch_get_head(branch, &head);
+	delete_records(branch->id, name, batch);
+	g_ptr_array_add(updates, new_update(repo, name, &head, NULL, "branch: Deleted"));
+	if (!prolly_publication_write(prolly_publication_new(g_steal_pointer(&updates)), repo,
+				      batch, PROLLY_DB_BUFFERED, error))
+		return false;
+	orphan_branch(branch);
+	return true;
+}
+
+bool prolly_branch_delete(ProllyRepo *repo, ProllyBranch *branch, bool force, GError **error)
+{
+	bool ok;
+
+	lock_branch(branch);
+	ok = (force || prolly_files_flush_all(repo, branch, error)) &&
+	     delete_locked(repo, branch, force, error);
+	unlock_branch(branch);
+	if (ok)
+		prolly_repo_notify_branches(repo);
+	return ok;
+}
+
+/* ---- Renaming ---------------------------------------------------------------------------- */
+
+/* The old reference goes first: `a` and `a/b` cannot both be there. The reflog goes along. */
+static bool build_rename(ProllyRepo *repo, const char *name, const char *new_name,
+			 const ProllyCommitId *head, GPtrArray *updates, GError **error)
+{
+	g_autofree char *message =
+		g_strdup_printf("Branch: renamed %s%s to %s%s", PROLLY_REFS_HEADS, name,
+				PROLLY_REFS_HEADS, new_name);
+	ProllyRefUpdate *old = new_update(repo, name, head, NULL, message);
+	ProllyRefUpdate *new = new_update(repo, new_name, NULL, head, message);
+	ProllyRefs *refs = repo->body->git->refs;
+	bool ok;
+
+	g_ptr_array_add(updates, old);
+	g_ptr_array_add(updates, new);
+	g_mutex_lock(&repo->body->git_lock);
+	ok = refs->ops->load_log(refs, old->name, &new->log_head, error);
+	g_mutex_unlock(&repo->body->git_lock);
+	return ok;
+}
+
+/* Under all three locks. */
+static bool rename_locked(ProllyRepo *repo, ProllyBranch *branch, const char *new_name,
+			  GError **error)
+{
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(repo->body->db);
+	g_autoptr(GPtrArray) updates = new_updates();
+	g_autoptr(ProllyState) state = prolly_branch_get_state(branch);
+	g_autofree char *name = prolly_branch_dup_name(branch);
+
+	if (prolly_branch_is_deleted(branch))
+		return prolly_throw(error, PROLLY_ERROR_STALE, "branch '%s' was deleted", name);
+	if (strcmp(name, repo->body->default_branch) == 0)
+		return prolly_throw(error, PROLLY_ERROR_BUSY,
+				    "branch '%s' is the store's default branch", name);
+	if (!check_free(repo, new_name, name, error) ||
+	    !prolly_branch_drop_record(repo, new_name, error) ||
+	    !build_rename(repo, name, new_name, &state->head, updates, error))
+		return false;
+	prolly_state_delete_records(branch->id, name, batch);
+	prolly_state_save(branch->id, new_name, state, batch);
+	if (!prolly_publication_write(prolly_publication_new(g_steal_pointer(&updates)), repo,
+				      batch, PROLLY_DB_BUFFERED, error))
+		return false;
+
+	g_hash_table_remove(repo->body->branches, branch->name);
+	g_mutex_lock(&branch->state_lock);
+	g_free(branch->name);
+	branch->name = g_strdup(new_name);
+	g_mutex_unlock(&branch->state_lock);
+	g_hash_table_insert(repo->body->branches, branch->name, branch);
+	return true;
+}
+
+bool prolly_branch_rename(ProllyRepo *repo, ProllyBranch *branch, const char *new_name,
+			  GError **error)
+{
+	bool ok;
+
+	if (!prolly_branch_check_name(new_name, error))
+		return false;
+	lock_branch(branch);
+	ok = rename_locked(repo, branch, new_name, error);
+	unlock_branch(branch);
+	if (ok)
+		prolly_repo_notify_branches(repo);
+	return ok;
+}

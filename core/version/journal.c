@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The journal: what was published and may not be on the git directory's disk yet.
+ *
+ * A publication's record is made durable in the database and then carried out in the git directory,
+ * unsynced (publication.c). A thread syncs the git directory when nothing was published for a
+ * while, or much was, and removes the records it has covered; closing does the same. So what the
+ * journal holds at an opening is what a crash may have lost, and all of it is carried out again, in
+ * order: objects are written whether they are there or not, and a reference is moved only from
+ * where the record says it stood, so that what git did since stands (refs-files.c).
+ *
+ * Invariants.
+ *  I1  A record is removed only after a sync that began when it was complete.
+ *  I2  Records are numbered in the order of their writes; publish_lock makes one at a time.
+ *  I3  A lock file of a reference that a process of ours may have left is named by the note in META
+ *      or by a record.
+ *
+ * A store in memory has no journal: nothing of it outlives the process.
+ */
+#include "version/journal-private.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#define IDLE_US     (2 * G_USEC_PER_SEC)
+#define RECORDS_MAX 256
+
+static const char note_key[] = "git-locks";
+
+struct ProllyJournal {
+	ProllyRepoBody *body;
+	int git_fd;    /* the git directory */
+	uint64_t next; /* number of the next record; protected by publish_lock */
+
+	GMutex lock; /* leaf */
+	GCond wake;
+	uint64_t first;    /* the oldest record that is not trimmed */
+	uint64_t complete; /* all records below this one are in the git directory */
+	bool stop;
+	GThread *thread;
+};
+
+/* ---- Records ----------------------------------------------------------------------------- */
+
+bool prolly_journal_note_locks(ProllyJournal *journal, const GPtrArray *updates, GError **error)
+{
+	g_autoptr(GByteArray) note = NULL;
+	g_autoptr(ProllyDbBatch) batch = NULL;
+
+	if (!journal)
+		return true;
+	note = g_byte_array_new();
+	batch = prolly_db_batch_new(journal->body->db);
+	prolly_journal_encode(NULL, updates, note);
+	prolly_db_batch_put(batch, PROLLY_DB_META, note_key, strlen(note_key), note->data,
+			    note->len);
+	return prolly_db_write(journal->body->db, batch, PROLLY_DB_BUFFERED, error);
+}
+
+uint64_t prolly_journal_add(ProllyJournal *journal, const GPtrArray *objects,
+			    const GPtrArray *updates, ProllyDbBatch *batch)
+{
+	g_autoptr(GByteArray) record = NULL;
+	uint8_t key[8];
+
+	if (!journal)
+		return 0;
+	record = g_byte_array_new();
+	prolly_set_be64(key, journal->next);
+	prolly_journal_encode(objects, updates, record);
+	prolly_db_batch_put(batch, PROLLY_DB_JOURNAL, key, sizeof(key), record->data, record->len);
+	prolly_db_batch_delete(batch, PROLLY_DB_META, note_key, strlen(note_key));
+	return journal->next++;
+}
+
+void prolly_journal_complete(ProllyJournal *journal, uint64_t sequence)
+{
+	if (!journal)
+		return;
+	g_mutex_lock(&journal->lock);
+	/* behind one that could not be carried out nothing is complete: the next opening sees to it
+	 */
+	if (journal->complete == sequence)
+		journal->complete = sequence + 1;
+	g_cond_signal(&journal->wake);
+	g_mutex_unlock(&journal->lock);
+}
+
+/* ---- Trimming ---------------------------------------------------------------------------- */
+
+/* Removes the records that are complete now, once the git directory is synced (I1). */
+static bool trim(ProllyJournal *journal, GError **error)
+{
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(journal->body->db);
+	uint64_t first;
+	uint64_t end;
+
+	g_mutex_lock(&journal->lock);
+	first = journal->first;
+	end = journal->complete;
+	g_mutex_unlock(&journal->lock);
+	if (first >= end)
+		return true;
+
+	if (syncfs(journal->git_fd) < 0)
+		return prolly_throw_errno(error, errno, "sync %s", journal->body->git->dir);
+	for (uint64_t sequence = first; sequence < end; sequence++) {
+		uint8_t key[8];
+
+		prolly_set_be64(key, sequence);
+		prolly_db_batch_delete(batch, PROLLY_DB_JOURNAL, key, sizeof(key));
+	}
+	if (!prolly_db_write(journal->body->db, batch, PROLLY_DB_BUFFERED, error))
+		return false;
+
+	g_mutex_lock(&journal->lock);
+	journal->first = end;
+	g_mutex_unlock(&journal->lock);
+	return true;
+}
+
+/* Waits until there is something to trim and nothing new came for a while, or much did. False:
+ * stop. Under journal->lock. */
+static bool wait_for_work(ProllyJournal *journal)
+{
+	while (!journal->stop) {
+		uint64_t seen = journal->complete;
+		gint64 deadline = g_get_monotonic_time() + IDLE_US;
+
+		if (journal->first == seen) {
+			g_cond_wait(&journal->wake, &journal->lock);
+			continue;
+		}
+		if (journal->complete - journal->first >= RECORDS_MAX)
+			return true;
+		if (!g_cond_wait_until(&journal->wake, &journal->lock, deadline) &&
+		    journal->complete == seen)
+			return !journal->stop;
+	}
+	return false;
+}
+
+static gpointer run(gpointer data)
+{
+	ProllyJournal *journal = data;
+
+	g_mutex_lock(&journal->lock);
+	while (wait_for_work(journal)) {
+		g_autoptr(GError) error = NULL;
+
+		g_mutex_unlock(&journal->lock);
+		if (!trim(journal, &error)) {
+			g_debug("%s", error->message);
+			g_usleep(IDLE_US);
+		}
+		g_mutex_lock(&journal->lock);
+	}
+	g_mutex_unlock(&journal->lock);
+	return NULL;
+}
+
+/* ---- Replay ------------------------------------------------------------------------------ */
+
+typedef struct {
+	uint64_t sequence;
+	GPtrArray *objects;
+	GPtrArray *updates;
+} Record;
+
+static void free_record(gpointer data)
+{
+	Record *record = data;
+
+	g_clear_pointer(&record->objects, g_ptr_array_unref);
+	g_clear_pointer(&record->updates, g_ptr_array_unref);
+	g_free(record);
+}
+
+static bool load_record(ProllyDbIter *iter, GPtrArray *records, GError **error)
+{
+	size_t key_len;
+	size_t len;
+	const uint8_t *key = prolly_db_iter_get_key(iter, &key_len);
+	const uint8_t *value = prolly_db_iter_get_value(iter, &len);
+	Record *record = g_new0(Record, 1);
+
+	g_ptr_array_add(records, record);
+	if (key_len != 8)
+		return prolly_throw(error, PROLLY_ERROR_CORRUPT, "a record's key has %zu bytes",
+				    key_len);
+	record->sequence = prolly_get_be64(key);
+	if (!prolly_journal_decode(value, len, &record->objects, &record->updates, error)) {
+		g_prefix_error(error, "record %" PRIu64 ": ", record->sequence);
+		return false;
+	}
+	return true;
+}
+
+static bool load_records(ProllyDb *db, GPtrArray *records, GError **error)
+{
+	g_autoptr(ProllyDbIter) iter =
+		prolly_db_iter_new(db, PROLLY_DB_JOURNAL, NULL, "", 0, NULL, 0);
+
+	for (prolly_db_iter_seek_first(iter); prolly_db_iter_is_valid(iter);
+	     prolly_db_iter_next(iter)) {
+		if (!load_record(iter, records, error)) {
+			g_prefix_error(error, "journal: ");
+			return false;
+		}
+	}
+	return prolly_db_iter_check(iter, error);
+}
+
+/* I3: locks that a process of ours may have left. */
+static bool break_locks(ProllyRepoBody *body, const GPtrArray *records, GError **error)
+{
+	g_autoptr(GBytes) note = NULL;
+	g_autoptr(GPtrArray) objects = NULL;
+	g_autoptr(GPtrArray) noted = NULL;
+
+	if (!prolly_db_get(body->db, PROLLY_DB_META, NULL, note_key, strlen(note_key), &note,
+			   error))
+		return false;
+	if (note && prolly_journal_decode(g_bytes_get_data(note, NULL), g_bytes_get_size(note),
+					  &objects, &noted, NULL))
+		prolly_refs_break_locks(body->git->dir, noted);
+	for (guint i = 0; i < records->len; i++) {
+		const Record *record = g_ptr_array_index(records, i);
+
+		prolly_refs_break_locks(body->git->dir, record->updates);
+	}
+	return true;
+}
+
+static bool replay_record(ProllyGit *git, const Record *record, GError **error)
+{
+	if (!prolly_git_write_objects(git, record->objects, error))
+		return false;
+	for (guint i = 0; i < record->updates->len; i++)
+		if (!git->refs->ops->replay(git->refs, g_ptr_array_index(record->updates, i),
+					    error))
+			return false;
+	return true;
+}
+
+static bool replay(ProllyJournal *journal, GError **error)
+{
+	ProllyRepoBody *body = journal->body;
+	g_autoptr(GPtrArray) records = g_ptr_array_new_with_free_func(free_record);
+
+	if (!load_records(body->db, records, error) || !break_locks(body, records, error))
+		return false;
+	for (guint i = 0; i < records->len; i++) {
+		const Record *record = g_ptr_array_index(records, i);
+
+		if (!replay_record(body->git, record, error)) {
+			g_prefix_error(error, "journal: record %" PRIu64 ": ", record->sequence);
+			return false;
+		}
+		if (i == 0)
+			journal->first = record->sequence;
+		journal->next = journal->complete = record->sequence + 1;
+	}
+	return true;
+}
+
+/* ---- Lifecycle --------------------------------------------------------------------------- */
+
+bool prolly_journal_open(ProllyRepoBody *body, ProllyJournal **out_journal, GError **error)
+{
+	ProllyJournal *journal;
+
+	if (!body->git->dir) {
+		*out_journal = NULL;
+		return true;
+	}
+	journal = g_new0(ProllyJournal, 1);
+	journal->body = body;
+	journal->first = journal->next = journal->complete = 1;
+	g_mutex_init(&journal->lock);
+	g_cond_init(&journal->wake);
+	journal->git_fd = open(body->git->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (journal->git_fd < 0 || !replay(journal, error)) {
+		if (journal->git_fd < 0)
+			prolly_throw_errno(error, errno, "open %s", body->git->dir);
+		journal->complete = journal->first;
+		prolly_journal_close(journal);
+		return false;
+	}
+	journal->thread = g_thread_new("prolly-journal", run, journal);
+	*out_journal = journal;
+	return true;
+}
+
+void prolly_journal_close(ProllyJournal *journal)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!journal)
+		return;
+	if (journal->thread) {
+		g_mutex_lock(&journal->lock);
+		journal->stop = true;
+		g_cond_signal(&journal->wake);
+		g_mutex_unlock(&journal->lock);
+		g_thread_join(journal->thread);
+	}
+	if (!trim(journal, &error))
+		g_debug("%s", error->message);
+	prolly_close_fd(&journal->git_fd);
+	g_mutex_clear(&journal->lock);
+	g_cond_clear(&journal->wake);
+	g_free(journal);
+}

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The references of STORE/git as git keeps them: loose files, packed-refs, reflogs. libgit2 reads,
+ * lists and deletes; moving is ours, because a move has to hold git's lock of the reference while
+ * something else, the journal, becomes durable, and libgit2 has no compare-and-hold.
+ *
+ * A move: make NAME.lock as git does (O_EXCL), compare what the reference says, write the new value
+ * into the lock file; later append to the reflog and rename the lock file onto the reference. git
+ * itself is kept out from the first step to the last, and a git that holds the lock is waited for
+ * shortly. What is made or deleted need not be held: if git is faster, its doing stands.
+ *
+ * A crash leaves lock files. Those we might have made were named in the database before
+ * (journal.c), and go if they have been there for a second; any that is older than the machine's
+ * boot has nobody who could hold it.
+ *
+ * After a power cut a loose reference may be empty, and the end of a reflog may be zeros: replay
+ * takes an unreadable reference for one that stands where the journal says it stood, and cuts a
+ * reflog to its last whole line.
+ */
+#include "version/repo-private.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOCK_WAIT_US  500000
+#define LOCK_POLL_US  5000
+#define LOCK_STALE_US 1000000
+
+typedef struct {
+	ProllyRefs base;
+	git_repository *repo; /* borrowed */
+	char *dir;
+} FileRefs;
+
+static FileRefs *as_files(ProllyRefs *refs)
+{
+	return (FileRefs *)refs;
+}
+
+static char *get_path(FileRefs *files, const char *name)
+{
+	return g_strconcat(files->dir, "/", name, NULL);
+}
+
+static char *get_lock_path(FileRefs *files, const char *name)
+{
+	return g_strconcat(files->dir, "/", name, ".lock", NULL);
+}
+
+/* ---- Reading ----------------------------------------------------------------------------- */
+
+static bool files_get(ProllyRefs *refs, const char *name, ProllyCommitId *out_id, bool *out_found,
+		      GError **error)
+{
+	git_oid oid;
+	int result = git_reference_name_to_id(&oid, as_files(refs)->repo, name);
+
+	if (result < 0 && result != GIT_ENOTFOUND) {
+		prolly_throw_git(error, result, "%s", name);
+		if (error)
+			(*error)->code = PROLLY_ERROR_CORRUPT;
+		return false;
+	}
+	*out_found = result == 0;
+	if (*out_found)
+		prolly_commit_id_from_oid(&oid, out_id);
+	return true;
+}
+
+static bool files_list(ProllyRefs *refs, const char *prefix, GPtrArray *names, GError **error)
+{
+	g_autoptr(git_reference_iterator) iter = NULL;
+	g_autofree char *glob = g_strconcat(prefix, "*", NULL);
+	const char *name;
+	int result = git_reference_iterator_glob_new(&iter, as_files(refs)->repo, glob);
+
+	while (result == 0 && (result = git_reference_next_name(&name, iter)) == 0)
+		g_ptr_array_add(names, g_strdup(name));
+	if (result != GIT_ITEROVER)
+		return prolly_throw_git(error, result, "list %s", prefix);
+	return true;
+}
+
+static bool files_load_log(ProllyRefs *refs, const char *name, GBytes **out_log, GError **error)
+{
+	g_autofree char *path = g_strconcat(as_files(refs)->dir, "/logs/", name, NULL);
+	g_autoptr(GError) local = NULL;
+	char *text = NULL;
+	gsize len = 0;
+
+	if (!g_file_get_contents(path, &text, &len, &local)) {
+		if (g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT) ||
+		    g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOTDIR) ||
+		    g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_ISDIR)) {
+			*out_log = NULL;
+			return true;
+		}
+		return prolly_throw(error, PROLLY_ERROR_FAILED, "%s", local->message);
+	}
+	*out_log = g_bytes_new_take(text, len);
+	return true;
+}
+
+/* ---- Directories ------------------------------------------------------------------------- */
+
+static bool make_parents(const char *path, GError **error)
+{
+	g_autofree char *parent = g_path_get_dirname(path);
+
+	if (g_mkdir_with_parents(parent, 0777) < 0)
+		return prolly_throw_errno(error, errno, "make %s", parent);
+	return true;
+}
+
+/* Removes PATH if it is a directory with nothing but such directories in it, as git leaves them
+ * when a/b was deleted; a is free then. */
+static void remove_empty_directories(const char *path)
+{
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+
+	if (!dir)
+		return;
+	while ((name = g_dir_read_name(dir))) {
+		g_autofree char *child = g_build_filename(path, name, NULL);
+
+		remove_empty_directories(child);
+	}
+	rmdir(path);
+}
+
+/* ---- Reflogs ----------------------------------------------------------------------------- */
+
+/* Opens the reflog of NAME at its end. */
+static int open_log(const char *path, GError **error)
+{
+	int fd;
+
+	if (!make_parents(path, error))
+		return -1;
+	fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	if (fd < 0 && errno == EISDIR) {
+		remove_empty_directories(path);
+		fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	}
+	if (fd < 0)
+		prolly_throw_errno(error, errno, "open %s", path);
+	return fd;
+}
+
+static bool append_log(FileRefs *files, const ProllyRefUpdate *update, GError **error)
+{
+	g_autofree char *path = g_strconcat(files->dir, "/logs/", update->name, NULL);
+	g_autofree char *line = prolly_ref_update_to_line(update);
+	prolly_autofd int fd = open_log(path, error);
+
+	if (fd < 0)
+		return false;
+	if (update->log_head && lseek(fd, 0, SEEK_END) == 0 &&
+	    !prolly_write_all(fd, g_bytes_get_data(update->log_head, NULL),
+			      g_bytes_get_size(update->log_head), path, error))
+		return false;
+	return prolly_write_all(fd, line, strlen(line), path, error);
+}
+
+/* After a crash: cuts what is no whole line off the end. *OUT_HAS: the last line is UPDATE's. */
+static bool mend_log(FileRefs *files, const ProllyRefUpdate *update, bool *out_has, GError **error)
+{
+	g_autofree char *path = g_strconcat(files->dir, "/logs/", update->name, NULL);
+	g_autofree char *line = prolly_ref_update_to_line(update);
+	g_autoptr(GBytes) log = NULL;
+	const char *text;
+	const char *zero;
+	gsize len;
+	gsize whole;
+
+	*out_has = false;
+	if (!files_load_log(&files->base, update->name, &log, error))
+		return false;
+	if (!log)
+		return true;
+	text = g_bytes_get_data(log, &len);
+	zero = memchr(text, '\0', len);
+	whole = zero ? (gsize)(zero - text) : len;
+	while (whole > 0 && text[whole - 1] != '\n')
+		whole--;
+	if (whole < len && truncate(path, (off_t)whole) < 0)
+		return prolly_throw_errno(error, errno, "truncate %s", path);
+	*out_has = whole >= strlen(line) &&
+		   memcmp(text + whole - strlen(line), line, strlen(line)) == 0;
+	return true;
+}
+
+/* ---- Moving ------------------------------------------------------------------------------ */
+
+/* Makes PATH, a lock file, with the reference's new value in it. */
+static bool make_lock(const char *path, const ProllyRefUpdate *update, GError **error)
+{
+	gint64 deadline = g_get_monotonic_time() + LOCK_WAIT_US;
+	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
+	g_autofree char *text = g_strconcat(prolly_commit_id_to_hex(&update->to, hex), "\n", NULL);
+	prolly_autofd int fd = -1;
+
+	if (!make_parents(path, error))
+		return false;
+	while ((fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) < 0) {
+		if (errno != EEXIST)
+			return prolly_throw_errno(error, errno, "make %s", path);
+		if (g_get_monotonic_time() >= deadline)
+			return prolly_throw(error, PROLLY_ERROR_BUSY,
+					    "%s is locked by another git process (%s exists)",
+					    update->name, path);
+		g_usleep(LOCK_POLL_US);
+	}
+	if (!prolly_write_all(fd, text, strlen(text), path, error)) {
+		unlink(path);
+		return false;
+	}
+	return true;
+}
+
+static bool compare(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)
+{
+	ProllyCommitId id = {{0}};
+	bool found;
+
+	if (!files_get(refs, update->name, &id, &found, error))
+		return false;
+	if (!prolly_commit_id_equal(&id, &update->from))
+		return prolly_throw(error, PROLLY_ERROR_STALE, "%s was moved meanwhile",
+				    update->name);
+	return true;
+}
+
+static bool is_move(const ProllyRefUpdate *update)
+{
+	return !prolly_commit_id_is_zero(&update->from) && !prolly_commit_id_is_zero(&update->to);
+}
+
+static bool files_lock(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)
+{
+	g_autofree char *lock = get_lock_path(as_files(refs), update->name);
+
+	if (!is_move(update))
+		return compare(refs, update, error);
+	if (!make_lock(lock, update, error))
+		return false;
+	if (!compare(refs, update, error)) {
+		unlink(lock);
+		return false;
+	}
+	return true;
+}
+
+static void files_unlock(ProllyRefs *refs, const ProllyRefUpdate *update)
+{
+	g_autofree char *lock = get_lock_path(as_files(refs), update->name);
+
+	if (is_move(update))
+		unlink(lock);
+}
+
+/* From the lock file to the reference. The reflog comes first, as git does it; a disk too full for
+ * its line does not undo what the journal has. */
+static bool finish_move(FileRefs *files, const ProllyRefUpdate *update, GError **error)
+{
+	g_autofree char *path = get_path(files, update->name);
+	g_autofree char *lock = get_lock_path(files, update->name);
+	g_autoptr(GError) local = NULL;
+
+	if (!append_log(files, update, &local))
+		g_debug("reflog of %s: %s", update->name, local->message);
+	if (rename(lock, path) < 0) {
+		prolly_throw_errno(error, errno, "move %s", path);
+		unlink(lock);
+		return false;
+	}
+	return true;
+}
+
+static bool stands_at(const git_reference *reference, const ProllyCommitId *id)
+{
+	const git_oid *target = git_reference_target(reference);
+
+	return target && memcmp(target->id, id->bytes, PROLLY_COMMIT_ID_SIZE) == 0;
+}
+
+static bool delete_ref(FileRefs *files, const ProllyRefUpdate *update, GError **error)
+{
+	g_autoptr(git_reference) reference = NULL;
+	int result = git_reference_lookup(&reference, files->repo, update->name);
+
+	if (result == GIT_ENOTFOUND)
+		return true;
+	if (result == 0 && !stands_at(reference, &update->from))
+		return true;
+	if (result == 0)
+		result = git_reference_delete(reference);
+	if (result < 0 && result != GIT_EMODIFIED && result != GIT_ENOTFOUND)
+		return prolly_throw_git(error, result, "delete %s", update->name);
+	return true;
+}
+
+static bool create_ref(FileRefs *files, const ProllyRefUpdate *update, GError **error)
+{
+	g_autofree char *lock = get_lock_path(files, update->name);
+	g_autofree char *path = get_path(files, update->name);
+	ProllyCommitId id;
+	bool found;
+
+	remove_empty_directories(path);
+	if (!make_lock(lock, update, error))
+		return false;
+	if (!files_get(&files->base, update->name, &id, &found, error) || found) {
+		unlink(lock);
+		return found;
+	}
+	return finish_move(files, update, error);
+}
+
+static bool files_apply(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)
+{
+	if (prolly_commit_id_is_zero(&update->to))
+		return delete_ref(as_files(refs), update, error);
+	if (prolly_commit_id_is_zero(&update->from))
+		return create_ref(as_files(refs), update, error);
+	return finish_move(as_files(refs), update, error);
+}
+
+/* ---- After a crash ----------------------------------------------------------------------- */
+
+static bool files_replay(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)
+{
+	FileRefs *files = as_files(refs);
+	g_autofree char *path = get_path(files, update->name);
+	g_autofree char *lock = get_lock_path(files, update->name);
+	g_autoptr(GError) local = NULL;
+	ProllyCommitId id = {{0}};
+	bool found;
+	bool has_line;
+
+	if (!files_get(refs, update->name, &id, &found, &local)) {
+		if (unlink(path) < 0 && errno != ENOENT)
+			return prolly_throw_errno(error, errno, "remove %s, which is damaged",
+						  path);
+		id = update->from;
+	}
+	if (!prolly_commit_id_equal(&id, &update->from))
+		return true;
+	if (prolly_commit_id_is_zero(&update->to))
+		return delete_ref(files, update, error);
+
+	remove_empty_directories(path);
+	if (!mend_log(files, update, &has_line, error) || !make_lock(lock, update, error))
+		return false;
+	if (!has_line)
+		return finish_move(files, update, error);
+	if (rename(lock, path) < 0)
+		return prolly_throw_errno(error, errno, "move %s", path);
+	return true;
+}
+
+static gint64 get_boot_time_us(void)
+{
+	struct timespec now;
+	struct timespec up;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	clock_gettime(CLOCK_BOOTTIME, &up);
+	return (now.tv_sec - up.tv_sec) * G_USEC_PER_SEC + (now.tv_nsec - up.tv_nsec) / 1000;
+}
+
+static gint64 get_mtime_us(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return 0;
+	return st.st_mtim.tv_sec * G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000;
+}
+
+/* One of ours, unless it is so young that a git of the present may have made it. */
+static void break_own_lock(const char *path)
+{
+	gint64 mtime = get_mtime_us(path);
+	gint64 age = g_get_real_time() - mtime;
+
+	if (mtime == 0)
+		return;
+	if (age >= 0 && age < LOCK_STALE_US) {
+		g_usleep((gulong)(LOCK_STALE_US - age));
+		if (get_mtime_us(path) != mtime)
+			return;
+	}
+	unlink(path);
+}
+
+static void break_old_locks(const char *path, gint64 boot)
+{
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+
+	if (!dir)
+		return;
+	while ((name = g_dir_read_name(dir))) {
+		g_autofree char *child = g_build_filename(path, name, NULL);
+
+		if (g_str_has_suffix(name, ".lock")) {
+			if (get_mtime_us(child) < boot)
+				unlink(child);
+		} else {
+			break_old_locks(child, boot);
+		}
+	}
+}
+
+void prolly_refs_break_locks(const char *git_dir, const GPtrArray *updates)
+{
+	g_autofree char *refs = g_build_filename(git_dir, "refs", NULL);
+	g_autofree char *packed = g_build_filename(git_dir, "packed-refs.lock", NULL);
+	gint64 boot = get_boot_time_us();
+
+	break_old_locks(refs, boot);
+	if (get_mtime_us(packed) != 0 && get_mtime_us(packed) < boot)
+		unlink(packed);
+	for (guint i = 0; i < updates->len; i++) {
+		const ProllyRefUpdate *update = g_ptr_array_index(updates, i);
+		g_autofree char *lock = g_strconcat(git_dir, "/", update->name, ".lock", NULL);
+
+		break_own_lock(lock);
+		if (prolly_commit_id_is_zero(&update->to))
+			break_own_lock(packed);
+	}
+}
+
+static void files_free(ProllyRefs *refs)
+{
+	g_free(as_files(refs)->dir);
+	g_free(refs);
+}
+
+ProllyRefs *prolly_refs_new_files(git_repository *repo, const char *git_dir)
+{
+	static const ProllyRefsOps ops = {
+		.free = files_free,
+		.get = files_get,
+		.list = files_list,
+		.lock = files_lock,
+		.apply = files_apply,
+		.unlock = files_unlock,
+		.replay = files_replay,
+		.load_log = files_load_log,
+	};
+	FileRefs *files = g_new0(FileRefs, 1);
+
+	files->base.ops = &ops;
+	files->repo = repo;
+	files->dir = g_strdup(git_dir);
+	return &files->base;
+}

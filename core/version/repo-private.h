@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * repo-private: what the files share that open a store and keep its history: configuration, lock,
+ * the git repository with its references, the journal. Others use version-private.h.
+ */
+
+#include <git2.h>
+#include <git2/sys/odb_backend.h>
+
+#include "version/version-private.h"
+
+#define PROLLY_STORE_FORMAT 1 /* of STORE as a whole; a newer one is refused */
+
+/* ---- spec.c ------------------------------------------------------------------------------- */
+
+/* (transfer full) The absolute path that SPEC means, without symbolic links as far as it exists. */
+char *prolly_spec_dup_path(const ProllySpec *spec);
+
+/* ---- config.c: STORE/config --------------------------------------------------------------- */
+
+typedef struct {
+	ProllyBackendKind kind;
+	char *default_branch;
+	ProllyFormatParameters parameters;
+} ProllyConfig;
+
+void prolly_config_clear(ProllyConfig *config);
+/* Is there a configuration of ours in directory PATH? */
+bool prolly_config_exists(const char *path);
+/* NOT_A_STORE, NEWER_FORMAT, CORRUPT; messages name the file. */
+bool prolly_config_load(const char *path, ProllyConfig *out_config, GError **error);
+/* Atomically, and synced with its directory. */
+bool prolly_config_save(const char *path, const ProllyConfig *config, GError **error);
+
+/* ---- lock.c: STORE/lock ------------------------------------------------------------------- */
+
+/* Takes the lock of the store in PATH and writes who holds it. LOCKED if another process still has
+ * it after WAIT_MS. The lock is held while OUT_FD is open; prolly_lock_release gives it back. */
+bool prolly_lock_take(const char *path, const char *mount, unsigned wait_ms, int *out_fd,
+		      GError **error);
+void prolly_lock_release(int fd);
+/* *OUT_PID 0: nobody. OUT_MOUNT (transfer full, nullable). */
+bool prolly_lock_find_holder(const char *path, pid_t *out_pid, char **out_mount, GError **error);
+
+/* ---- date.c ------------------------------------------------------------------------------- */
+
+/*
+ * What git's environment variables and BRANCH@{DATE} take: "@SECONDS [ZONE]", "SECONDS ZONE", ISO
+ * 8601, RFC 2822, git's own format; now, yesterday, "N UNITS ago". NOW is the time that relative
+ * ones refer to. False, outputs untouched: it is none of these.
+ */
+bool prolly_date_parse(const char *text, int64_t now, int64_t *out_time, int *out_offset_minutes);
+/* The local zone's offset at TIME. */
+int prolly_date_get_offset(int64_t time);
+
+/* ---- refs.c: the reference store ---------------------------------------------------------- */
+
+typedef struct ProllyRefs ProllyRefs;
+
+/* One reference's change, FROM -> TO. All zero: it is not there before, or not after. */
+typedef struct {
+	char *name; /* refs/heads/main */
+	ProllyCommitId from;
+	ProllyCommitId to;
+	char *log; /* its reflog line without the two ids: "NAME <EMAIL> TIME ZONE\tMESSAGE" */
+	GBytes *log_head; /* nullable: the lines before it, for a reference that was renamed */
+} ProllyRefUpdate;
+
+void prolly_ref_update_free(ProllyRefUpdate *update); /* NULL is allowed */
+
+/*
+ * How references are kept. get, list and load_log may be called at any time; an update is checked
+ * and locked by `lock`, and then either made by `apply` or given up by `unlock`. All under the git
+ * lock.
+ */
+typedef struct {
+	void (*free)(ProllyRefs *refs);
+	/* CORRUPT if it cannot be read. */
+	bool (*get)(ProllyRefs *refs, const char *name, ProllyCommitId *out_id, bool *out_found,
+		    GError **error);
+	/* Adds the names (char *) that start with PREFIX, in any order. */
+	bool (*list)(ProllyRefs *refs, const char *prefix, GPtrArray *names, GError **error);
+	/* STALE if it does not stand at FROM; BUSY if a git process holds it. */
+	bool (*lock)(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error);
+	/* A reference that git has made, moved or deleted between lock and apply stays as it is. */
+	bool (*apply)(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error);
+	void (*unlock)(ProllyRefs *refs, const ProllyRefUpdate *update);
+	/* After a crash: makes the update if the reference stands at FROM or is unreadable. */
+	bool (*replay)(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error);
+	/* (transfer full) The reflog's lines, oldest first; NULL: none. */
+	bool (*load_log)(ProllyRefs *refs, const char *name, GBytes **out_log, GError **error);
+} ProllyRefsOps;
+
+struct ProllyRefs {
+	const ProllyRefsOps *ops;
+};
+
+/* GIT_DIR's own references, as git keeps them. REPO is borrowed. */
+ProllyRefs *prolly_refs_new_files(git_repository *repo, const char *git_dir);
+ProllyRefs *prolly_refs_new_memory(void);
+/* Removes lock files that a process which died left: those of UPDATES (it meant to make them), and
+ * any older than this boot of the machine. */
+void prolly_refs_break_locks(const char *git_dir, const GPtrArray *updates);
+
+/* "OLD NEW LOG\n", OLD and NEW in hex. (transfer full) */
+char *prolly_ref_update_to_line(const ProllyRefUpdate *update);
+
+/* ---- git.c: the repository ---------------------------------------------------------------- */
+
+struct ProllyGit {
+	char *dir; /* NULL: in memory */
+	git_repository *repo;
+	git_odb *odb;
+	git_odb_backend *writer; /* puts objects, whether they are there or not; unsynced */
+	ProllyRefs *refs;
+	char *identity;         /* "NAME <EMAIL>" for reflogs; made when first needed */
+	GHashTable *namespaces; /* commit.c: commit id -> what its tree says, a small cache */
+	GQueue recent;          /* its keys, the latest used first */
+};
+
+/* Makes the bare repository DIR with HEAD at BRANCH. */
+bool prolly_git_init(const char *dir, const char *branch, GError **error);
+bool prolly_git_open(const char *dir, ProllyGit **out_git, GError **error);
+bool prolly_git_new_memory(ProllyGit **out_git, GError **error);
+void prolly_git_free(ProllyGit *git); /* NULL is allowed */
+/* An object that is to be written: never trusts one that is there, which after a crash may be
+ * empty. */
+bool prolly_git_write_object(ProllyGit *git, git_object_t type, GBytes *bytes, GError **error);
+/* Borrowed. */
+const char *prolly_git_get_identity(ProllyGit *git);
+
+/* (transfer full) A backend for git_odb that keeps objects in memory. */
+git_odb_backend *prolly_odb_new_memory(void);
+
+static inline void prolly_commit_id_to_oid(const ProllyCommitId *id, git_oid *out_oid)
+{
+	git_oid_fromraw(out_oid, id->bytes);
+}
+
+static inline void prolly_commit_id_from_oid(const git_oid *oid, ProllyCommitId *out_id)
+{
+	for (size_t i = 0; i < PROLLY_COMMIT_ID_SIZE; i++)
+		out_id->bytes[i] = oid->id[i];
+}
+
+bool prolly_commit_id_is_zero(const ProllyCommitId *id);
+bool prolly_commit_id_from_hex(const char *hex, ProllyCommitId *out_id);
+
+/* ---- commit.c ----------------------------------------------------------------------------- */
+
+/* (transfer full) Of an array of ProllyNamespace. */
+GArray *prolly_namespaces_copy(const GArray *namespaces);
+
+/* ---- git-object.c: objects in memory ------------------------------------------------------ */
+
+typedef struct {
+	git_object_t type;
+	GBytes *bytes;
+} ProllyGitObject;
+
+/*
+ * Appends (to OBJECTS, of ProllyGitObject *) the objects of COMMIT that its first parent, whose
+ * namespaces are PARENT_NAMESPACES (nullable), does not have.
+ */
+bool prolly_git_object_build(const ProllyFormat *format, const ProllyNewCommit *commit,
+			     const GArray *parent_namespaces, GPtrArray *objects,
+			     ProllyCommitId *out_id, GError **error);
+void prolly_git_object_free(ProllyGitObject *object);
+/* What the file of a namespace says. INVALID, for the caller to name, if it is not one of ours or
+ * was made under another format. */
+bool prolly_git_object_parse_namespace(const ProllyFormat *format, const char *text, size_t len,
+				       ProllyTree *out_tree, GError **error);
+/* (transfer full) The namespace whose file is NAME, or NULL. */
+char *prolly_git_object_dup_namespace(const char *name);
+
+/* ---- journal.c ---------------------------------------------------------------------------- */
+
+typedef struct ProllyJournal ProllyJournal;
+
+/* Puts in place what the journal holds, and starts the thread that syncs git and trims it. */
+bool prolly_journal_open(ProllyRepoBody *body, ProllyJournal **out_journal, GError **error);
+/* Stops the thread; syncs git and trims what is left. NULL is allowed. */
+void prolly_journal_close(ProllyJournal *journal);
+
+/* (transfer full) A publication of reference updates (each owned by it) and no objects. */
+ProllyPublication *prolly_publication_new(GPtrArray *updates);
+/* Adds the objects of COMMIT to it. OUT_ID may be where one of its updates goes to. */
+bool prolly_publication_add_commit(ProllyPublication *publication, ProllyRepo *repo,
+				   const ProllyNewCommit *commit, ProllyCommitId *out_id,
+				   GError **error);
+/* As prolly_publication_publish, of updates that say themselves where their references stand. */
+bool prolly_publication_write(ProllyPublication *publication, ProllyRepo *repo,
+			      ProllyDbBatch *batch, ProllyDbDurability durability, GError **error);
+/* (transfer full) "NAME <EMAIL> TIME ZONE\tMESSAGE", of SIGNATURE or (NULL) of this process. */
+char *prolly_reflog_format(ProllyGit *git, const ProllySignature *signature, const char *message);
+
+/* ---- state.c, branch.c -------------------------------------------------------------------- */
+
+ProllyState *prolly_state_new(const ProllyCommitId *head, GArray *namespaces);
+/* *OUT_STATE NULL: there is no record. Its namespaces are not filled in. */
+bool prolly_state_load(ProllyRepoBody *body, uint32_t branch_id, char **out_name,
+		       ProllyState **out_state, GError **error);
+/* The branch's local id; 0: it has no record. */
+bool prolly_state_find_branch(ProllyRepoBody *body, const char *name, uint32_t *out_id,
+			      GError **error);
+/* Deletions of all that a branch has in META. */
+void prolly_state_delete_records(uint32_t branch_id, const char *name, ProllyDbBatch *batch);
+bool prolly_state_list_names(ProllyRepoBody *body, GPtrArray *names, GError **error);
+/* Adds STATE's record under NAME. */
+void prolly_state_save(uint32_t branch_id, const char *name, const ProllyState *state,
+		       ProllyDbBatch *batch);
+
+#define PROLLY_REFS_HEADS "refs/heads/"
+
+/* Where the reference of branch NAME stands. */
+bool prolly_branch_read_head(ProllyRepo *repo, const char *name, ProllyCommitId *out_head,
+			     bool *out_found, GError **error);
+/* (transfer full) Enters a branch into the table; takes STATE. Under branches_lock. */
+ProllyBranch *prolly_branch_new(ProllyRepoBody *body, uint32_t id, const char *name,
+				ProllyState *state);
+/* (transfer full) The state of a branch at HEAD with nothing staged and no attributes. */
+bool prolly_branch_new_state(ProllyRepo *repo, const ProllyCommitId *head, ProllyState **out_state,
+			     GError **error);
+bool prolly_branch_new_id(ProllyRepo *repo, uint32_t *out_id, GError **error);
+
+/* Drops everything the database has of branch NAME, which has no reference. */
+bool prolly_branch_drop_record(ProllyRepo *repo, const char *name, GError **error);
+/* The same of all such branches, at an opening. */
+bool prolly_branch_drop_lost(ProllyRepo *repo, GError **error);
+/* The same of one that git deleted while the store is open; who holds it finds it deleted. */
+bool prolly_branch_forget(ProllyRepo *repo, const char *name, GError **error);
+/* Makes the initial commit and branch NAME at it. */
+bool prolly_branch_create_first(ProllyRepo *repo, const char *name, GError **error);
+
+/*
+ * What BRANCH's move from state FROM to TO, made outside, means for who has files open or watches:
+ * open files whose committed value changed, and is not staged over, become orphans. *OUT_PLACES
+ * (transfer full; of ProllyOwnedPlace *): the keys that changed, or NULL if they are too many to
+ * name or a namespace came or went. Under write_lock.
+ */
+bool prolly_branch_take_move(ProllyRepo *repo, ProllyBranch *branch, const ProllyState *from,
+			     const ProllyState *to, GPtrArray **out_places, GError **error);
+
+/* ---- counters.c --------------------------------------------------------------------------- */
+
+bool prolly_counters_load(ProllyRepoBody *body, GError **error);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyConfig, prolly_config_clear)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyRefUpdate, prolly_ref_update_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyGit, prolly_git_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_commit, git_commit_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_tree, git_tree_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_blob, git_blob_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_object, git_object_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_reference, git_reference_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_reference_iterator, git_reference_iterator_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_revwalk, git_revwalk_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_config, git_config_free)

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who makes a commit, and when: git's rules. The environment's variables, else git's configuration
+ * (user.name, user.email) of whom the environment belongs to, else login and host name.
+ *
+ * The environment may be another process's, one that sent a command to the process that has the
+ * store mounted; so nothing here reads this process's own when it was given one, the home directory
+ * included.
+ */
+#include "version/repo-private.h"
+
+#include <pwd.h>
+#include <string.h>
+#include <unistd.h>
+
+void prolly_signature_clear(ProllySignature *signature)
+{
+	g_clear_pointer(&signature->name, g_free);
+	g_clear_pointer(&signature->email, g_free);
+}
+
+static const char *get_variable(const char *const *environment, const char *name)
+{
+	const char *value = NULL;
+
+	if (environment)
+		value = g_environ_getenv((char **)environment, name);
+	else
+		value = g_getenv(name);
+	return value && *value ? value : NULL;
+}
+
+/* What may stand in a commit's header: no brackets, no newlines, nothing git strips at the ends. */
+static char *clean_identity(const char *text)
+{
+	GString *clean = g_string_new(NULL);
+	const char *start = text;
+	const char *end = text + strlen(text);
+	static const char crud[] = ".,:;<>\"\\'";
+
+	while (start < end && ((unsigned char)*start <= ' ' || strchr(crud, *start)))
+		start++;
+	while (end > start && ((unsigned char)end[-1] <= ' ' || strchr(crud, end[-1])))
+		end--;
+	for (; start < end; start++)
+		if (*start != '<' && *start != '>' && *start != '\n')
+			g_string_append_c(clean, *start);
+	return g_string_free(clean, FALSE);
+}
+
+/* A file that is missing or bad is no configuration. */
+static void add_file(git_config *config, const char *dir, const char *name,
+		     git_config_level_t level)
+{
+	g_autofree char *path = dir ? g_build_filename(dir, name, NULL) : NULL;
+
+	if (path && g_file_test(path, G_FILE_TEST_IS_REGULAR))
+		git_config_add_file_ondisk(config, path, level, NULL, 0);
+}
+
+static git_config *load_git_config(const char *const *environment)
+{
+	const char *home = get_variable(environment, "HOME");
+	const char *xdg = get_variable(environment, "XDG_CONFIG_HOME");
+	g_autofree char *xdg_default = home ? g_build_filename(home, ".config", NULL) : NULL;
+	git_config *config = NULL;
+
+	if (git_config_new(&config) < 0)
+		return NULL;
+	add_file(config, "/etc", "gitconfig", GIT_CONFIG_LEVEL_SYSTEM);
+	add_file(config, xdg ? xdg : xdg_default, "git/config", GIT_CONFIG_LEVEL_XDG);
+	add_file(config, home, ".gitconfig", GIT_CONFIG_LEVEL_GLOBAL);
+	return config;
+}
+
+/* (transfer full) NULL if it is not there, or nothing is left of it. */
+static char *dup_configured(git_config *config, const char *name)
+{
+	git_buf value = {0};
+	char *clean = NULL;
+
+	if (config && git_config_get_string_buf(&value, config, name) == 0) {
+		clean = clean_identity(value.ptr);
+		if (*clean == '\0')
+			g_clear_pointer(&clean, g_free);
+	}
+	git_buf_dispose(&value);
+	return clean;
+}
+
+static char *dup_variable(const char *const *environment, const char *prefix, const char *name)
+{
+	g_autofree char *full = g_strconcat(prefix, name, NULL);
+	const char *value = get_variable(environment, full);
+	char *clean = value ? clean_identity(value) : NULL;
+
+	if (clean && *clean == '\0')
+		g_clear_pointer(&clean, g_free);
+	return clean;
+}
+
+static char *dup_login(void)
+{
+	char buffer[4096];
+	struct passwd entry;
+	struct passwd *found = NULL;
+
+	if (getpwuid_r(getuid(), &entry, buffer, sizeof(buffer), &found) == 0 && found)
+		return g_strdup(found->pw_name);
+	return g_strdup_printf("uid%u", (unsigned)getuid());
+}
+
+static char *dup_login_email(void)
+{
+	g_autofree char *login = dup_login();
+	char host[256] = "localhost";
+
+	if (gethostname(host, sizeof(host) - 1) < 0)
+		host[0] = '\0';
+	return g_strdup_printf("%s@%s", login, host[0] ? host : "localhost");
+}
+
+static bool init_time(ProllySignature *signature, const char *const *environment,
+		      const char *prefix, GError **error)
+{
+	g_autofree char *name = g_strconcat(prefix, "DATE", NULL);
+	const char *date = get_variable(environment, name);
+	int64_t now = g_get_real_time() / G_USEC_PER_SEC;
+
+	signature->time = now;
+	signature->offset_minutes = prolly_date_get_offset(now);
+	if (date && !prolly_date_parse(date, now, &signature->time, &signature->offset_minutes))
+		return prolly_throw(error, PROLLY_ERROR_INVALID, "invalid date in %s: %s", name,
+				    date);
+	return true;
+}
+
+bool prolly_signature_init_default(ProllySignature *out_signature, bool committer,
+				   const char *const *environment, GError **error)
+{
+	const char *prefix = committer ? "GIT_COMMITTER_" : "GIT_AUTHOR_";
+	g_auto(ProllySignature) signature = {0};
+	g_autoptr(git_config) config = NULL;
+
+	git_libgit2_init();
+	if (!init_time(&signature, environment, prefix, error)) {
+		git_libgit2_shutdown();
+		return false;
+	}
+	signature.name = dup_variable(environment, prefix, "NAME");
+	signature.email = dup_variable(environment, prefix, "EMAIL");
+	if (!signature.name || !signature.email)
+		config = load_git_config(environment);
+	if (!signature.name)
+		signature.name = dup_configured(config, "user.name");
+	if (!signature.name)
+		signature.name = dup_login();
+	if (!signature.email)
+		signature.email = dup_configured(config, "user.email");
+	if (!signature.email)
+		signature.email = dup_login_email();
+	g_clear_pointer(&config, git_config_free);
+	git_libgit2_shutdown();
+
+	*out_signature = signature;
+	signature = (ProllySignature){0};
+	return true;
+}
