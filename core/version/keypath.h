@@ -179,8 +179,11 @@ void prolly_path_clear(ProllyPath *path);
  */
 char *prolly_path_from_key(const char *name, const void *key, size_t key_len, bool also_directory);
 
-/* (transfer full) The path, with a slash at its end, of a directory of kind _KEYS, PREFIX being
- * empty or ending in '/', in the namespace NAME (not ""). */
+/*
+ * (transfer full) The path, with a slash at its end, of a directory of the namespace NAME: PREFIX
+ * is as ProllyKeyDir says. (Of the unnamed one: "" if PREFIX is empty, else a level of its long
+ * keys.)
+ */
 char *prolly_path_from_directory(const char *name, const void *prefix, size_t prefix_len);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyPath, prolly_path_clear)
