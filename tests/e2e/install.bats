@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+# Promise: meson install gives programs, library, headers, pkg-config file and manual pages, and the
+# library can be used by who has only these.
+load common
+
+setup()
+{
+	common_setup
+	DESTDIR=$T/root meson install -C "$PROLLYFS_BUILD" --no-rebuild --quiet
+	PREFIX=$T/root$(meson introspect "$PROLLYFS_BUILD" --buildoptions |
+		jq -r '.[] | select(.name == "prefix").value')
+	export PKG_CONFIG_SYSROOT_DIR=$T/root
+	PKG_CONFIG_PATH=$(dirname "$(find "$PREFIX" -name libprollyfs.pc)")
+	export PKG_CONFIG_PATH
+}
+
+@test "programs and manual pages are where they belong" {
+	for name in prollyfs prollyfs-ctl; do
+		[ -x "$PREFIX/bin/$name" ]
+		"$PREFIX/bin/$name" --version
+		present "$PREFIX/share/man/man1/$name.1"
+	done
+	present "$PREFIX/share/man/man5/prollyfs-format.5"
+	PROLLYFS=$PREFIX/bin/prollyfs
+	CTL=$PREFIX/bin/prollyfs-ctl
+	mount_store
+	echo one >"$MNT/main/key"
+	commit_all main
+	is "$(on_main --at main get ./key)" one
+}
+
+@test "the library exports prolly_ symbols and no others" {
+	local library
+	library=$(find "$PREFIX" -name 'libprollyfs.so' | head -1)
+	is "$(nm -D --defined-only "$library" | awk '$2 != "A" { print $3 }' | grep -v '^prolly_' || true)" ""
+	nm -D --defined-only "$library" | grep -q 'prolly_repo_open@@PROLLYFS_0'
+	find "$PREFIX" -name 'libprollyfs.a' | grep -q .
+}
+
+@test "each header compiles by itself, with what pkg-config says" {
+	local header
+	for header in $(cd "$PREFIX/include/prollyfs" && find . -name '*.h'); do
+		# shellcheck disable=SC2046
+		echo "#include <${header#./}>" |
+			cc -std=c11 -Wall -Wextra -Werror -fsyntax-only $(pkg-config --cflags libprollyfs) -x c - ||
+			fail "$header"
+	done
+	is "$(find "$PREFIX/include" -name '*-private.h')" ""
+}
+
+@test "a program that has only these makes a store, writes and commits" {
+	cat >"$T/use.c" <<'C'
+#include <stdio.h>
+#include <string.h>
+#include <version/version.h>
+#include <blob/blob.h>
+
+#define CHECK(call) \
+	if (!(call)) { \
+		fprintf(stderr, "%s: %s\n", #call, error ? error->message : "?"); \
+		return 1; \
+	}
+
+int main(int argc, char **argv)
+{
+	ProllyRepoOptions options = {.create = true};
+	g_autoptr(GError) error = NULL;
+	ProllyRepo *repo = NULL;
+	ProllyBranch *branch = NULL;
+	ProllyPlace place = {.ns = "ns", .key = (const uint8_t *)"key", .key_len = 3};
+	ProllySignature who = {.name = "N", .email = "e@example.org", .time = 1};
+	ProllyCommitOptions commit = {.message = "from C\n", .author = &who, .committer = &who};
+	ProllyCommitId id;
+	uint64_t changes;
+
+	CHECK(prolly_repo_open(argv[argc - 1], &options, &repo, &error));
+	CHECK(prolly_branch_lookup(repo, "main", &branch, &error));
+	g_autoptr(GBytes) value = prolly_value_new_inline(PROLLY_KIND_FILE, "value", 5);
+	CHECK(prolly_edit_put(repo, branch, &place, value, NULL, 0, NULL, &error));
+	CHECK(prolly_history_commit(repo, branch, &commit, &id, &changes, &error));
+	prolly_branch_unref(branch);
+	prolly_repo_free(repo);
+	printf("%d\n", (int)changes);
+	return 0;
+}
+C
+	# shellcheck disable=SC2046
+	cc -std=c11 -Wall -o "$T/use" "$T/use.c" $(pkg-config --cflags --libs libprollyfs)
+	local libraries
+	libraries=$(dirname "$(find "$PREFIX" -name 'libprollyfs.so' | head -1)")
+	is "$(LD_LIBRARY_PATH=$libraries "$T/use" "$STORE")" 1
+	is "$(ctl "$STORE" --at main get ns/key)" value
+	is "$(store_git log -1 --format='%s|%an' main)" "from C|N"
+}
