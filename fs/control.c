@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * control: handles of control files, each a session of commands (command/session.h).
+ *
+ * A control file is read and written by direct I/O: its length is 0 and its pages are nobody's. The
+ * kernel holds the inode's lock over a direct write, and a command may run inside one; so that two
+ * users of the file do not wait for each other, each look-up gives a new node (ops-lookup.c).
+ *
+ * Who may is decided by mode and owner when the file is opened, and again at each write by the
+ * writer's uid, since a descriptor may be passed on. Reads and writes run on workers of their own
+ * (serve.c), as many as there are sessions: one that waits must not keep another from what it waits
+ * for. An interrupt of the waiting system call ends the command.
+ */
+
+#include "fs-private.h"
+
+#include <string.h>
+
+#define GROUPS_MAX 65536
+
+ProllyCaller pfs_control_caller(const PfsScope *scope, const char *branch_name)
+{
+	return (ProllyCaller){
+		.branch = branch_name,
+		.confined = scope && scope->branch,
+	};
+}
+
+static bool is_in_group(fuse_req_t req, gid_t group)
+{
+	g_autofree gid_t *groups = NULL;
+	int n = fuse_req_getgroups(req, 0, NULL);
+
+	if (n <= 0 || n > GROUPS_MAX)
+		return false;
+	groups = g_new(gid_t, (gsize)n);
+	n = MIN(n, fuse_req_getgroups(req, n, groups));
+	for (int i = 0; i < n; i++)
+		if (groups[i] == group)
+			return true;
+	return false;
+}
+
+static bool is_allowed(fuse_req_t req)
+{
+	const PfsMount *mount = pfs_mount(req);
+	const struct fuse_ctx *caller = fuse_req_ctx(req);
+	int64_t group = mount->options->ctl_gid;
+
+	if (caller->uid == 0 || caller->uid == mount->owner)
+		return true;
+	return group >= 0 && (caller->gid == (gid_t)group || is_in_group(req, (gid_t)group));
+}
+
+void pfs_control_open(fuse_req_t req, PfsInode *inode, struct fuse_file_info *fi)
+{
+	PfsMount *mount = pfs_mount(req);
+	PfsScope *scope = inode->scope;
+	g_autofree char *branch = NULL;
+	ProllyCaller caller;
+	PfsHandle *handle;
+
+	if (scope && scope->branch)
+		branch = prolly_branch_dup_name(scope->branch);
+	caller = pfs_control_caller(scope, branch);
+	handle = pfs_handle_new(mount, inode);
+	handle->session = prolly_session_new(mount->control_repo, &caller);
+	fi->fh = (uintptr_t)handle;
+	fi->direct_io = 1;
+	fi->noflush = 1; /* a shell's first flush comes before its first write */
+	if (fuse_reply_open(req, fi) < 0)
+		pfs_handle_free(mount, handle);
+}
+
+static void interrupt(fuse_req_t req, void *data)
+{
+	prolly_session_interrupt(data);
+}
+
+/* No interrupt arrives any more: the handle may go when the request is answered. */
+static void end_interrupts(fuse_req_t req)
+{
+	fuse_req_interrupt_func(req, NULL, NULL);
+}
+
+void pfs_control_read(fuse_req_t req, PfsHandle *handle, size_t size)
+{
+	g_autofree char *buffer = g_malloc(size);
+	size_t len = 0;
+	int errnum;
+
+	fuse_req_interrupt_func(req, interrupt, handle->session);
+	errnum = prolly_session_read(handle->session, buffer, size, &len);
+	end_interrupts(req);
+	if (errnum)
+		fuse_reply_err(req, errnum);
+	else
+		fuse_reply_buf(req, buffer, len);
+}
+
+void pfs_control_write(fuse_req_t req, PfsHandle *handle, const char *data, size_t size)
+{
+	int errnum;
+
+	if (!is_allowed(req)) {
+		fuse_reply_err(req, EACCES);
+		return;
+	}
+	fuse_req_interrupt_func(req, interrupt, handle->session);
+	errnum = prolly_session_write(handle->session, data, size);
+	end_interrupts(req);
+	if (errnum)
+		fuse_reply_err(req, errnum);
+	else
+		fuse_reply_write(req, size);
+}
+
+void pfs_control_interrupt_all(PfsMount *mount)
+{
+	g_mutex_lock(&mount->handles_lock);
+	for (GList *link = mount->handles.head; link; link = link->next) {
+		PfsHandle *handle = link->data;
+
+		if (handle->session)
+			prolly_session_interrupt(handle->session);
+	}
+	g_mutex_unlock(&mount->handles_lock);
+}

@@ -1,0 +1,696 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * inode: the nodes that the kernel knows of.
+ *
+ * A node is what the kernel calls an inode: a 64-bit id, handed out once and never again, and a
+ * count of the look-ups the kernel holds. Its identity is its names, each (parent node, component),
+ * so that renaming a directory moves one name however many keys are below. Where a node's keys are
+ * is worked out from the names up to the top of its scope; directories keep the answer until some
+ * directory is renamed. No file descriptor and no path is held for a node.
+ *
+ * A node normally has one name. It has more if its key has hard links: nodes are found by (scope,
+ * link group) too, so that all names of a content are one inode to the kernel, with one page cache.
+ *
+ * When may a name met again keep its node? The kernel has cached pages, length and attributes under
+ * the node's id, for a day; content that changed behind the kernel must get a new id, and an open
+ * file keeps the old one and what it read. `identity` is a digest of the content the kernel was
+ * told of; a write through the kernel forgets it, since pages then follow the writes:
+ *   - known: the node stays if the content found has the same identity;
+ *   - unknown and open: it stays unless the file became an orphan, which the version layer knows;
+ *   - unknown, not open, and the scope was not changed behind the kernel since (seen_moves): it
+ * stays and adopts the identity found;
+ *   - else it is replaced. So is a node with an adopted identity after the scope was changed: the
+ *     content found may have been the new one already, a moment before the change was announced.
+ *
+ * Invariants:
+ * I1  by_id has every node with look-ups or references; when both are 0 the node is freed.
+ * I2  by_name has every name; its parent is referenced by it, its node is not (the kernel's
+ * look-ups hold that); a node that is freed takes its names out. I3  A directory has one name at
+ * most. The top of a scope is scope->top while it lives. I4  An orphan has no name, is in no index
+ * but by_id, and never gets a name again.
+ *
+ * The table's lock is a leaf but for what freeing a node's file does, which is done after
+ * unlocking: pfs_handle_free (handles own files while there are any) and pfs_table_clear.
+ *
+ * The kernel decides what it keeps, and forgets under memory pressure of its own. So that the table
+ * stays bounded, above NODES_MAX the kernel is told to drop the oldest names of files, and forgets.
+ *
+ * Rejected: nodes by key instead of by name (a directory's rename would touch every node below it);
+ * a descriptor or path per node (a limit of 20,000 files, and memory).
+ */
+
+#include "fs-private.h"
+
+#include <string.h>
+
+#define NODES_MAX 262144 /* about 60 MB; above it the oldest files are shed */
+#define SHED_STEP 512    /* new nodes for each time that some are shed */
+
+/* ---- Hashing ----------------------------------------------------------------------------- */
+
+static guint hash_name(const PfsInode *parent, const char *name)
+{
+	uint64_t hash = parent->id * 0x9e3779b97f4a7c15u;
+
+	for (const char *p = name; *p; p++)
+		hash = (hash ^ (uint8_t)*p) * 0x100000001b3u;
+	return (guint)(hash ^ hash >> 32);
+}
+
+static guint name_hash(gconstpointer p)
+{
+	return ((const PfsName *)p)->hash;
+}
+
+static gboolean name_equal(gconstpointer p, gconstpointer q)
+{
+	const PfsName *a = p, *b = q;
+
+	return a->hash == b->hash && a->parent == b->parent && !strcmp(a->name, b->name);
+}
+
+static guint id_hash(gconstpointer p)
+{
+	return (guint)(((const PfsInode *)p)->id);
+}
+
+static gboolean id_equal(gconstpointer p, gconstpointer q)
+{
+	return ((const PfsInode *)p)->id == ((const PfsInode *)q)->id;
+}
+
+static guint group_hash(gconstpointer p)
+{
+	const PfsInode *inode = p;
+
+	return (guint)inode->group ^ g_direct_hash(inode->scope);
+}
+
+static gboolean group_equal(gconstpointer p, gconstpointer q)
+{
+	const PfsInode *a = p, *b = q;
+
+	return a->group == b->group && a->scope == b->scope;
+}
+
+/* ---- Names ------------------------------------------------------------------------------- */
+
+static PfsName *name_new(PfsInode *parent, const char *name)
+{
+	size_t len = strlen(name);
+	PfsName *self = g_malloc(sizeof *self + len + 1);
+
+	self->parent = parent;
+	self->inode = NULL;
+	self->next = NULL;
+	self->hash = hash_name(parent, name);
+	memcpy(self->name, name, len + 1);
+	return self;
+}
+
+static PfsName *find_name(PfsTable *table, PfsInode *parent, const char *name)
+{
+	/* A name to compare with; long ones are rare, so it is on the heap only for them. */
+	union {
+		PfsName name;
+		char space[sizeof(PfsName) + PROLLY_NAME_MAX + 1];
+	} probe = {.name = {.parent = parent, .hash = hash_name(parent, name)}};
+
+	if (strlen(name) > PROLLY_NAME_MAX)
+		return NULL;
+	memcpy(probe.space + offsetof(PfsName, name), name, strlen(name) + 1);
+	return g_hash_table_lookup(table->by_name, &probe.name);
+}
+
+static void inode_release(PfsTable *table, PfsInode *inode);
+
+static void add_name(PfsTable *table, PfsInode *inode, PfsInode *parent, const char *name)
+{
+	PfsName *self = name_new(parent, name);
+
+	self->inode = inode;
+	self->next = inode->names;
+	inode->names = self;
+	parent->references++;
+	g_hash_table_add(table->by_name, self);
+}
+
+/* Takes NAME out of the index and out of its node's list, and frees it. */
+static void remove_name(PfsTable *table, PfsName *name)
+{
+	PfsInode *parent = name->parent;
+	PfsName **link = &name->inode->names;
+
+	while (*link != name)
+		link = &(*link)->next;
+	*link = name->next;
+	g_hash_table_remove(table->by_name, name);
+	g_free(name);
+	parent->references--;
+	inode_release(table, parent);
+}
+
+static void set_group(PfsTable *table, PfsInode *inode, uint64_t group)
+{
+	if (inode->group == group)
+		return;
+	if (inode->group && g_hash_table_lookup(table->by_group, inode) == inode)
+		g_hash_table_remove(table->by_group, inode);
+	inode->group = group;
+	if (group && !g_hash_table_contains(table->by_group, inode))
+		g_hash_table_add(table->by_group, inode);
+}
+
+/* ---- Nodes ------------------------------------------------------------------------------- */
+
+bool pfs_inode_is_directory(const PfsInode *inode)
+{
+	switch (inode->kind) {
+	case PFS_KIND_FILE:
+	case PFS_KIND_AT_LINK:
+	case PFS_KIND_TEXT:
+	case PFS_KIND_CONTROL:
+		return false;
+	default:
+		return true;
+	}
+}
+
+static PfsInode *inode_new(PfsTable *table, const PfsFound *found)
+{
+	PfsInode *inode = g_new0(PfsInode, 1);
+
+	inode->id = table->next_id++;
+	inode->kind = found->kind;
+	inode->scope = found->scope;
+	if (inode->scope)
+		inode->scope->references++;
+	inode->path = g_strdup(found->path);
+	inode->verb = found->verb;
+	inode->aged.data = inode;
+	if (inode->kind == PFS_KIND_TOP)
+		inode->scope->top = inode;
+	g_hash_table_add(table->by_id, inode);
+	if (inode->id != FUSE_ROOT_ID)
+		g_queue_push_tail_link(&table->aged, &inode->aged);
+	return inode;
+}
+
+static void drop_place(PfsInode *inode)
+{
+	if (inode->place) {
+		pfs_place_clear(inode->place);
+		g_clear_pointer(&inode->place, g_free);
+	}
+}
+
+static void inode_free(PfsTable *table, PfsInode *inode)
+{
+	while (inode->names)
+		remove_name(table, inode->names);
+	set_group(table, inode, 0);
+	if (inode->scope && inode->scope->top == inode)
+		inode->scope->top = NULL;
+	g_hash_table_remove(table->by_id, inode);
+	if (inode->id != FUSE_ROOT_ID)
+		g_queue_unlink(&table->aged, &inode->aged);
+	drop_place(inode);
+	pfs_scope_unref_locked(table, inode->scope);
+	g_free(inode->path);
+	g_free(inode);
+}
+
+/* Frees INODE if nobody holds it (I1). */
+static void inode_release(PfsTable *table, PfsInode *inode)
+{
+	if (!inode->lookups && !inode->references && inode->id != FUSE_ROOT_ID)
+		inode_free(table, inode);
+}
+
+PfsInode *pfs_inode_ref(PfsTable *table, PfsInode *inode)
+{
+	g_mutex_lock(&table->lock);
+	inode->references++;
+	g_mutex_unlock(&table->lock);
+	return inode;
+}
+
+void pfs_inode_unref(PfsTable *table, PfsInode *inode)
+{
+	if (!inode)
+		return;
+	g_mutex_lock(&table->lock);
+	inode->references--;
+	inode_release(table, inode);
+	g_mutex_unlock(&table->lock);
+}
+
+static void orphan_locked(PfsTable *table, PfsInode *inode)
+{
+	inode->references++; /* its names may be the last that hold its parents, never itself */
+	while (inode->names)
+		remove_name(table, inode->names);
+	set_group(table, inode, 0);
+	inode->is_orphan = true;
+	if (inode->scope && inode->scope->top == inode)
+		inode->scope->top = NULL;
+	inode->references--;
+	inode_release(table, inode);
+}
+
+/* Takes NAME away; what it named is an orphan if that was its last. Hard links that the kernel
+ * never looked up may be left: those find the node by its group. */
+static void unlink_locked(PfsTable *table, PfsName *name)
+{
+	PfsInode *inode = name->inode;
+
+	if (!name->next && inode->names == name && !inode->group)
+		orphan_locked(table, inode);
+	else
+		remove_name(table, name);
+}
+
+/* ---- Lifecycle --------------------------------------------------------------------------- */
+
+void pfs_table_init(PfsTable *table)
+{
+	memset(table, 0, sizeof *table);
+	g_mutex_init(&table->lock);
+	table->by_id = g_hash_table_new(id_hash, id_equal);
+	table->by_name = g_hash_table_new(name_hash, name_equal);
+	table->by_group = g_hash_table_new(group_hash, group_equal);
+	table->scopes = g_hash_table_new(g_str_hash, g_str_equal);
+	table->numbers = g_hash_table_new(NULL, NULL);
+	g_queue_init(&table->aged);
+	table->next_id = FUSE_ROOT_ID;
+}
+
+static void release_everything(PfsTable *table)
+{
+	GHashTableIter iter;
+	gpointer key;
+	g_autoptr(GPtrArray) all = g_ptr_array_new();
+
+	g_hash_table_iter_init(&iter, table->by_id);
+	while (g_hash_table_iter_next(&iter, &key, NULL))
+		g_ptr_array_add(all, key);
+	for (guint i = 0; i < all->len; i++) /* no node goes before its turn */
+		((PfsInode *)all->pdata[i])->references++;
+	for (guint i = 0; i < all->len; i++) {
+		PfsInode *inode = all->pdata[i];
+
+		while (inode->names)
+			remove_name(table, inode->names);
+		g_clear_pointer(&inode->file, prolly_file_unref);
+	}
+	for (guint i = 0; i < all->len; i++)
+		inode_free(table, all->pdata[i]);
+}
+
+void pfs_table_clear(PfsTable *table)
+{
+	release_everything(table);
+	g_hash_table_unref(table->by_id);
+	g_hash_table_unref(table->by_name);
+	g_hash_table_unref(table->by_group);
+	g_hash_table_unref(table->scopes);
+	g_hash_table_unref(table->numbers);
+	g_mutex_clear(&table->lock);
+}
+
+PfsInode *pfs_table_add_root(PfsTable *table, PfsKind kind, PfsScope *scope)
+{
+	const PfsFound found = {.kind = kind, .scope = scope};
+	PfsInode *root = inode_new(table, &found);
+
+	g_assert(root->id == FUSE_ROOT_ID);
+	root->lookups = 1;
+	return root;
+}
+
+/* ---- Finding ----------------------------------------------------------------------------- */
+
+PfsInode *pfs_table_find(PfsTable *table, fuse_ino_t id)
+{
+	const PfsInode probe = {.id = id};
+
+	g_mutex_lock(&table->lock);
+	PfsInode *inode = g_hash_table_lookup(table->by_id, &probe);
+	g_mutex_unlock(&table->lock);
+	return inode;
+}
+
+PfsInode *pfs_table_find_name(PfsTable *table, PfsInode *parent, const char *name)
+{
+	g_mutex_lock(&table->lock);
+	PfsName *found = find_name(table, parent, name);
+	PfsInode *inode = found ? found->inode : NULL;
+	if (inode)
+		inode->references++;
+	g_mutex_unlock(&table->lock);
+	return inode;
+}
+
+/* The rule of the head: may INODE stand for what was found? */
+static bool may_keep(const PfsInode *inode, const PfsFound *found)
+{
+	bool has_moved = inode->seen_moves != found->moves;
+
+	if (inode->kind != found->kind || inode->scope != found->scope)
+		return false;
+	if (inode->kind != PFS_KIND_FILE)
+		return true;
+	if ((inode->value_kind == PROLLY_KIND_FILE ||
+	     inode->value_kind == PROLLY_KIND_EXECUTABLE) !=
+	    (found->value_kind == PROLLY_KIND_FILE || found->value_kind == PROLLY_KIND_EXECUTABLE))
+		return false;
+	if (inode->file && prolly_file_is_orphan(inode->file))
+		return false;
+	if (!inode->identity)
+		return inode->file || !has_moved;
+	if (inode->is_adopted && has_moved && !inode->file)
+		return false;
+	return inode->identity == found->identity;
+}
+
+static void note_found(PfsTable *table, PfsInode *inode, const PfsFound *found, bool is_new)
+{
+	if (inode->kind == PFS_KIND_FILE) {
+		if (!inode->identity && !inode->file) {
+			inode->identity = found->identity;
+			inode->is_adopted = !is_new;
+		}
+		inode->value_kind = found->value_kind;
+		set_group(table, inode, found->group);
+	}
+	inode->seen_moves = found->moves;
+	inode->ino = found->attr.st_ino;
+	inode->mode = found->attr.st_mode;
+	inode->uid = found->attr.st_uid;
+	inode->gid = found->attr.st_gid;
+}
+
+/* The node that what was found has already under another name, or NULL. */
+static PfsInode *find_elsewhere(PfsTable *table, const PfsFound *found)
+{
+	const PfsInode probe = {.scope = found->scope, .group = found->group};
+	PfsInode *other;
+
+	if (found->kind == PFS_KIND_TOP)
+		return found->scope->top;
+	if (!found->group)
+		return NULL;
+	other = g_hash_table_lookup(table->by_group, &probe);
+	if (other && !may_keep(other, found)) {
+		orphan_locked(table, other);
+		return NULL;
+	}
+	return other;
+}
+
+static PfsInode *enter_locked(PfsTable *table, PfsInode *parent, const char *name,
+			      const PfsFound *found)
+{
+	PfsName *there = find_name(table, parent, name);
+	PfsInode *inode = there ? there->inode : NULL;
+	bool is_new = false;
+
+	if (inode && !may_keep(inode, found)) {
+		orphan_locked(table, inode);
+		inode = NULL;
+	}
+	if (!inode) {
+		inode = find_elsewhere(table, found);
+		if (inode && inode->kind == PFS_KIND_TOP) {
+			/* A branch under a new name: directories have one (I3). */
+			if (inode->names)
+				remove_name(table, inode->names);
+			table->renames++;
+		}
+		if (!inode) {
+			inode = inode_new(table, found);
+			is_new = true;
+		}
+		if (inode->id != FUSE_ROOT_ID)
+			add_name(table, inode, parent, name);
+	}
+	note_found(table, inode, found, is_new);
+	inode->lookups++;
+	return inode;
+}
+
+PfsInode *pfs_table_enter(PfsTable *table, PfsInode *parent, const char *name,
+			  const PfsFound *found)
+{
+	g_mutex_lock(&table->lock);
+	PfsInode *inode = enter_locked(table, parent, name, found);
+	g_mutex_unlock(&table->lock);
+	return inode;
+}
+
+PfsInode *pfs_table_enter_fresh(PfsTable *table, PfsInode *parent, const char *name,
+				const PfsFound *found)
+{
+	g_mutex_lock(&table->lock);
+	PfsName *there = find_name(table, parent, name);
+	if (there)
+		orphan_locked(table, there->inode);
+	PfsInode *inode = enter_locked(table, parent, name, found);
+	g_mutex_unlock(&table->lock);
+	return inode;
+}
+
+void pfs_table_forget(PfsTable *table, fuse_ino_t id, uint64_t n)
+{
+	const PfsInode probe = {.id = id};
+
+	g_mutex_lock(&table->lock);
+	PfsInode *inode = g_hash_table_lookup(table->by_id, &probe);
+	if (inode) {
+		inode->lookups -= MIN(n, inode->lookups);
+		inode_release(table, inode);
+	}
+	g_mutex_unlock(&table->lock);
+}
+
+/* ---- Changing names ---------------------------------------------------------------------- */
+
+void pfs_table_unlink(PfsTable *table, PfsInode *parent, const char *name)
+{
+	g_mutex_lock(&table->lock);
+	PfsName *there = find_name(table, parent, name);
+	if (there)
+		unlink_locked(table, there);
+	g_mutex_unlock(&table->lock);
+}
+
+void pfs_table_orphan(PfsTable *table, PfsInode *inode)
+{
+	g_mutex_lock(&table->lock);
+	orphan_locked(table, inode);
+	g_mutex_unlock(&table->lock);
+}
+
+void pfs_table_link(PfsTable *table, PfsInode *inode, PfsInode *parent, const char *name,
+		    uint64_t group)
+{
+	g_mutex_lock(&table->lock);
+	PfsName *there = find_name(table, parent, name);
+	if (there)
+		unlink_locked(table, there);
+	add_name(table, inode, parent, name);
+	set_group(table, inode, group);
+	g_mutex_unlock(&table->lock);
+}
+
+/* Gives the node of FROM the name NAME in PARENT instead. */
+static void move_name(PfsTable *table, PfsName *from, PfsInode *parent, const char *name)
+{
+	PfsInode *inode = from->inode;
+
+	inode->references++;
+	remove_name(table, from);
+	add_name(table, inode, parent, name);
+	inode->references--;
+	if (pfs_inode_is_directory(inode))
+		table->renames++;
+}
+
+void pfs_table_rename(PfsTable *table, PfsInode *from, const char *from_name, PfsInode *to,
+		      const char *to_name)
+{
+	g_mutex_lock(&table->lock);
+	PfsName *moved = find_name(table, from, from_name);
+	PfsName *victim = find_name(table, to, to_name);
+	if (victim && victim != moved)
+		unlink_locked(table, victim);
+	if (moved && victim != moved)
+		move_name(table, moved, to, to_name);
+	g_mutex_unlock(&table->lock);
+}
+
+void pfs_table_exchange(PfsTable *table, PfsInode *a, const char *a_name, PfsInode *b,
+			const char *b_name)
+{
+	g_mutex_lock(&table->lock);
+	PfsName *first = find_name(table, a, a_name);
+	PfsName *second = find_name(table, b, b_name);
+	if (first && second && first != second) {
+		/* Out of the index under a name that nothing can have, so that the two never clash.
+		 */
+		move_name(table, first, a, "/");
+		move_name(table, second, a, a_name);
+		move_name(table, find_name(table, a, "/"), b, b_name);
+	}
+	g_mutex_unlock(&table->lock);
+}
+
+/* ---- Places ------------------------------------------------------------------------------ */
+
+static void place_copy(const PfsPlace *from, PfsPlace *to)
+{
+	*to = *from;
+	to->bytes = g_byte_array_sized_new(from->bytes->len + PROLLY_NAME_MAX + 1);
+	g_byte_array_append(to->bytes, from->bytes->data, from->bytes->len);
+}
+
+static void place_init_top(PfsPlace *place)
+{
+	memset(place, 0, sizeof *place);
+	place->dir_kind = PROLLY_KEYDIR_BRANCH;
+	place->bytes = g_byte_array_new();
+}
+
+/* The place of directory INODE, kept in it; NULL for an orphan, or below one. */
+static const PfsPlace *directory_place(PfsTable *table, PfsInode *inode)
+{
+	if (inode->place && inode->place_renames == table->renames)
+		return inode->place;
+	drop_place(inode);
+	if (inode->kind == PFS_KIND_TOP) {
+		inode->place = g_new(PfsPlace, 1);
+		place_init_top(inode->place);
+	} else if (inode->kind == PFS_KIND_DIRECTORY && inode->names) {
+		const PfsPlace *parent = directory_place(table, inode->names->parent);
+		g_auto(PfsMeaning) meaning = {0};
+
+		if (!parent)
+			return NULL;
+		pfs_place_lookup(parent, inode->names->name, &meaning);
+		if (!meaning.directory.bytes)
+			return NULL;
+		inode->place = g_new(PfsPlace, 1);
+		*inode->place = meaning.directory;
+		meaning.directory.bytes = NULL;
+	}
+	inode->place_renames = table->renames;
+	return inode->place;
+}
+
+bool pfs_table_get_place(PfsTable *table, PfsInode *inode, PfsPlace *out_place)
+{
+	const PfsPlace *place = NULL;
+	g_auto(PfsMeaning) meaning = {0};
+
+	g_mutex_lock(&table->lock);
+	if (inode->kind != PFS_KIND_FILE) {
+		place = directory_place(table, inode);
+		if (place)
+			place_copy(place, out_place);
+	} else if (inode->names) {
+		place = directory_place(table, inode->names->parent);
+		if (place)
+			pfs_place_lookup(place, inode->names->name, &meaning);
+		if (place && meaning.key.bytes) {
+			*out_place = meaning.key;
+			meaning.key.bytes = NULL;
+		} else {
+			place = NULL;
+		}
+	}
+	g_mutex_unlock(&table->lock);
+	return place != NULL;
+}
+
+/* ---- What is known of a node ------------------------------------------------------------- */
+
+ProllyFile *pfs_table_dup_file(PfsTable *table, PfsInode *inode)
+{
+	g_mutex_lock(&table->lock);
+	ProllyFile *file = inode->file ? prolly_file_ref(inode->file) : NULL;
+	g_mutex_unlock(&table->lock);
+	return file;
+}
+
+void pfs_table_touch(PfsTable *table, PfsInode *inode)
+{
+	g_mutex_lock(&table->lock);
+	inode->identity = 0;
+	inode->is_adopted = false;
+	g_mutex_unlock(&table->lock);
+}
+
+void pfs_table_told(PfsTable *table, PfsInode *inode, const struct stat *attr)
+{
+	g_mutex_lock(&table->lock);
+	inode->mode = attr->st_mode;
+	inode->uid = attr->st_uid;
+	inode->gid = attr->st_gid;
+	g_mutex_unlock(&table->lock);
+}
+
+void pfs_table_foreach(PfsTable *table, PfsScope *scope, PfsInodeFunc func, void *data)
+{
+	GHashTableIter iter;
+	gpointer key;
+
+	g_mutex_lock(&table->lock);
+	g_hash_table_iter_init(&iter, table->by_id);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		PfsInode *inode = key;
+
+		if (inode->scope == scope)
+			func(inode, data);
+	}
+	g_mutex_unlock(&table->lock);
+}
+
+static void named_clear(gpointer p)
+{
+	g_free(((PfsNamed *)p)->name);
+}
+
+bool pfs_table_is_full(PfsTable *table)
+{
+	g_mutex_lock(&table->lock);
+	bool is_full = g_hash_table_size(table->by_id) > NODES_MAX &&
+		       table->next_id - table->shed_id >= SHED_STEP;
+	if (is_full)
+		table->shed_id = table->next_id;
+	g_mutex_unlock(&table->lock);
+	return is_full;
+}
+
+GArray *pfs_table_list_aged(PfsTable *table, unsigned n)
+{
+	GArray *list = g_array_new(FALSE, FALSE, sizeof(PfsNamed));
+
+	g_array_set_clear_func(list, named_clear);
+	g_mutex_lock(&table->lock);
+	for (unsigned i = 0; i < n && table->aged.head; i++) {
+		GList *link = table->aged.head;
+		PfsInode *inode = link->data;
+
+		if (inode->names && !inode->n_open && !pfs_inode_is_directory(inode)) {
+			const PfsNamed named = {inode->names->parent->id,
+						g_strdup(inode->names->name)};
+			g_array_append_val(list, named);
+		}
+		/* Whoever is kept has its turn again when all others had theirs. */
+		g_queue_unlink(&table->aged, link);
+		g_queue_push_tail_link(&table->aged, link);
+	}
+	g_mutex_unlock(&table->lock);
+	return list;
+}

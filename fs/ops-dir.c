@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * ops-dir: reading directories.
+ *
+ * A handle pins the state that the directory has when it is first read, and reads only that: what
+ * is made or deleted meanwhile neither shifts nor repeats entries. Reading again from the start
+ * pins the state of then.
+ *
+ * Cookies are ordinals: the entry with ordinal n (0 is ".", 1 is "..") has cookie n + 1, "go on
+ * after it". Going on where the last answer ended costs nothing. Anywhere else (seekdir, a request
+ * repeated after an interrupt) is reached from the last of the checkpoints, one each CHECKPOINT
+ * entries, that lies before it; so a directory of any size is read in constant memory but for a
+ * position of some bytes for each 4096 entries.
+ *
+ * Readdirplus also fills the kernel's caches, with nodes and attributes that it will keep for a
+ * day. That must not be done from a pinned state that has been overtaken: R1  The scope's count of
+ * changes is noted before the state is pinned, and compared for each answer; if it moved, each name
+ * is looked up in the present state for its node (which costs a tenth of the request that the
+ * kernel would send for it). R2  The comparison, the answer and its sending are under
+ * mount->reply_lock, which invalidate.c takes after it has counted a change and before it tells the
+ * kernel. So an answer from an old state is in the kernel before the news that it is old. (Look-ups
+ * need no such lock: the kernel orders them against invalidations itself.)
+ */
+
+#include "fs-private.h"
+
+#include <string.h>
+
+#define CHECKPOINT   4096
+#define N_DOTS       2   /* "." and ".." */
+#define PROBED_NAMES 256 /* more branches than this are listed without opening them */
+#define ANSWER_MAX   (1u << 20)
+
+struct PfsDirHandle {
+	PfsInode *inode;            /* referenced */
+	ProllyDirectory *directory; /* keys; pinned; NULL: not read yet */
+	gint changes;               /* of the scope, when it was pinned */
+	GPtrArray *names;           /* no keys; as pfs_branches_list gives them */
+	uint64_t position;          /* ordinal of the entry that is read next */
+	bool has_entry;             /* it was read already, and is: */
+	ProllyDirent entry;
+	GPtrArray *checkpoints; /* of GBytes: positions of the entries at N_DOTS + n * CHECKPOINT */
+};
+
+/* An entry as it is answered. */
+typedef struct {
+	const char *name;
+	PfsFound found;
+	bool has_node; /* FOUND is enough to make a node of */
+} Entry;
+
+/* ---- Handles ----------------------------------------------------------------------------- */
+
+static void forget_state(PfsDirHandle *handle)
+{
+	g_clear_pointer(&handle->directory, prolly_directory_free);
+	g_clear_pointer(&handle->names, g_ptr_array_unref);
+	g_ptr_array_set_size(handle->checkpoints, 0);
+	handle->position = N_DOTS;
+	handle->has_entry = false;
+}
+
+static void handle_free(PfsMount *mount, PfsDirHandle *handle)
+{
+	forget_state(handle);
+	g_ptr_array_unref(handle->checkpoints);
+	pfs_inode_unref(&mount->table, handle->inode);
+	g_free(handle);
+}
+
+static bool holds_keys(const PfsDirHandle *handle)
+{
+	return handle->inode->kind == PFS_KIND_TOP || handle->inode->kind == PFS_KIND_DIRECTORY;
+}
+
+static bool pin_state(PfsMount *mount, PfsDirHandle *handle, GError **error)
+{
+	PfsInode *inode = handle->inode;
+	g_auto(PfsPlace) place = {0};
+	ProllyPlace where;
+
+	if (!holds_keys(handle)) {
+		if (inode->kind == PFS_KIND_ROOT || inode->kind == PFS_KIND_LEVEL)
+			return pfs_branches_list(mount, inode, &handle->names, error);
+		return pfs_meta_list(mount, inode, &handle->names, error);
+	}
+	if (!pfs_table_get_place(&mount->table, inode, &place)) {
+		handle->names = g_ptr_array_new(); /* a removed directory is empty */
+		return true;
+	}
+	handle->changes = g_atomic_int_get(&inode->scope->changes);
+	where = pfs_place_get(&place);
+	return prolly_directory_open(inode->scope->view, &where, true, &handle->directory, error);
+}
+
+void pfs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	PfsMount *mount = pfs_mount(req);
+	PfsInode *inode = pfs_table_find(&mount->table, ino);
+	PfsDirHandle *handle;
+
+	if (!inode) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	handle = g_new0(PfsDirHandle, 1);
+	handle->inode = pfs_inode_ref(&mount->table, inode);
+	handle->checkpoints = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+	handle->position = N_DOTS;
+	fi->fh = (uintptr_t)handle;
+	if (fuse_reply_open(req, fi) < 0)
+		handle_free(mount, handle); /* interrupted: no release will come */
+}
+
+static PfsDirHandle *dir_handle(const struct fuse_file_info *fi)
+{
+	return (PfsDirHandle *)(uintptr_t)fi->fh;
+}
+
+void pfs_op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	handle_free(pfs_mount(req), dir_handle(fi));
+	fuse_reply_err(req, 0);
+}
+
+void pfs_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (prolly_repo_sync(pfs_mount(req)->repo, &error))
+		fuse_reply_err(req, 0);
+	else
+		pfs_reply_error(req, "fsync", error);
+}
+
+/* ---- Reading in order -------------------------------------------------------------------- */
+
+/* Makes handle->entry the one at handle->position. *OUT_END: there is none. */
+static bool fetch(PfsDirHandle *handle, bool *out_end, GError **error)
+{
+	uint64_t ordinal = handle->position - N_DOTS;
+
+	if (!handle->directory) {
+		*out_end = ordinal >= handle->names->len;
+		return true;
+	}
+	*out_end = false;
+	if (handle->has_entry)
+		return true;
+	if (ordinal % CHECKPOINT == 0 && ordinal / CHECKPOINT == handle->checkpoints->len)
+		g_ptr_array_add(handle->checkpoints, prolly_directory_tell(handle->directory));
+	if (!prolly_directory_next(handle->directory, &handle->entry, out_end, error))
+		return false;
+	handle->has_entry = !*out_end;
+	return true;
+}
+
+static void advance(PfsDirHandle *handle)
+{
+	handle->position++;
+	handle->has_entry = false;
+}
+
+/* To the entry with ordinal POSITION; past the end is the end. */
+static bool seek(PfsDirHandle *handle, uint64_t position, GError **error)
+{
+	uint64_t checkpoint = (position - N_DOTS) / CHECKPOINT;
+	bool end = false;
+
+	if (!handle->directory) {
+		handle->position = position;
+		return true;
+	}
+	if (checkpoint >= handle->checkpoints->len)
+		checkpoint = handle->checkpoints->len ? handle->checkpoints->len - 1 : 0;
+	if (position < handle->position || handle->position < N_DOTS + checkpoint * CHECKPOINT) {
+		if (!prolly_directory_seek(handle->directory,
+					   handle->checkpoints->pdata[checkpoint], error))
+			return false;
+		handle->position = N_DOTS + checkpoint * CHECKPOINT;
+		handle->has_entry = false;
+	}
+	while (handle->position < position && !end) {
+		if (!fetch(handle, &end, error))
+			return false;
+		if (!end)
+			advance(handle);
+	}
+	return true;
+}
+
+/* Gets ready to answer from cookie OFFSET on. */
+static bool prepare(PfsMount *mount, PfsDirHandle *handle, uint64_t offset, GError **error)
+{
+	if (offset == 0 && (handle->directory || handle->names))
+		forget_state(handle);
+	if (!handle->directory && !handle->names && !pin_state(mount, handle, error))
+		return false;
+	offset = MAX(offset, N_DOTS);
+	return offset == handle->position || seek(handle, offset, error);
+}
+
+/* ---- Entries ----------------------------------------------------------------------------- */
+
+static void dot_entry(PfsMount *mount, const PfsDirHandle *handle, uint64_t ordinal, Entry *out)
+{
+	uint64_t ino = handle->inode->ino;
+
+	out->name = ordinal ? ".." : ".";
+	if (ordinal) {
+		g_mutex_lock(&mount->table.lock);
+		if (handle->inode->names)
+			ino = handle->inode->names->parent->ino;
+		g_mutex_unlock(&mount->table.lock);
+	}
+	out->found.attr.st_ino = ino;
+	out->found.attr.st_mode = S_IFDIR;
+}
+
+static void key_entry(PfsMount *mount, const PfsDirHandle *handle, Entry *out)
+{
+	const ProllyDirent *dirent = &handle->entry;
+	PfsScope *scope = handle->inode->scope;
+
+	out->name = dirent->name;
+	out->has_node = true;
+	if (dirent->is_directory)
+		pfs_found_directory(mount, scope, &dirent->attrs, &out->found);
+	else
+		pfs_found_entry(mount, scope, dirent->entry, &out->found);
+}
+
+/* A name that is no key: what a look-up of it finds, unless that would open too many branches. */
+static bool virtual_entry(PfsMount *mount, PfsDirHandle *handle, Entry *out, GError **error)
+{
+	char *name = handle->names->pdata[handle->position - N_DOTS];
+	PfsInode *dir = handle->inode;
+	size_t len = strlen(name);
+	bool is_directory = dir->kind == PFS_KIND_ROOT || dir->kind == PFS_KIND_LEVEL;
+	bool found_it = true;
+
+	if (len && name[len - 1] == '/') {
+		name[len - 1] = '\0';
+		is_directory = true;
+	}
+	out->name = name;
+	if (dir->kind == PFS_KIND_META || dir->kind == PFS_KIND_TEXTS) {
+		if (!pfs_meta_find(mount, dir, name, &out->found, &found_it, error))
+			return false;
+	} else if (handle->names->len <= PROBED_NAMES) {
+		if (!pfs_branches_find(mount, dir, name, &out->found, &found_it, error))
+			return false;
+	} else {
+		found_it = false;
+	}
+	if (!found_it) {
+		out->found.attr.st_ino = pfs_virtual_ino(dir->ino, name);
+		out->found.attr.st_mode = is_directory ? S_IFDIR : S_IFREG;
+	}
+	return true;
+}
+
+/* The entry at ordinal POSITION. *OUT_END: there is none. */
+static bool get_entry(PfsMount *mount, PfsDirHandle *handle, uint64_t position, Entry *out,
+		      bool *out_end, GError **error)
+{
+	*out_end = false;
+	if (position < N_DOTS) {
+		dot_entry(mount, handle, position, out);
+		return true;
+	}
+	if (!fetch(handle, out_end, error))
+		return false;
+	if (*out_end)
+		return true;
+	if (!handle->directory)
+		return virtual_entry(mount, handle, out, error);
+	key_entry(mount, handle, out);
+	return true;
+}
+
+/* ---- Answers ----------------------------------------------------------------------------- */
+
+/* What ENTRY's name means now; without a node if it means nothing any more. */
+static void refresh(PfsMount *mount, PfsDirHandle *handle, Entry *entry)
+{
+	PfsFound found = {0};
+
+	if (!pfs_keys_find(mount, handle->inode, entry->name, &found, &entry->has_node, NULL))
+		entry->has_node = false;
+	if (entry->has_node)
+		entry->found = found;
+}
+
+/* Appends ENTRY; its size, which is more than SIZE if it did not fit and nothing was done. */
+static size_t add_plain(fuse_req_t req, char *buffer, size_t size, const Entry *entry,
+			uint64_t cookie)
+{
+	return fuse_add_direntry(req, buffer, size, entry->name, &entry->found.attr, (off_t)cookie);
+}
+
+static size_t add_plus(fuse_req_t req, PfsDirHandle *handle, char *buffer, size_t size,
+		       const Entry *entry, uint64_t cookie)
+{
+	PfsMount *mount = pfs_mount(req);
+	struct fuse_entry_param param = {.attr = entry->found.attr};
+	size_t needed = fuse_add_direntry_plus(req, NULL, 0, entry->name, NULL, 0);
+
+	if (needed > size) /* before a look-up is counted that the kernel would not hear of */
+		return needed;
+	if (entry->has_node)
+		pfs_enter(mount, handle->inode, entry->name, &entry->found, &param);
+	return fuse_add_direntry_plus(req, buffer, size, entry->name, &param, (off_t)cookie);
+}
+
+/* Fills BUFFER from cookie OFFSET on; what was filled before an error is answered without it. */
+static bool fill(fuse_req_t req, PfsDirHandle *handle, bool is_plus, uint64_t offset, GString *out,
+		 GError **error)
+{
+	PfsMount *mount = pfs_mount(req);
+	PfsScope *scope = handle->inode->scope;
+	size_t used = 0;
+
+	if (!prepare(mount, handle, offset, error))
+		return false;
+	bool is_current = handle->directory && handle->changes == g_atomic_int_get(&scope->changes);
+	for (uint64_t position = offset;; position++) {
+		Entry entry = {.found.moves = scope ? g_atomic_int_get(&scope->moves) : 0};
+		char *buffer = out->str + used;
+		size_t room = out->len - used, needed;
+		bool end = false;
+
+		if (!get_entry(mount, handle, position, &entry, &end, error)) {
+			pfs_found_clear(&mount->table, &entry.found);
+			return used > 0;
+		}
+		if (is_plus && entry.has_node && !is_current)
+			refresh(mount, handle, &entry);
+		needed = end       ? room + 1
+			 : is_plus ? add_plus(req, handle, buffer, room, &entry, position + 1)
+				   : add_plain(req, buffer, room, &entry, position + 1);
+		pfs_found_clear(&mount->table, &entry.found);
+		if (needed > room)
+			break;
+		used += needed;
+		if (position >= N_DOTS)
+			advance(handle);
+	}
+	g_string_set_size(out, used);
+	return true;
+}
+
+static void read_directory(fuse_req_t req, bool is_plus, size_t size, off_t offset,
+			   struct fuse_file_info *fi)
+{
+	PfsMount *mount = pfs_mount(req);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GString) answer = g_string_sized_new(MIN(size, ANSWER_MAX));
+
+	g_string_set_size(answer, MIN(size, ANSWER_MAX));
+	if (is_plus)
+		g_mutex_lock(&mount->reply_lock);
+	if (fill(req, dir_handle(fi), is_plus, (uint64_t)offset, answer, &error))
+		fuse_reply_buf(req, answer->str, answer->len);
+	else
+		pfs_reply_error(req, "readdir", error);
+	if (is_plus)
+		g_mutex_unlock(&mount->reply_lock);
+}
+
+void pfs_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		    struct fuse_file_info *fi)
+{
+	read_directory(req, false, size, offset, fi);
+}
+
+void pfs_op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+			struct fuse_file_info *fi)
+{
+	read_directory(req, true, size, offset, fi);
+}

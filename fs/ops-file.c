@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * ops-file: open files.
+ *
+ * All handles of a node share its ProllyFile, which the version layer shares with whoever else has
+ * the key open; the node holds it while it has handles. What is written is in that file at once,
+ * and staged, so that it survives our death, at each close (flush). Handles that only read need no
+ * flush, which saves a round trip for each close.
+ *
+ * Pages stay cached over opens (keep_cache): a content that changed behind the kernel has another
+ * node (inode.c), so what is cached for this one is right. Therefore
+ * - a node that was not looked up since its scope moved is checked when it is opened; ESTALE makes
+ *   the kernel look the name up again;
+ * - O_TRUNC is ours to do (the kernel passes it on), and so is O_APPEND: written at the true end,
+ *   whatever offset the kernel believes in. Written-back pages of a mapping are no appends.
+ *
+ * Rejected: no_open (ENOSYS to open): it drops O_TRUNC on the floor. The write-back cache: it gives
+ * truncated reads after changes behind the kernel.
+ */
+
+#include "fs-private.h"
+
+#include <linux/falloc.h>
+#include <string.h>
+
+#define COPY_STEP (1u << 20)  /* bytes at a time of copy_file_range */
+#define COPY_MAX  (64u << 20) /* bytes of one request: callers ask again */
+
+/* ---- Handles ----------------------------------------------------------------------------- */
+
+PfsHandle *pfs_handle_new(PfsMount *mount, PfsInode *inode)
+{
+	PfsHandle *handle = g_new0(PfsHandle, 1);
+
+	handle->inode = pfs_inode_ref(&mount->table, inode);
+	handle->link.data = handle;
+	g_mutex_lock(&mount->handles_lock);
+	g_queue_push_tail_link(&mount->handles, &handle->link);
+	g_mutex_unlock(&mount->handles_lock);
+	return handle;
+}
+
+/* One handle less on INODE's file; the last gives it up. */
+static void close_file(PfsMount *mount, PfsInode *inode)
+{
+	ProllyFile *file = NULL;
+
+	g_mutex_lock(&mount->table.lock);
+	if (--inode->n_open == 0)
+		file = g_steal_pointer(&inode->file);
+	g_mutex_unlock(&mount->table.lock);
+	prolly_file_unref(file);
+}
+
+void pfs_handle_free(PfsMount *mount, PfsHandle *handle)
+{
+	g_mutex_lock(&mount->handles_lock);
+	g_queue_unlink(&mount->handles, &handle->link);
+	g_mutex_unlock(&mount->handles_lock);
+	if (handle->file) {
+		prolly_file_unref(handle->file);
+		close_file(mount, handle->inode);
+	}
+	prolly_session_free(handle->session);
+	g_clear_pointer(&handle->text, g_bytes_unref);
+	pfs_inode_unref(&mount->table, handle->inode);
+	g_free(handle);
+}
+
+static PfsHandle *file_handle(const struct fuse_file_info *fi)
+{
+	return (PfsHandle *)(uintptr_t)fi->fh;
+}
+
+/* The open file of a request, or NULL after an answer. */
+static ProllyFile *request_file(fuse_req_t req, const struct fuse_file_info *fi)
+{
+	PfsHandle *handle = file_handle(fi);
+
+	if (!handle->file)
+		fuse_reply_err(req, EOPNOTSUPP);
+	return handle->file;
+}
+
+static void reply_done(fuse_req_t req, const char *what, bool done, const GError *error)
+{
+	if (done)
+		fuse_reply_err(req, 0);
+	else
+		pfs_reply_error(req, what, error);
+}
+
+/* ---- Opening ----------------------------------------------------------------------------- */
+
+static bool is_writing(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
+
+static bool open_place(PfsMount *mount, PfsInode *inode, ProllyFile **out_file, GError **error)
+{
+	PfsScope *scope = inode->scope;
+	g_auto(PfsPlace) where = {0};
+	g_auto(ProllyEntry) entry = {0};
+	ProllyPlace place;
+	bool found;
+
+	if (!pfs_table_get_place(&mount->table, inode, &where))
+		return prolly_throw_errno(error, ESTALE, "open");
+	place = pfs_place_get(&where);
+	if (scope->branch)
+		return prolly_file_open(mount->repo, scope->branch, &place, out_file, error);
+	if (!prolly_view_get(scope->view, &place, true, &entry, &found, error))
+		return false;
+	if (!found)
+		return prolly_throw_errno(error, ESTALE, "open");
+	return prolly_file_open_entry(scope->view, &entry, out_file, error);
+}
+
+/* Is the scope where the kernel's look-up left it, or the content at least what it was? */
+static bool check_unmoved(PfsMount *mount, PfsInode *inode, GError **error)
+{
+	struct stat ignored;
+
+	g_mutex_lock(&mount->table.lock);
+	bool has_moved = inode->seen_moves != g_atomic_int_get(&inode->scope->moves);
+	g_mutex_unlock(&mount->table.lock);
+	return !has_moved || pfs_stat_inode(mount, inode, &ignored, error);
+}
+
+bool pfs_file_open(PfsMount *mount, PfsInode *inode, ProllyFile **out_file, GError **error)
+{
+	ProllyFile *file = pfs_table_dup_file(&mount->table, inode);
+
+	if (!file &&
+	    (!check_unmoved(mount, inode, error) || !open_place(mount, inode, &file, error)))
+		return false;
+	*out_file = file;
+	return true;
+}
+
+/* Gives HANDLE the file of its node. */
+static bool open_file(PfsMount *mount, PfsHandle *handle, GError **error)
+{
+	PfsInode *inode = handle->inode;
+	ProllyFile *file;
+
+	if (!pfs_file_open(mount, inode, &file, error))
+		return false;
+	g_mutex_lock(&mount->table.lock);
+	if (!inode->file)
+		inode->file = prolly_file_ref(file);
+	inode->n_open++;
+	g_mutex_unlock(&mount->table.lock);
+	handle->file = file;
+	return true;
+}
+
+/* A file that is changed by somebody without privilege is no longer setuid. */
+static bool drop_privileges(fuse_req_t req, PfsInode *inode, ProllyFile *file, GError **error)
+{
+	ProllyAttrs attrs = {.has = PROLLY_ATTR_MODE, .mode = inode->mode & 0777};
+	bool has_any =
+		(inode->mode & S_ISUID) || ((inode->mode & S_ISGID) && (inode->mode & S_IXGRP));
+
+	if (!has_any || fuse_req_ctx(req)->uid == 0)
+		return true;
+	if (!prolly_file_set_attrs(file, &attrs, -1, error))
+		return false;
+	inode->mode = (inode->mode & S_IFMT) | attrs.mode;
+	return true;
+}
+
+/* (transfer full) A handle of INODE as FLAGS say. */
+static PfsHandle *open_handle(fuse_req_t req, PfsInode *inode, struct fuse_file_info *fi,
+			      GError **error)
+{
+	PfsMount *mount = pfs_mount(req);
+	PfsHandle *handle;
+
+	if (is_writing(fi->flags) && !inode->scope->branch) {
+		prolly_throw(error, PROLLY_ERROR_READ_ONLY, "commits do not change");
+		return NULL;
+	}
+	handle = pfs_handle_new(mount, inode);
+	if (!open_file(mount, handle, error) ||
+	    ((fi->flags & O_TRUNC) && (!prolly_file_truncate(handle->file, 0, error) ||
+				       !drop_privileges(req, inode, handle->file, error)))) {
+		pfs_handle_free(mount, handle);
+		return NULL;
+	}
+	if (fi->flags & O_TRUNC) {
+		pfs_table_touch(&mount->table, inode);
+		pfs_scope_touch(inode->scope);
+	}
+	fi->fh = (uintptr_t)handle;
+	fi->keep_cache = 1;
+	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY && !(fi->flags & O_TRUNC);
+	return handle;
+}
+
+static void open_text(fuse_req_t req, PfsInode *inode, struct fuse_file_info *fi)
+{
+	PfsMount *mount = pfs_mount(req);
+	g_autoptr(GError) error = NULL;
+	GBytes *text = NULL;
+	PfsHandle *handle;
+
+	if (is_writing(fi->flags)) {
+		fuse_reply_err(req, EACCES);
+		return;
+	}
+	if (!pfs_text_make(mount, inode, &text, &error)) {
+		pfs_reply_error(req, "open", error);
+		return;
+	}
+	handle = pfs_handle_new(mount, inode);
+	handle->text = text;
+	fi->fh = (uintptr_t)handle;
+	fi->direct_io = 1; /* its length is known to nobody before it is read */
+	fi->noflush = 1;
+	if (fuse_reply_open(req, fi) < 0)
+		pfs_handle_free(mount, handle);
+}
+
+void pfs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	PfsMount *mount = pfs_mount(req);
+	PfsInode *inode = pfs_table_find(&mount->table, ino);
+	g_autoptr(GError) error = NULL;
+	PfsHandle *handle;
+
+	if (!inode) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	if (inode->kind == PFS_KIND_CONTROL) {
+		pfs_control_open(req, inode, fi);
+		return;
+	}
+	if (inode->kind == PFS_KIND_TEXT) {
+		open_text(req, inode, fi);
+		return;
+	}
+	handle = open_handle(req, inode, fi, &error);
+	if (!handle)
+		pfs_reply_error(req, "open", error);
+	else if (fuse_reply_open(req, fi) < 0)
+		pfs_handle_free(mount, handle);
+}
+
+/* Makes NAME, or without O_EXCL takes the one that came into being since the kernel looked. */
+static bool make_or_find(fuse_req_t req, PfsInode *dir, const char *name, mode_t mode, int flags,
+			 PfsFound *out_found, GError **error)
+{
+	g_autoptr(GBytes) stored = prolly_value_new_inline(
+		mode & S_IXUSR ? PROLLY_KIND_EXECUTABLE : PROLLY_KIND_FILE, NULL, 0);
+	GError *failure = NULL;
+	bool found_it = false;
+
+	if (pfs_make_key(req, dir, name, stored, mode, out_found, &failure))
+		return true;
+	if ((flags & O_EXCL) || !prolly_error_is(failure, PROLLY_ERROR_EXISTS)) {
+		g_propagate_error(error, failure);
+		return false;
+	}
+	g_error_free(failure);
+	if (!pfs_keys_find(pfs_mount(req), dir, name, out_found, &found_it, error))
+		return false;
+	if (!found_it || out_found->kind != PFS_KIND_FILE)
+		return prolly_throw_errno(error, ESTALE, "create");
+	return true;
+}
+
+void pfs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		   struct fuse_file_info *fi)
+{
+	PfsMount *mount = pfs_mount(req);
+	PfsInode *dir = pfs_table_find(&mount->table, parent);
+	g_autoptr(GError) error = NULL;
+	PfsFound found = {0};
+	struct fuse_entry_param param;
+	PfsHandle *handle;
+	PfsInode *inode;
+
+	if (!dir) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	if (!make_or_find(req, dir, name, mode, fi->flags, &found, &error)) {
+		pfs_reply_error(req, "create", error);
+		return;
+	}
+	inode = pfs_enter(mount, dir, name, &found, &param);
+	handle = open_handle(req, inode, fi, &error);
+	if (!handle) {
+		pfs_table_forget(&mount->table, param.ino, 1);
+		pfs_reply_error(req, "create", error);
+	} else if (fuse_reply_create(req, &param, fi) < 0) {
+		pfs_handle_free(mount, handle);
+		pfs_table_forget(&mount->table, param.ino, 1);
+	}
+}
+
+/* ---- Reading and writing ----------------------------------------------------------------- */
+
+static void reply_text(fuse_req_t req, GBytes *text, size_t size, off_t offset)
+{
+	size_t len;
+	const char *data = g_bytes_get_data(text, &len);
+
+	if ((uint64_t)offset >= len)
+		fuse_reply_buf(req, NULL, 0);
+	else
+		fuse_reply_buf(req, data + offset, MIN(size, len - (size_t)offset));
+}
+
+void pfs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		 struct fuse_file_info *fi)
+{
+	PfsHandle *handle = file_handle(fi);
+	g_autoptr(GError) error = NULL;
+	g_autofree char *buffer = NULL;
+	size_t len = 0;
+
+	if (handle->session) {
+		pfs_control_read(req, handle, size);
+		return;
+	}
+	if (handle->text) {
+		reply_text(req, handle->text, size, offset);
+		return;
+	}
+	buffer = g_malloc(size); /* at most what the kernel was told to ask for */
+	if (prolly_file_read(handle->file, (uint64_t)offset, buffer, size, &len, &error))
+		fuse_reply_buf(req, buffer, len);
+	else
+		pfs_reply_error(req, "read", error);
+}
+
+void pfs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+		  struct fuse_file_info *fi)
+{
+	PfsMount *mount = pfs_mount(req);
+	PfsHandle *handle = file_handle(fi);
+	g_autoptr(GError) error = NULL;
+	bool done;
+
+	if (handle->session) {
+		pfs_control_write(req, handle, data, size);
+		return;
+	}
+	if (!request_file(req, fi))
+		return;
+	pfs_table_touch(&mount->table, handle->inode);
+	pfs_scope_touch(handle->inode->scope);
+	if ((fi->flags & O_APPEND) && !fi->writepage)
+		done = prolly_file_append(handle->file, data, size, NULL, &error);
+	else
+		done = prolly_file_write(handle->file, (uint64_t)offset, data, size, &error);
+	handle->unflushed += size;
+	if (done)
+		fuse_reply_write(req, size);
+	else
+		pfs_reply_error(req, "write", error);
+}
+
+void pfs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	PfsHandle *handle = file_handle(fi);
+	g_autoptr(GError) error = NULL;
+	bool done = true;
+
+	if (handle->file) {
+		handle->unflushed = 0;
+		done = prolly_file_flush(handle->file, &error);
+	}
+	reply_done(req, "close", done, error);
+}
+
+void pfs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	pfs_handle_free(pfs_mount(req), file_handle(fi));
+	fuse_reply_err(req, 0);
+}
+
+void pfs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	PfsHandle *handle = file_handle(fi);
+	g_autoptr(GError) error = NULL;
+	bool done = !handle->file || prolly_file_sync(handle->file, &error);
+
+	reply_done(req, "fsync", done, error);
+}
+
+/* ---- Space ------------------------------------------------------------------------------- */
+
+static bool allocate(ProllyFile *file, int mode, uint64_t offset, uint64_t len, GError **error)
+{
+	uint64_t end = offset + len;
+	uint64_t length = prolly_file_get_length(file);
+
+	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
+		uint64_t known = MIN(end, length);
+
+		if (offset < known && !prolly_file_zero(file, offset, known - offset, error))
+			return false;
+	}
+	if (!(mode & FALLOC_FL_KEEP_SIZE) && end > length)
+		return prolly_file_truncate(file, end, error);
+	return true; /* space is not reserved: contents may be stored already */
+}
+
+void pfs_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+		      struct fuse_file_info *fi)
+{
+	PfsMount *mount = pfs_mount(req);
+	const int known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
+	g_autoptr(GError) error = NULL;
+	ProllyFile *file;
+	bool done;
+
+	if (mode & ~known) {
+		fuse_reply_err(req, EOPNOTSUPP);
+		return;
+	}
+	file = request_file(req, fi);
+	if (!file)
+		return;
+	pfs_table_touch(&mount->table, file_handle(fi)->inode);
+	pfs_scope_touch(file_handle(fi)->inode->scope);
+	done = allocate(file, mode, (uint64_t)offset, (uint64_t)length, &error);
+	reply_done(req, "fallocate", done, error);
+}
+
+void pfs_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
+		  struct fuse_file_info *fi)
+{
+	ProllyFile *file = request_file(req, fi);
+	g_autoptr(GError) error = NULL;
+	bool wants_data = whence == SEEK_DATA;
+	uint64_t length, found;
+
+	if (!file)
+		return;
+	length = prolly_file_get_length(file);
+	if (whence != SEEK_DATA && whence != SEEK_HOLE)
+		fuse_reply_err(req, EINVAL);
+	else if (offset < 0 || (uint64_t)offset >= length)
+		fuse_reply_err(req, ENXIO);
+	else if (!prolly_file_seek(file, (uint64_t)offset, wants_data, &found, &error))
+		pfs_reply_error(req, "lseek", error);
+	else if (wants_data && found >= length)
+		fuse_reply_err(req, ENXIO);
+	else
+		fuse_reply_lseek(req, (off_t)found);
+}
+
+/* Copies up to LEN bytes; *OUT_DONE, fewer at the source's end. What was copied before an error
+ * counts. */
+static bool copy_range(ProllyFile *in, uint64_t in_offset, ProllyFile *out, uint64_t out_offset,
+		       size_t len, size_t *out_done, GError **error)
+{
+	g_autofree char *buffer = g_malloc(COPY_STEP);
+	size_t done = 0, step = COPY_STEP;
+
+	while (done < len && step == COPY_STEP) {
+		if (!prolly_file_read(in, in_offset + done, buffer, MIN(len - done, COPY_STEP),
+				      &step, error) ||
+		    !prolly_file_write(out, out_offset + done, buffer, step, error)) {
+			if (!done)
+				return false;
+			g_clear_error(error);
+			break;
+		}
+		done += step;
+	}
+	*out_done = done;
+	return true;
+}
+
+void pfs_op_copy_file_range(fuse_req_t req, fuse_ino_t in_ino, off_t in_offset,
+			    struct fuse_file_info *in_fi, fuse_ino_t out_ino, off_t out_offset,
+			    struct fuse_file_info *out_fi, size_t len, int flags)
+{
+	PfsMount *mount = pfs_mount(req);
+	PfsHandle *in = file_handle(in_fi), *out = file_handle(out_fi);
+	g_autoptr(GError) error = NULL;
+	size_t done;
+
+	if (!in->file || !out->file || flags) {
+		fuse_reply_err(req, EOPNOTSUPP);
+		return;
+	}
+	pfs_table_touch(&mount->table, out->inode);
+	pfs_scope_touch(out->inode->scope);
+	if (copy_range(in->file, (uint64_t)in_offset, out->file, (uint64_t)out_offset,
+		       MIN(len, COPY_MAX), &done, &error))
+		fuse_reply_write(req, done);
+	else
+		pfs_reply_error(req, "copy_file_range", error);
+}
