@@ -68,7 +68,8 @@ bool prolly_edit_rename(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlac
 
 /* ---- Loading ----------------------------------------------------------------------------- */
 
-/* Many keys as one change: all or nothing, in bounded memory. They get no attributes of their own. */
+/* Many keys as one change: all or nothing, in bounded memory. They get no attributes of their own.
+ * REPO outlives the load. */
 typedef struct ProllyLoad ProllyLoad;
 
 bool prolly_load_new(ProllyRepo *repo, ProllyBranch *branch, const char *ns, ProllyLoad **out_load,

@@ -130,6 +130,18 @@ static GPtrArray *list_files(ProllyBranch *branch)
 	return files;
 }
 
+GPtrArray *prolly_files_list_names(ProllyBranch *branch)
+{
+	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+	GHashTableIter iter;
+	gpointer name;
+
+	g_hash_table_iter_init(&iter, branch->files);
+	while (g_hash_table_iter_next(&iter, &name, NULL))
+		g_ptr_array_add(names, prolly_place_dup(name));
+	return names;
+}
+
 bool prolly_files_flush_all(ProllyRepo *repo, ProllyBranch *branch, GError **error)
 {
 	g_autoptr(GPtrArray) files = list_files(branch);

@@ -243,6 +243,8 @@ void prolly_files_exchange(ProllyBranch *branch, const ProllyPlace *a, const Pro
 /* The key is gone, or was changed behind the files' backs: whoever has it open keeps what it has.
  * PLACE NULL: all of the branch's (it was deleted). */
 void prolly_files_orphan(ProllyBranch *branch, const ProllyPlace *place);
+/* (transfer full) The names under which files of the branch are open: of ProllyOwnedPlace *. */
+GPtrArray *prolly_files_list_names(ProllyBranch *branch);
 /* TO is another name of FROM's file now (edit.c's link): both open the same. */
 void prolly_files_link(ProllyBranch *branch, const ProllyPlace *from, const ProllyPlace *to);
 /* The attributes in ATTRS->has of the key, and its kind unless KIND < 0, were changed by path. */

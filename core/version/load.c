@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Load: many keys as one change, in bounded memory.
+ *
+ * A load fills a generation of its own, which no state lists and so nobody sees. Entries gather in
+ * a buffer; when it is full they are sorted and ingested as one file of the database, past its log
+ * and memtable. Of equal keys the later one wins, within a buffer by the sort and between buffers
+ * by the order of ingestion. Attaching is one record: the state with the load's generation in it,
+ * under a fresh one for later writes. A crash before that leaves a generation that is swept at the
+ * next start; so does a load that is given up, at once.
+ *
+ * The load neither reads nor locks anything of the branch while it is filled. What it would have to
+ * know to keep directories' markers right, it leaves to readers: a presence record says that it has
+ * keys below a directory, which voids an older marker there (working.c, fold.c). Entries get no
+ * attributes; their time is that of the attachment, one record for all of them.
+ *
+ * A short load goes through the log, since a file for a few entries costs more.
+ */
+#include "version/working-private.h"
+
+#include <string.h>
+
+#define BUFFER_BYTES       (24u << 20) /* of keys and values, before they are sorted and written */
+#define INGEST_MIN         (1u << 20)  /* bytes from which ingesting a file pays */
+#define RECENT_DIRECTORIES 1024        /* presences remembered, not to be written twice */
+
+typedef struct {
+	size_t offset; /* in the buffer */
+	uint32_t key_len;
+	uint32_t value_len;
+	uint32_t order; /* of arrival */
+} BufferedEntry;
+
+struct ProllyLoad {
+	ProllyRepo *repo; /* borrowed */
+	ProllyBranch *branch;
+	char *ns;
+	uint64_t generation;
+	GByteArray *head;   /* branch, generation, type, namespace, NUL: of an entry's record key */
+	GByteArray *bytes;  /* keys and values of ENTRIES, one after the other */
+	GArray *entries;    /* of BufferedEntry */
+	GByteArray *record; /* scratch */
+	GHashTable *present; /* of GBytes: directories whose presence was written lately */
+	bool attached;
+};
+
+/* ---- Lifecycle --------------------------------------------------------------------------- */
+
+bool prolly_load_new(ProllyRepo *repo, ProllyBranch *branch, const char *ns, ProllyLoad **out_load,
+		     GError **error)
+{
+	g_auto(ProllyRecordKey) key = {0};
+	ProllyLoad *load;
+	uint64_t number;
+
+	if (ns[0] && !prolly_keypath_check_namespace(ns, error))
+		return false;
+	if (!prolly_repo_next_number(repo->body, PROLLY_COUNTER_GENERATION, &number, error))
+		return false;
+	load = g_new0(ProllyLoad, 1);
+	load->repo = repo;
+	load->branch = prolly_branch_ref(branch);
+	load->ns = g_strdup(ns);
+	load->generation = number | PROLLY_GENERATION_LOAD;
+	prolly_record_key_init(&key, prolly_branch_get_id(branch), load->generation,
+			       PROLLY_RECORD_ENTRY, ns, NULL, 0);
+	load->head = g_byte_array_new();
+	g_byte_array_append(load->head, key.data, (guint)key.len);
+	load->bytes = g_byte_array_new();
+	load->record = g_byte_array_new();
+	load->entries = g_array_new(FALSE, FALSE, sizeof(BufferedEntry));
+	load->present = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
+					      (GDestroyNotify)g_bytes_unref, NULL);
+	*out_load = load;
+	return true;
+}
+
+/* Removes what a load that was not attached has written; if that fails, the next start does. */
+static void discard(ProllyLoad *load)
+{
+	ProllyDb *db = load->repo->body->db;
+	uint32_t id = prolly_branch_get_id(load->branch);
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(db);
+
+	prolly_staged_delete_generation(id, load->generation, batch);
+	if (prolly_db_write(db, batch, PROLLY_DB_BUFFERED, NULL))
+		prolly_staged_reclaim_generation(db, id, load->generation);
+}
+
+void prolly_load_free(ProllyLoad *load)
+{
+	if (!load)
+		return;
+	if (!load->attached)
+		discard(load);
+	g_hash_table_unref(load->present);
+	g_array_unref(load->entries);
+	g_byte_array_unref(load->record);
+	g_byte_array_unref(load->bytes);
+	g_byte_array_unref(load->head);
+	g_free(load->ns);
+	prolly_branch_unref(load->branch);
+	g_free(load);
+}
+
+/* ---- The buffer -------------------------------------------------------------------------- */
+
+static int compare_entries(gconstpointer a, gconstpointer b, gpointer data)
+{
+	const BufferedEntry *x = a, *y = b;
+	const uint8_t *bytes = ((const GByteArray *)data)->data;
+	int order =
+		prolly_bytes_compare(bytes + x->offset, x->key_len, bytes + y->offset, y->key_len);
+
+	if (order)
+		return order;
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static bool is_sorted(const ProllyLoad *load)
+{
+	for (guint i = 1; i < load->entries->len; i++) {
+		const BufferedEntry *entry = &g_array_index(load->entries, BufferedEntry, i);
+
+		if (compare_entries(entry - 1, entry, load->bytes) > 0)
+			return false;
+	}
+	return true;
+}
+
+/* Is the next entry one with the same key, so that this one is overwritten? */
+static bool is_overwritten(const ProllyLoad *load, guint i)
+{
+	const BufferedEntry *entry = &g_array_index(load->entries, BufferedEntry, i);
+
+	if (i + 1 == load->entries->len || entry[0].key_len != entry[1].key_len)
+		return false;
+	return memcmp(load->bytes->data + entry[0].offset, load->bytes->data + entry[1].offset,
+		      entry[0].key_len) == 0;
+}
+
+/* (transfer full) The buffer as sorted entries of the database, their keys in *OUT_KEYS. */
+static GArray *make_db_entries(const ProllyLoad *load, uint8_t **out_keys)
+{
+	GArray *sorted = g_array_sized_new(FALSE, FALSE, sizeof(ProllyDbEntry), load->entries->len);
+	size_t keys_size = load->bytes->len + (size_t)load->entries->len * load->head->len;
+	uint8_t *keys = g_malloc(keys_size), *key = keys;
+
+	for (guint i = 0; i < load->entries->len; i++) {
+		const BufferedEntry *entry = &g_array_index(load->entries, BufferedEntry, i);
+		const uint8_t *bytes = load->bytes->data + entry->offset;
+		ProllyDbEntry made = {
+			.key = key,
+			.key_len = load->head->len + entry->key_len,
+			.value = bytes + entry->key_len,
+			.value_len = entry->value_len,
+		};
+
+		if (is_overwritten(load, i))
+			continue;
+		memcpy(key, load->head->data, load->head->len);
+		if (entry->key_len)
+			memcpy(key + load->head->len, bytes, entry->key_len);
+		key += made.key_len;
+		g_array_append_val(sorted, made);
+	}
+	*out_keys = keys;
+	return sorted;
+}
+
+static bool write_batch(ProllyLoad *load, const GArray *entries, GError **error)
+{
+	ProllyDb *db = load->repo->body->db;
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(db);
+
+	for (guint i = 0; i < entries->len; i++) {
+		const ProllyDbEntry *entry = &g_array_index(entries, ProllyDbEntry, i);
+
+		prolly_db_batch_put(batch, PROLLY_DB_STAGED, entry->key, entry->key_len,
+				    entry->value, entry->value_len);
+	}
+	return prolly_db_write(db, batch, PROLLY_DB_BUFFERED, error);
+}
+
+static bool flush_buffer(ProllyLoad *load, GError **error)
+{
+	g_autoptr(GArray) entries = NULL;
+	g_autofree uint8_t *keys = NULL;
+	bool ok;
+
+	if (load->entries->len == 0)
+		return true;
+	if (!is_sorted(load))
+		g_array_sort_with_data(load->entries, compare_entries, load->bytes);
+	entries = make_db_entries(load, &keys);
+	if (load->bytes->len < INGEST_MIN)
+		ok = write_batch(load, entries, error);
+	else
+		ok = prolly_db_ingest(load->repo->body->db, PROLLY_DB_STAGED,
+				      (const ProllyDbEntry *)(void *)entries->data, entries->len,
+				      error);
+	g_array_set_size(load->entries, 0);
+	g_byte_array_set_size(load->bytes, 0);
+	return ok;
+}
+
+/* ---- Presences --------------------------------------------------------------------------- */
+
+static void put_record(ProllyLoad *load, ProllyRecordType type, const char *ns, const void *rest,
+		       size_t rest_len, const void *value, size_t value_len, ProllyDbBatch *batch)
+{
+	g_auto(ProllyRecordKey) key = {0};
+
+	prolly_record_key_init(&key, prolly_branch_get_id(load->branch), load->generation, type, ns,
+			       rest, rest_len);
+	prolly_db_batch_put(batch, PROLLY_DB_STAGED, key.data, key.len, value, value_len);
+}
+
+/* Writes the presence of the directory KEY is in, and of those above it that are new. */
+static bool note_presence(ProllyLoad *load, const uint8_t *key, size_t key_len, GError **error)
+{
+	g_autoptr(ProllyDbBatch) batch = NULL;
+	ProllyPlace place = {load->ns, key, key_len};
+	bool top = false;
+
+	while (!top) {
+		GBytes *directory;
+
+		place.key_len = prolly_place_parent_len(&place);
+		top = place.key_len == 0;
+		directory = g_bytes_new(place.key, place.key_len);
+		if (g_hash_table_contains(load->present, directory)) {
+			g_bytes_unref(directory);
+			break;
+		}
+		if (g_hash_table_size(load->present) >= RECENT_DIRECTORIES)
+			g_hash_table_remove_all(load->present);
+		g_hash_table_add(load->present, directory);
+		if (!batch)
+			batch = prolly_db_batch_new(load->repo->body->db);
+		put_record(load, PROLLY_RECORD_PRESENCE, load->ns, place.key, place.key_len, "", 0,
+			   batch);
+	}
+	return !batch || prolly_db_write(load->repo->body->db, batch, PROLLY_DB_BUFFERED, error);
+}
+
+/* ---- Adding ------------------------------------------------------------------------------ */
+
+bool prolly_load_add(ProllyLoad *load, const void *key, size_t key_len, const void *content,
+		     size_t content_len, GError **error)
+{
+	g_autoptr(GBytes) stored = NULL;
+	ProllyStagedRecord record = {.flags = PROLLY_STAGED_VALUE};
+	BufferedEntry entry = {
+		.offset = load->bytes->len,
+		.key_len = (uint32_t)key_len,
+		.order = load->entries->len,
+	};
+
+	if (key_len > PROLLY_KEY_MAX)
+		return prolly_throw(error, PROLLY_ERROR_TOO_BIG,
+				    "a key of %zu bytes is over the limit of %u", key_len,
+				    PROLLY_KEY_MAX);
+	if (!prolly_value_store(prolly_repo_get_context(load->repo), PROLLY_KIND_FILE, content,
+				content_len, &stored, error) ||
+	    !note_presence(load, key, key_len, error))
+		return false;
+	record.stored = g_bytes_get_data(stored, &record.stored_len);
+	g_byte_array_set_size(load->record, 0);
+	prolly_staged_record_append(load->record, &record);
+	entry.value_len = load->record->len;
+	if (key_len)
+		g_byte_array_append(load->bytes, key, (guint)key_len);
+	g_byte_array_append(load->bytes, load->record->data, load->record->len);
+	g_array_append_val(load->entries, entry);
+	return load->bytes->len < BUFFER_BYTES || flush_buffer(load, error);
+}
+
+/* ---- Attaching --------------------------------------------------------------------------- */
+
+/* The load's own records: its time, and its namespace. */
+static bool write_head(ProllyLoad *load, GError **error)
+{
+	ProllyDb *db = load->repo->body->db;
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(db);
+	uint8_t time[8];
+
+	prolly_set_le64(time, (uint64_t)prolly_time_now());
+	put_record(load, PROLLY_RECORD_TIME, "", NULL, 0, time, sizeof(time), batch);
+	if (load->ns[0])
+		put_record(load, PROLLY_RECORD_NAMESPACE, load->ns, NULL, 0, "\1", 1, batch);
+	return prolly_db_write(db, batch, PROLLY_DB_BUFFERED, error);
+}
+
+/* Open files whose keys were loaded go on with what they have. */
+static bool orphan_loaded(ProllyLoad *load, GError **error)
+{
+	g_autoptr(GPtrArray) names = prolly_files_list_names(load->branch);
+
+	for (guint i = 0; i < names->len; i++) {
+		const ProllyOwnedPlace *name = g_ptr_array_index(names, i);
+		g_auto(ProllyRecordKey) key = {0};
+		g_autoptr(GBytes) record = NULL;
+
+		if (strcmp(name->place.ns, load->ns) != 0)
+			continue;
+		prolly_record_key_init(&key, prolly_branch_get_id(load->branch), load->generation,
+				       PROLLY_RECORD_ENTRY, load->ns, name->place.key,
+				       name->place.key_len);
+		if (!prolly_db_get(load->repo->body->db, PROLLY_DB_STAGED, NULL, key.data, key.len,
+				   &record, error))
+			return false;
+		if (record)
+			prolly_files_orphan(load->branch, &name->place);
+	}
+	return true;
+}
+
+/* Under write_lock. */
+static bool attach_locked(ProllyLoad *load, GError **error)
+{
+	ProllyRepoBody *body = load->repo->body;
+	g_autoptr(ProllyState) old = NULL, state = NULL;
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(body->db);
+	uint64_t top;
+
+	if (prolly_branch_is_deleted(load->branch))
+		return prolly_throw(error, PROLLY_ERROR_STALE, "the branch was deleted meanwhile");
+	if (!prolly_files_flush_all(load->repo, load->branch, error) ||
+	    !orphan_loaded(load, error) ||
+	    !prolly_repo_next_number(body, PROLLY_COUNTER_GENERATION, &top, error))
+		return false;
+	old = prolly_branch_get_state(load->branch);
+	state = prolly_state_copy(old);
+	g_array_prepend_val(state->generations, load->generation);
+	g_array_prepend_val(state->generations, top);
+	prolly_branch_save_state(load->branch, state, batch);
+	if (!prolly_db_write(body->db, batch, PROLLY_DB_BUFFERED, error))
+		return false;
+	prolly_hints_clear(load->branch->hints);
+	prolly_branch_take_state(load->branch, prolly_state_ref(state));
+	load->attached = true;
+	return true;
+}
+
+bool prolly_load_attach(ProllyLoad *load, GError **error)
+{
+	bool ok;
+
+	if (!flush_buffer(load, error) || !write_head(load, error) ||
+	    !prolly_store_flush(prolly_repo_get_context(load->repo)->store, NULL, error))
+		return false;
+	g_mutex_lock(&load->branch->commit_lock);
+	g_mutex_lock(&load->branch->write_lock);
+	ok = attach_locked(load, error);
+	g_mutex_unlock(&load->branch->write_lock);
+	g_mutex_unlock(&load->branch->commit_lock);
+	if (ok)
+		prolly_repo_notify(load->repo, load->branch, NULL, 0);
+	return ok;
+}
