@@ -91,7 +91,7 @@ bool prolly_cursor_seek(ProllyCursor *self, const void *key, size_t len, GError 
 	bool found;
 
 	leave(self);
-	return prolly_path_seek(&self->path, key, len, &found, error) && arrive(self);
+	return prolly_path_seek(&self->path, key_or_empty(key), len, &found, error) && arrive(self);
 }
 
 bool prolly_cursor_seek_before(ProllyCursor *self, const void *key, size_t len, GError **error)
@@ -99,7 +99,7 @@ bool prolly_cursor_seek_before(ProllyCursor *self, const void *key, size_t len, 
 	bool found;
 
 	leave(self);
-	if (!prolly_path_seek(&self->path, key, len, &found, error))
+	if (!prolly_path_seek(&self->path, key_or_empty(key), len, &found, error))
 		return false;
 	if (self->path.frames[0].index == 0)
 		return step_leaf(self, false, error);

@@ -61,7 +61,7 @@ static ProllyPathFrame *get_frame(Side *side)
 static int compare_bound(const ProllyNodeView *view, uint32_t i, GBytes *bound)
 {
 	size_t len;
-	const uint8_t *key = g_bytes_get_data(bound, &len);
+	const uint8_t *key = key_or_empty(g_bytes_get_data(bound, &len));
 
 	return prolly_node_compare_key(view, i, key, len);
 }
@@ -103,7 +103,7 @@ static uint32_t find_start(const ProllyDiff *self, const Side *side, const Proll
 
 	if (!self->lower || side->passed_once)
 		return 0;
-	key = g_bytes_get_data(self->lower, &len);
+	key = key_or_empty(g_bytes_get_data(self->lower, &len));
 	return prolly_node_search(view, key, len, &found);
 }
 
@@ -269,6 +269,8 @@ static bool open_fronts(const ProllyDiff *self, Side *a, Side *b, GError **error
 		Side *y = x == a ? b : a;
 		const ProllyPathFrame *frame = get_frame(x);
 
+		/* What both have is behind the place where Y has left the range. */
+		x->ended |= x->shared && y->ended;
 		if (x->ended || x->level == 0)
 			return true;
 		if (!y->ended && pass_equal(self, a, b))

@@ -134,8 +134,7 @@ static bool next_edit(Apply *self, GError **error)
 			return false;
 		if (end)
 			return true;
-		if (!self->edit.key)
-			self->edit.key = (const uint8_t *)"";
+		self->edit.key = key_or_empty(self->edit.key);
 		if (!check_edit(self, error))
 			return false;
 		remember_key(self);

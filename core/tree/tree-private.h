@@ -37,6 +37,12 @@ static inline uint64_t format_weigh(ProllyWeighFunc weigh, const uint8_t *value,
 	return weigh ? weigh(value, len) : len;
 }
 
+/* Callers may give NULL for the empty key; nothing below the facade gets it. */
+static inline const uint8_t *key_or_empty(const void *key)
+{
+	return key ? key : (const uint8_t *)"";
+}
+
 /* ---- Nodes: node.c ----------------------------------------------------------------------- */
 
 typedef struct {

@@ -76,7 +76,7 @@ typedef struct {
 } Place;
 
 /* Where KEY is or would be. The rank is counted if COUNT. */
-static bool find_place(const ProllyTreeContext *context, const ProllyTree *tree, const void *key,
+static bool find_place(const ProllyTreeContext *context, const ProllyTree *tree, const uint8_t *key,
 		       size_t len, bool count, Place *out_place, GError **error)
 {
 	const ProllyNodeView *view;
@@ -110,7 +110,7 @@ bool prolly_tree_get(const ProllyTreeContext *context, const ProllyTree *tree, c
 {
 	Place place;
 
-	if (!find_place(context, tree, key, key_len, false, &place, error))
+	if (!find_place(context, tree, key_or_empty(key), key_len, false, &place, error))
 		return false;
 	*out_value = (ProllyValueRef){0};
 	if (place.found) {
@@ -127,7 +127,7 @@ bool prolly_tree_rank(const ProllyTreeContext *context, const ProllyTree *tree, 
 {
 	Place place;
 
-	if (!find_place(context, tree, key, key_len, true, &place, error))
+	if (!find_place(context, tree, key_or_empty(key), key_len, true, &place, error))
 		return false;
 	*out_rank = place.rank;
 	prolly_node_unref(place.leaf);
