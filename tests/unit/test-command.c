@@ -1,0 +1,1071 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * command: command lines, each command's text, JSON and exit status, on a store in memory and on
+ * one on disk, in this process. What a mount adds to them is the end-to-end tests' business.
+ */
+
+#include "command/command-private.h"
+
+#include <string.h>
+
+#include <glib/gstdio.h>
+
+/* ---- A store, and what a command printed ------------------------------------------------- */
+
+typedef struct {
+	ProllyRepo *repo;
+	char *dir; /* NULL: in memory */
+	ProllyCaller caller;
+	const char *input; /* what standard input gives; NULL: there is none */
+	size_t input_len, input_read;
+	GString *out, *err;
+	int failure;
+} Fixture;
+
+static const char *const ENVIRONMENT[] = {"GIT_AUTHOR_NAME=A U Thor",
+					  "GIT_AUTHOR_EMAIL=author@example.org",
+					  "GIT_AUTHOR_DATE=1767319445 +0100",
+					  "GIT_COMMITTER_NAME=C O Mitter",
+					  "GIT_COMMITTER_EMAIL=committer@example.org",
+					  "GIT_COMMITTER_DATE=1767319445 +0100",
+					  NULL};
+
+static void setup(Fixture *f, gconstpointer on_disk)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *spec = g_strdup(":memory:");
+	ProllyRepoOptions options = {.create = true};
+
+	if (on_disk) {
+		f->dir = g_dir_make_tmp("prollyfs-test-XXXXXX", NULL);
+		g_free(spec);
+		spec = g_build_filename(f->dir, "store", NULL);
+	}
+	prolly_repo_open(spec, &options, &f->repo, &error);
+	g_assert_no_error(error);
+	f->caller.environment = ENVIRONMENT;
+	f->out = g_string_new(NULL);
+	f->err = g_string_new(NULL);
+}
+
+static void remove_tree(const char *path)
+{
+	const char *name;
+	GDir *dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *child = g_build_filename(path, name, NULL);
+		remove_tree(child);
+	}
+	if (dir)
+		g_dir_close(dir);
+	g_remove(path);
+}
+
+static void teardown(Fixture *f, gconstpointer on_disk)
+{
+	prolly_repo_free(f->repo);
+	if (f->dir)
+		remove_tree(f->dir);
+	g_free(f->dir);
+	g_string_free(f->out, TRUE);
+	g_string_free(f->err, TRUE);
+}
+
+static bool read_input(void *data, void *buffer, size_t len, size_t *out_len)
+{
+	Fixture *f = data;
+	*out_len = MIN(len, f->input_len - f->input_read);
+	if (*out_len)
+		memcpy(buffer, f->input + f->input_read, *out_len);
+	f->input_read += *out_len;
+	return true;
+}
+
+static bool write_output(void *data, const void *bytes, size_t len)
+{
+	g_string_append_len(((Fixture *)data)->out, bytes, (gssize)len);
+	return true;
+}
+
+static bool write_error(void *data, const void *bytes, size_t len)
+{
+	g_string_append_len(((Fixture *)data)->err, bytes, (gssize)len);
+	return true;
+}
+
+static int run(Fixture *f, const char *line)
+{
+	g_autoptr(GError) error = NULL;
+	g_auto(GStrv) words = prolly_command_split(line, &error);
+	ProllyStreams streams = {.read = f->input ? read_input : NULL,
+				 .write = write_output,
+				 .write_error = write_error,
+				 .data = f};
+
+	g_assert_no_error(error);
+	g_string_truncate(f->out, 0);
+	g_string_truncate(f->err, 0);
+	f->input_read = 0;
+	f->failure = 0;
+	int status = prolly_command_run(f->repo, &f->caller, &streams, (const char *const *)words,
+					&f->failure);
+	g_test_message("%s -> %d\n%s%s", line, status, f->out->str, f->err->str);
+	if (status == 2) {
+		g_assert_true(g_str_has_prefix(f->err->str, "prollyfs-ctl: "));
+		g_assert_true(strchr(f->err->str, '\n') == f->err->str + f->err->len - 1);
+		g_assert_cmpint(f->failure, !=, 0);
+	}
+	return status;
+}
+
+static void expect(Fixture *f, int status, const char *output, const char *line)
+{
+	g_assert_cmpint(run(f, line), ==, status);
+	g_assert_cmpstr(f->out->str, ==, output);
+}
+
+static void done(Fixture *f, const char *line)
+{
+	g_assert_cmpint(run(f, line), ==, 0);
+	g_assert_cmpstr(f->err->str, ==, "");
+}
+
+/* Status 2, WHAT in the message, and the errno. */
+static void refused(Fixture *f, int failure, const char *what, const char *line)
+{
+	g_assert_cmpint(run(f, line), ==, 2);
+	g_assert_nonnull(strstr(f->err->str, what));
+	g_assert_cmpint(f->failure, ==, failure);
+}
+
+static void with_input(Fixture *f, const char *input, size_t len)
+{
+	f->input = input;
+	f->input_len = len;
+}
+
+/* ---- Command lines ----------------------------------------------------------------------- */
+
+static void assert_split(const char *line, const char *joined_by_bars)
+{
+	g_autoptr(GError) error = NULL;
+	g_auto(GStrv) words = prolly_command_split(line, &error);
+	g_assert_no_error(error);
+	g_autofree char *joined = g_strjoinv("|", words);
+	g_assert_cmpstr(joined, ==, joined_by_bars);
+}
+
+static void test_split(void)
+{
+	assert_split("", "");
+	assert_split("  \t ", "");
+	assert_split("a b  c ", "a|b|c");
+	assert_split("a 'b c' \"d e\"", "a|b c|d e");
+	assert_split("a'b'\"c\"d", "abcd");
+	assert_split("'' \"\" x", "||x");
+	assert_split("a\\ b \\' \\\"", "a b|'|\"");
+	assert_split("\"a\\\"b\\\\c\\$d\\e\"", "a\"b\\c$d\\e");
+	assert_split("'a\\b'", "a\\b");
+	assert_split("a # b", "a");
+	assert_split("a#b", "a#b");
+	assert_split("$'a\\nb\\x41\\'\\\\'", "a\nbA'\\");
+	assert_split("$x *? ~ a;b|c", "$x|*?|~|a;b|c");
+}
+
+static void test_split_errors(void)
+{
+	static const char *const LINES[] = {"'a",      "a \"b",    "a\\",     "$'a",
+					    "$'\\x0'", "$'\\x00'", "$'\\q'",  "$'\\",
+					    "\"a\\\"", "put \377", "$'\\xg0'"};
+	for (size_t i = 0; i < G_N_ELEMENTS(LINES); i++) {
+		g_autoptr(GError) error = NULL;
+		g_assert_null(prolly_command_split(LINES[i], &error));
+		g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_USAGE);
+	}
+}
+
+/* What is joined is UTF-8 without a newline, and splits into the same words, whatever they hold. */
+static void test_join(void)
+{
+	for (int round = 0; round < 5000; round++) {
+		char words[3][12];
+		const char *list[4] = {words[0], words[1], words[2], NULL};
+		bool any = g_test_rand_bit();
+		for (int i = 0; i < 3; i++) {
+			int len = g_test_rand_int_range(0, 11), n = 0;
+			for (; n < len; n++)
+				words[i][n] = (char)(any ? g_test_rand_int_range(1, 256)
+							 : " '\"\\$#\n\tab-"[g_test_rand_int_range(
+								   0, 11)]);
+			words[i][n] = 0;
+		}
+		g_autofree char *line = prolly_command_join(list);
+		g_assert_null(strchr(line, '\n'));
+		g_autoptr(GError) error = NULL;
+		g_auto(GStrv) again = prolly_command_split(line, &error);
+		g_assert_no_error(error);
+		g_assert_true(g_strv_equal(list, (const char *const *)again));
+	}
+}
+
+static void assert_words(const char *line, const char *rebuilt, const char *directory)
+{
+	g_autoptr(GError) error = NULL;
+	g_auto(GStrv) words = prolly_command_split(line, &error);
+	g_auto(ProllyCommandNeeds) needs = {0};
+	g_assert_true(prolly_command_inspect((const char *const *)words, &needs, &error));
+	g_autofree char *joined = prolly_command_join((const char *const *)needs.words);
+	g_assert_cmpstr(joined, ==, rebuilt);
+	g_assert_cmpstr(needs.directory, ==, directory);
+}
+
+static void test_options(void)
+{
+	assert_words("-C x --json log -n 5", "log --json --max-count 5 --", "x");
+	assert_words("log -n5 --oneline -Cy main", "log --max-count 5 --oneline main --", "y");
+	assert_words("-qC z ls -lr", "ls --quiet -l -r --", "z");
+	assert_words("--oneline --max-count=3 log", "log --oneline --max-count 3 --", NULL);
+	assert_words("-m 'x y' commit", "commit --message 'x y' --", NULL);
+	assert_words("branch -m a b", "branch -m a b --", NULL);
+	assert_words("commit -m -C", "commit --message -C --", NULL);
+	assert_words("diff a b -- -c d", "diff a b -- -c d", NULL);
+	assert_words("put -- -k -v", "put -- -k -v", NULL);
+	assert_words("-- get x", "get -- x", NULL);
+	assert_words("get - --at=v", "get --at v - --", NULL);
+}
+
+static void test_usage(void)
+{
+	static const struct {
+		const char *line, *named;
+	} CASES[] = {
+		{"", "command"},
+		{"frobnicate", "frobnicate"},
+		{"tag x", "unknown command 'tag'"},
+		{"--frobnicate ls", "--frobnicate"},
+		{"ls --frobnicate", "--frobnicate"},
+		{"ls -x", "-x"},
+		{"ls --json=yes", "--json"},
+		{"log -n", "-n"},
+		{"log --max-count", "--max-count"},
+		{"get", "get"},
+		{"get a b", "'b'"},
+		{"-C", "-C"},
+		{"--at", "--at"},
+	};
+	for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
+		g_autoptr(GError) error = NULL;
+		g_auto(GStrv) words = prolly_command_split(CASES[i].line, NULL);
+		g_auto(ProllyCommandNeeds) needs = {0};
+		g_assert_false(prolly_command_inspect((const char *const *)words, &needs, &error));
+		g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_USAGE);
+		g_assert_nonnull(strstr(error->message, CASES[i].named));
+	}
+}
+
+static void test_needs(void)
+{
+	static const struct {
+		const char *line;
+		bool store, input, identity, pager;
+	} CASES[] = {
+		{"init x", false, false, false, false},
+		{"--help", false, false, false, false},
+		{"put --help", false, false, false, false},
+		{"--version", false, false, false, false},
+		{"put a", true, true, false, false},
+		{"put a b", true, false, false, false},
+		{"load a", true, true, false, false},
+		{"commit -m x", true, false, true, false},
+		{"merge x", true, false, true, false},
+		{"log", true, false, false, true},
+		{"log --no-pager", true, false, false, false},
+	};
+	for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
+		g_auto(GStrv) words = prolly_command_split(CASES[i].line, NULL);
+		g_auto(ProllyCommandNeeds) needs = {0};
+		g_test_message("%s", CASES[i].line);
+		g_assert_true(prolly_command_inspect((const char *const *)words, &needs, NULL));
+		g_assert_cmpint(needs.store, ==, CASES[i].store);
+		g_assert_cmpint(needs.input, ==, CASES[i].input);
+		g_assert_cmpint(needs.identity, ==, CASES[i].identity);
+		g_assert_cmpint(needs.pager, ==, CASES[i].pager);
+	}
+}
+
+static void test_help(void)
+{
+	static const char *const COMMANDS[] = {
+		"init",   "put", "get",  "delete", "ls",     "load",  "dump", "status",
+		"commit", "log", "show", "diff",   "branch", "merge", "root", "stats"};
+	Fixture f = {.out = g_string_new(NULL), .err = g_string_new(NULL)};
+	done(&f, "--help");
+	g_autofree char *help = g_strdup(f.out->str);
+	for (size_t i = 0; i < G_N_ELEMENTS(COMMANDS); i++) {
+		g_autofree char *line = g_strconcat("  ", COMMANDS[i], " ", NULL);
+		g_autofree char *of_command = g_strconcat(COMMANDS[i], " --help", NULL);
+		g_assert_nonnull(strstr(help, line));
+		done(&f, of_command);
+		g_assert_nonnull(strstr(f.out->str, COMMANDS[i]));
+	}
+	done(&f, "--version");
+	g_assert_cmpstr(f.out->str, ==, "prollyfs-ctl " PROLLYFS_VERSION "\n");
+	g_string_free(f.out, TRUE);
+	g_string_free(f.err, TRUE);
+}
+
+/* ---- Keys -------------------------------------------------------------------------------- */
+
+static void test_put_get_delete(Fixture *f, gconstpointer data)
+{
+	done(f, "put users/alice Alice");
+	expect(f, 0, "Alice", "get users/alice");
+	expect(f, 0, "Alice", "get /users/./alice");
+	expect(f, 0, "Alice", "get --cwd users alice");
+	expect(f, 0, "Alice", "get --cwd users/deep ../alice");
+	done(f, "put top level");
+	expect(f, 0, "level", "get --cwd users /top");
+	expect(f, 0,
+	       "{\"namespace\":\"users\",\"key\":\"alice\",\"path\":\"users/alice\","
+	       "\"value\":\"Alice\"}\n",
+	       "--json get users/alice");
+	expect(f, 1, "", "get users/bob");
+	g_assert_cmpstr(f->err->str, ==, "prollyfs-ctl: users/bob: no such key\n");
+	expect(f, 1, "", "get none/none");
+	refused(f, EISDIR, "users", "get users");
+	refused(f, EISDIR, "users", "put users x");
+	expect(f, 1, "", "delete users/bob users/alice");
+	g_assert_nonnull(strstr(f->err->str, "users/bob"));
+	expect(f, 1, "", "get users/alice");
+	refused(f, EINVAL, "VALUE", "put users/alice");
+	refused(f, EINVAL, "..", "get ../x");
+	refused(f, EINVAL, "--at", "put --at main users/x y");
+}
+
+static void test_put_stream(Fixture *f, gconstpointer data)
+{
+	size_t len = 5000000;
+	g_autofree char *value = g_malloc(len);
+	for (size_t i = 0; i < len; i++)
+		value[i] = (char)g_test_rand_int_range(0, 256);
+	with_input(f, value, len);
+	done(f, "put ns/large");
+	g_assert_cmpint(run(f, "get ns/large"), ==, 0);
+	g_assert_cmpmem(f->out->str, f->out->len, value, len);
+	with_input(f, "", 0);
+	done(f, "put ns/empty");
+	expect(f, 0, "", "get ns/empty");
+	with_input(f, "short", 5);
+	done(f, "put ns/large");
+	expect(f, 0, "short", "get ns/large");
+}
+
+/* A key that is a directory too is NAME%prolly-key, and that name means nothing else. */
+static void test_key_and_directory(Fixture *f, gconstpointer data)
+{
+	with_input(f, "a\tkey\na/b\tbelow\n", 16);
+	done(f, "load ns");
+	refused(f, EISDIR, "ns/a", "get ns/a");
+	expect(f, 0, "key", "get ns/a%prolly-key");
+	expect(f, 1, "", "get ns/a/b%prolly-key");
+	expect(f, 0, "a%prolly-key\na/b\n", "ls -r ns");
+	expect(f, 0, "below", "get ns/a/b");
+	expect(f, 0, "", "delete ns/a%prolly-key");
+	expect(f, 0, "a/b\n", "ls -r ns");
+}
+
+static void test_ls(Fixture *f, gconstpointer data)
+{
+	with_input(f, "a\t1\nb/c\t22\nb/d/e\t333\n", 23);
+	done(f, "load ns");
+	done(f, "put README x");
+	expect(f, 0, "a\nb\n", "ls ns");
+	expect(f, 0, "c\nd\n", "ls ns/b/");
+	expect(f, 0, "a\nb/c\nb/d/e\n", "ls -r ns");
+	expect(f, 0, "c\nd/e\n", "ls -r ns/b");
+	expect(f, 0, "README\nns\n", "ls");
+	expect(f, 0, "README\nns/a\nns/b/c\nns/b/d/e\n", "ls -r");
+	expect(f, 0, "c\nd\n", "ls --cwd ns/b");
+	expect(f, 0, "ns/a\n", "ls ns/a");
+	expect(f, 1, "", "ls none");
+	expect(f, 0,
+	       "{\"path\":\"ns/b/c\",\"key\":\"b/c\",\"size\":2}\n"
+	       "{\"path\":\"ns/b/d/e\",\"key\":\"b/d/e\",\"size\":3}\n",
+	       "--json ls -r ns/b");
+	g_assert_cmpint(run(f, "ls -l ns"), ==, 0);
+	g_assert_true(g_str_has_prefix(f->out->str, "-rw"));
+	g_assert_nonnull(strstr(f->out->str, "\nd"));
+}
+
+/* ---- load and dump ----------------------------------------------------------------------- */
+
+static void test_load_tsv(Fixture *f, gconstpointer data)
+{
+	static const char IN[] = "k\\ty\tv\\n\\\\\\0\\b\\f\\r\\v\nlast\tno newline";
+	with_input(f, IN, sizeof IN - 1);
+	done(f, "load ns");
+	g_assert_cmpint(run(f, "get $'ns/k\\ty'"), ==, 0);
+	g_assert_cmpmem(f->out->str, f->out->len, "v\n\\\0\b\f\r\v", 8);
+	expect(f, 0, "k\\ty\tv\\n\\\\\\0\\b\\f\\r\\v\nlast\tno newline\n", "dump ns");
+	refused(f, EINVAL, "ns/k", "dump ns --format nul");
+	refused(f, EINVAL, "excel", "load ns --format excel");
+	expect(f, 1, "", "dump none");
+}
+
+static void test_load_errors(Fixture *f, gconstpointer data)
+{
+	static const struct {
+		const char *input;
+		size_t len;
+		const char *format, *named;
+	} CASES[] = {
+		{"a\t1\nb\t2\nno tab\nd\t4\n", 20, "tsv", "line 3"},
+		{"a\t1\nb\t\\x\n", 9, "tsv", "line 2"},
+		{"a\t1\nb\t\\", 7, "tsv", "line 2"},
+		{"a\t1\n\n", 5, "tsv", "line 2"},
+		{"a\0001\0b\0", 6, "nul", "entry 2"},
+		{"a\0001\0b", 5, "nul", "entry 2"},
+		{"a\0001\0b\0c", 7, "nul", "entry 2"},
+		{"{\"key\":\"a\",\"value\":\"1\"}\n\n{\"key\":1}", 34, "jsonl", "line 3"},
+		{"{\"key\":\"a\"}", 11, "jsonl", "line 1"},
+		{"[]", 2, "jsonl", "line 1"},
+		{"nonsense", 8, "jsonl", "line 1"},
+		{"{\"key\":\"a\",\"value\":{\"base64\":\"?\"}}", 35, "jsonl", "line 1"},
+		{"{\"key\":\"a\",\"key\":\"b\",\"value\":\"\"}", 33, "jsonl", "line 1"},
+	};
+	done(f, "put ns/old value");
+	for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
+		g_autofree char *line = g_strconcat("load ns --format ", CASES[i].format, NULL);
+		with_input(f, CASES[i].input, CASES[i].len);
+		refused(f, EINVAL, CASES[i].named, line);
+		expect(f, 0, "old\n", "ls ns");
+	}
+	g_autoptr(GString) long_key = g_string_new("a\t1\n");
+	for (unsigned i = 0; i <= PROLLY_KEY_MAX; i++)
+		g_string_append_c(long_key, 'k');
+	g_string_append(long_key, "\tv\n");
+	with_input(f, long_key->str, long_key->len);
+	g_assert_cmpint(run(f, "load ns"), ==, 2);
+	g_assert_nonnull(strstr(f->err->str, "line 2"));
+	expect(f, 0, "old\n", "ls ns");
+}
+
+/* Random entries through every format give the same root, and dump gives what was loaded. */
+static void test_load_dump(Fixture *f, gconstpointer data)
+{
+	static const char BYTES[] = "\t\n\r\\/%AB\b\f\v\xc3\xbc\xff\x01 \"";
+	g_autoptr(GString) nul = g_string_new(NULL);
+	for (int i = 0; i < 300; i++) {
+		g_string_append_printf(nul, "%03d", i);
+		for (int part = 0; part < 2; part++) {
+			for (int n = g_test_rand_int_range(0, 40); n > 0; n--)
+				g_string_append_c(
+					nul, BYTES[g_test_rand_int_range(0, sizeof BYTES - 1)]);
+			g_string_append_c(nul, 0);
+		}
+	}
+	/* One value over every limit: inline, JSON, the piece that dump reads. */
+	g_string_append_len(nul, "large", 6);
+	for (int n = 0; n < 300000; n++)
+		g_string_append(nul, n % 7 ? "\xc3\xbc" : "\"");
+	g_string_append_c(nul, 0);
+
+	with_input(f, nul->str, nul->len);
+	done(f, "load a --format nul");
+	g_assert_cmpint(run(f, "dump a --format nul"), ==, 0);
+	g_assert_cmpmem(f->out->str, f->out->len, nul->str, nul->len);
+	g_assert_cmpint(run(f, "root a"), ==, 0);
+	g_autofree char *root = g_strdup(f->out->str);
+
+	static const char *const FORMATS[] = {"tsv", "jsonl", "nul"};
+	for (size_t i = 0; i < G_N_ELEMENTS(FORMATS); i++) {
+		g_autofree char *dump = g_strconcat("dump a --format ", FORMATS[i], NULL);
+		g_autofree char *load = g_strdup_printf("load b%zu --format %s", i, FORMATS[i]);
+		g_autofree char *of_copy = g_strdup_printf("root b%zu", i);
+		g_assert_cmpint(run(f, dump), ==, 0);
+		g_autoptr(GString) text = g_string_new_len(f->out->str, (gssize)f->out->len);
+		with_input(f, text->str, text->len);
+		done(f, load);
+		expect(f, 0, root, of_copy);
+	}
+}
+
+static void test_load_unnamed(Fixture *f, gconstpointer data)
+{
+	with_input(f, "a/b\t1\nc\t2\n", 11);
+	done(f, "load .");
+	expect(f, 0, "a%2Fb\nc\n", "ls");
+	expect(f, 0, "a/b\t1\nc\t2\n", "dump .");
+	expect(f, 0, "{\"namespace\":\"\",\"entries\":2}\n", "--json load .");
+}
+
+/* ---- History ----------------------------------------------------------------------------- */
+
+static void make_history(Fixture *f)
+{
+	with_input(f, "k1\tone\nk2\ttwo\nk3\tthree\n", 24);
+	done(f, "load ns");
+	done(f, "-q commit -m base");
+	done(f, "branch side");
+	done(f, "-b side put ns/k1 theirs");
+	done(f, "-b side -q commit -m theirs");
+	done(f, "put ns/k2 ours");
+	done(f, "-q commit -m ours");
+}
+
+static void test_commit(Fixture *f, gconstpointer data)
+{
+	expect(f, 1, "", "commit -m none");
+	g_assert_cmpstr(f->err->str, ==, "prollyfs-ctl: main: nothing to commit\n");
+	refused(f, EINVAL, "-m", "commit");
+	refused(f, EINVAL, "-m", "commit -m '  '");
+	done(f, "put ns/a 1");
+	done(f, "put other/b 2");
+	done(f, "commit -m 'Subject' -m $'Body\\nof it\\n\\n'");
+	g_assert_true(g_str_has_prefix(f->out->str, "[main "));
+	g_assert_nonnull(strstr(f->out->str, "] Subject\n 2 keys changed\n"));
+	expect(f, 0, "On branch main\nnothing to commit, nothing is staged\n", "status");
+	done(f, "--json log -n 1");
+	g_assert_nonnull(strstr(f->out->str, "\"message\":\"Subject\\n\\nBody\\nof it\"}\n"));
+	g_assert_nonnull(strstr(f->out->str,
+				"\"author\":{\"name\":\"A U Thor\",\"email\":"
+				"\"author@example.org\"},\"date\":\"2026-01-02T03:04:05"
+				"+01:00\",\"committed\":\"2026-01-02T03:04:05+01:00\""));
+	done(f, "--json commit --allow-empty -m empty --env GIT_AUTHOR_NAME=Other");
+	g_assert_nonnull(strstr(f->out->str, "\"branch\":\"main\",\"changes\":0}"));
+	done(f, "log -n 1");
+	g_assert_nonnull(strstr(f->out->str,
+				"\nAuthor: Other <author@example.org>\n"
+				"Date:   Fri Jan 2 03:04:05 2026 +0100\n\n    empty\n"));
+	refused(f, EINVAL, "PATH", "commit --env PATH=/x -m x");
+}
+
+static void test_status(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	done(f, "put ns/k1 other");
+	done(f, "delete ns/k2");
+	done(f, "put ns/k4 new");
+	expect(f, 0,
+	       "On branch main\n"
+	       "Changes staged for the next commit:\n"
+	       "\tmodified:  ns/k1\n"
+	       "\tdeleted:   ns/k2\n"
+	       "\tadded:     ns/k4\n",
+	       "status");
+	done(f, "--json status");
+	g_assert_true(g_str_has_prefix(f->out->str, "{\"branch\":\"main\",\"head\":\""));
+	g_assert_true(g_str_has_suffix(
+		f->out->str,
+		",\"changes\":["
+		"{\"namespace\":\"ns\",\"key\":\"k1\",\"path\":\"ns/"
+		"k1\",\"operation\":\"modified\"},"
+		"{\"namespace\":\"ns\",\"key\":\"k2\",\"path\":\"ns/"
+		"k2\",\"operation\":\"deleted\"},"
+		"{\"namespace\":\"ns\",\"key\":\"k4\",\"path\":\"ns/k4\",\"operation\":\"added\"}"
+		"]}\n"));
+	refused(f, EINVAL, "--at", "status --at main");
+	refused(f, ENOENT, "nothing", "-b nothing status");
+}
+
+static void test_log(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	done(f, "log --oneline");
+	g_auto(GStrv) lines = g_strsplit(f->out->str, "\n", -1);
+	g_assert_cmpuint(g_strv_length(lines), ==, 4);
+	g_assert_true(g_str_has_suffix(lines[0], " ours"));
+	g_assert_true(g_str_has_suffix(lines[1], " base"));
+	done(f, "log --oneline --all");
+	g_assert_nonnull(strstr(f->out->str, " theirs\n"));
+	done(f, "log --oneline side -n 1");
+	g_assert_true(g_str_has_suffix(f->out->str, " theirs\n"));
+	done(f, "log --oneline --at side -n 1");
+	g_assert_true(g_str_has_suffix(f->out->str, " theirs\n"));
+	done(f, "log --oneline --key ns/k2");
+	g_auto(GStrv) of_key = g_strsplit(f->out->str, "\n", -1);
+	g_assert_cmpuint(g_strv_length(of_key), ==, 3);
+	done(f, "log --oneline --key ns/k3");
+	g_assert_true(g_str_has_suffix(f->out->str, " base\n"));
+	expect(f, 0, "", "log --oneline --key ns/none");
+	expect(f, 0, "", "log -n 0");
+	refused(f, EINVAL, "many", "log -n many");
+	refused(f, ENOENT, "nothing", "log nothing");
+	/* A terminal sees branches behind the ids; scripts do not. */
+	done(f, "log --oneline --terminal --color never -n 1 side");
+	g_assert_nonnull(strstr(f->out->str, " (side) theirs\n"));
+	done(f, "log --oneline --terminal -n 1");
+	g_assert_true(g_str_has_prefix(f->out->str, "\033[33m"));
+}
+
+static void test_revisions(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	expect(f, 0, "two", "--at main~1 get ns/k2");
+	expect(f, 0, "two", "--at HEAD^ get ns/k2");
+	expect(f, 0, "two", "--at @~1 get ns/k2");
+	expect(f, 0, "ours", "--at HEAD get ns/k2");
+	expect(f, 0, "theirs", "-b side --at @ get ns/k1");
+	expect(f, 0, "two", "--at '@{1}' get ns/k2");
+	refused(f, ENOENT, "nothing", "--at nothing ls");
+	expect(f, 1, "", "--at main~2 get ns/k2");
+}
+
+static void test_show(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	done(f, "show");
+	g_assert_true(g_str_has_prefix(f->out->str, "commit "));
+	g_assert_true(g_str_has_suffix(f->out->str, "    ours\n\n"
+						    "diff a/ns/k2 b/ns/k2\n"
+						    "--- a/ns/k2\n"
+						    "+++ b/ns/k2\n"
+						    "@@ -1 +1 @@\n"
+						    "-two\n"
+						    "+ours\n"));
+	done(f, "--json show side");
+	g_assert_true(g_str_has_suffix(
+		f->out->str, "\n{\"namespace\":\"ns\",\"key\":\"k1\",\"path\":\"ns/k1\","
+			     "\"operation\":\"modified\",\"old\":\"one\",\"new\":\"theirs\"}\n"));
+	done(f, "show main~2"); /* the initial commit */
+}
+
+static void test_diff(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	expect(f, 0, "", "diff");
+	expect(f, 0, "M\tns/k1\nM\tns/k2\n", "diff --name-status main side");
+	expect(f, 0, "M\tns/k1\n", "diff --name-status main side -- ns/k1");
+	expect(f, 0, "M\tns/k1\n", "diff --name-status main side --cwd ns -- k1 k3");
+	expect(f, 0, "M\tns/k1\nM\tns/k2\n", "diff --name-status main side -- ns");
+	expect(f, 0, "", "diff main side -- other");
+	expect(f, 1, "M\tns/k1\nM\tns/k2\n", "diff --exit-code --name-status main side");
+	expect(f, 0, "", "diff --exit-code main main");
+	done(f, "put ns/k3 $'three\\n'");
+	done(f, "put ns/new $'a\\nb\\n'");
+	expect(f, 0,
+	       " ns/k3  | 2 +-\n"
+	       " ns/new | 2 ++\n"
+	       " 2 keys changed, 3 lines added, 1 removed\n",
+	       "diff --stat");
+	expect(f, 0,
+	       "diff a/ns/k3 b/ns/k3\n--- a/ns/k3\n+++ b/ns/k3\n@@ -1 +1 @@\n"
+	       "-three\n\\ No newline at end of value\n+three\n",
+	       "diff -- ns/k3");
+	expect(f, 0,
+	       "diff a/ns/new b/ns/new\nnew file\n--- /dev/null\n+++ b/ns/new\n@@ -0,0 +1,2 @@\n"
+	       "+a\n+b\n",
+	       "diff -- ns/new");
+	expect(f, 0, "M\tns/k1\nM\tns/k2\nM\tns/k3\nA\tns/new\n", "diff --name-status side");
+	refused(f, ENOENT, "nothing", "diff nothing");
+	refused(f, EINVAL, "'c'", "diff a b c");
+}
+
+static void test_diff_values(Fixture *f, gconstpointer data)
+{
+	g_autofree char *large = g_strnfill(PROLLY_JSON_VALUE_MAX + 1, 'x');
+	done(f, "put ns/bin $'\\x01\\x02'");
+	with_input(f, large, strlen(large));
+	done(f, "put ns/large");
+	expect(f, 0, "diff a/ns/bin b/ns/bin\nnew file\nBinary value of 2 bytes\n",
+	       "diff -- ns/bin");
+	expect(f, 0, "diff a/ns/large b/ns/large\nnew file\nBinary value of 65537 bytes\n",
+	       "diff -- ns/large");
+	done(f, "--json diff -- ns/large");
+	g_assert_nonnull(strstr(f->out->str, "\"new\":{\"size\":65537,\"hash\":\""));
+	expect(f, 0,
+	       "{\"namespace\":\"ns\",\"key\":\"bin\",\"path\":\"ns/bin\",\"operation\":\"added\","
+	       "\"new\":{\"base64\":\"AQI=\"}}\n",
+	       "--json diff -- ns/bin");
+	done(f, "-q commit -m x");
+	done(f, "put ns/bin $'\\x01'");
+	expect(f, 0, "diff a/ns/bin b/ns/bin\nBinary values differ: 2 and 1 bytes\n", "diff");
+	expect(f, 0, " ns/bin | Bin 2 -> 1 bytes\n 1 key changed, 0 lines added, 0 removed\n",
+	       "diff --stat");
+}
+
+/* ---- Branches and merges ----------------------------------------------------------------- */
+
+static void test_branch(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	expect(f, 0, "* main\n  side\n", "branch");
+	expect(f, 0, "  main\n* side\n", "branch -b side");
+	done(f, "branch back main~1");
+	expect(f, 0, "two", "-b back get ns/k2");
+	refused(f, EEXIST, "back", "branch back");
+	refused(f, EINVAL, "a..b", "branch a..b");
+	done(f, "branch -m back then");
+	expect(f, 0, "* main\n  side\n  then\n", "branch");
+	done(f, "branch -d then");
+	g_assert_true(g_str_has_prefix(f->out->str, "Deleted branch then (was "));
+	refused(f, ENOENT, "then", "branch -d then");
+	refused(f, ENOTEMPTY, "side", "branch -d side");
+	done(f, "-q branch -D side");
+	g_assert_cmpstr(f->out->str, ==, "");
+	refused(f, EBUSY, "main", "branch -D main");
+	refused(f, EINVAL, "NAME", "branch -d");
+	done(f, "--json branch");
+	g_assert_true(g_str_has_prefix(f->out->str, "{\"name\":\"main\",\"commit\":\""));
+	g_assert_true(g_str_has_suffix(f->out->str, "\",\"current\":true}\n"));
+}
+
+static void test_merge(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	done(f, "merge --dry-run side");
+	g_assert_cmpstr(f->out->str, ==, "Would merge without conflicts.\n");
+	refused(f, EPERM, "", "merge --ff-only side");
+	done(f, "--json merge side");
+	g_assert_true(g_str_has_prefix(f->out->str, "{\"result\":\"merged\",\"commit\":\""));
+	g_assert_true(g_str_has_suffix(f->out->str, "\",\"conflicts\":[]}\n"));
+	expect(f, 0, "theirs", "get ns/k1");
+	expect(f, 0, "ours", "get ns/k2");
+	done(f, "log -n 1");
+	g_assert_nonnull(strstr(f->out->str, "    Merge branch 'side'\n"));
+	g_assert_nonnull(strstr(f->out->str, "\nMerge: "));
+	expect(f, 0, "Already up to date.\n", "merge side");
+	done(f, "-b side merge main");
+	g_assert_nonnull(strstr(f->out->str, "\nFast-forward\n"));
+	done(f, "branch next");
+	done(f, "-b next put ns/k9 x");
+	done(f, "-b next -q commit -m nine");
+	done(f, "-q merge --no-ff next");
+	done(f, "log --oneline --graph");
+	g_assert_nonnull(strstr(f->out->str, "|\\"));
+	refused(f, ENOENT, "nothing", "merge nothing");
+	refused(f, EINVAL, "--ff-only", "merge --no-ff --ff-only side");
+	refused(f, EINVAL, "--abort", "merge --abort");
+}
+
+static void test_conflicts(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	done(f, "put ns/k1 mine");
+	done(f, "put ns/added mine");
+	done(f, "delete ns/k3");
+	done(f, "-q commit -m mine");
+	done(f, "-b side put ns/added theirs");
+	done(f, "-b side put ns/k3 theirs");
+	done(f, "-b side delete ns/k2");
+	done(f, "-b side -q commit -m more");
+	static const char CONFLICTS[] = "CONFLICT (both-added): ns/added\n"
+					"CONFLICT (both-modified): ns/k1\n"
+					"CONFLICT (deleted-by-them): ns/k2\n"
+					"CONFLICT (deleted-by-us): ns/k3\n"
+					"Merge failed because of conflicts; nothing was changed.\n";
+	expect(f, 1, CONFLICTS, "merge side");
+	expect(f, 1, CONFLICTS, "merge --dry-run side");
+	g_assert_cmpint(run(f, "--json merge side"), ==, 1);
+	g_assert_true(g_str_has_prefix(f->out->str, "{\"result\":\"conflict\",\"commit\":\""));
+	g_assert_nonnull(strstr(f->out->str,
+				"\"conflicts\":[{\"namespace\":\"ns\",\"key\":\"added\","
+				"\"path\":\"ns/added\",\"kind\":\"both-added\"},{"));
+	expect(f, 0, "mine", "get ns/k1");
+}
+
+static void test_would_overwrite(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	done(f, "put ns/k1 staged");
+	refused(f, EBUSY, "ns/k1", "merge side");
+	done(f, "put ns/k1 one");
+	done(f, "put ns/other staged");
+	done(f, "-q merge side");
+	expect(f, 0, "A\tns/other\n", "diff --name-status");
+}
+
+/* ---- The store --------------------------------------------------------------------------- */
+
+static void test_root_stats(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	done(f, "root ns");
+	g_autofree char *root = g_strdup(f->out->str);
+	g_assert_cmpuint(strlen(root), ==, 65);
+	expect(f, 0, root, "root ns --at main");
+	done(f, "put ns/k1 other");
+	g_assert_cmpint(run(f, "root ns"), ==, 0);
+	g_assert_cmpstr(f->out->str, !=, root);
+	done(f, "put ns/k1 one");
+	expect(f, 0, root, "root ns");
+	done(f, "--json root ns");
+	g_assert_true(g_str_has_prefix(f->out->str, "{\"namespace\":\"ns\",\"root\":\""));
+	g_assert_nonnull(strstr(f->out->str, "\",\"keys\":3,\"bytes\":18}\n"));
+	done(f, "--json root");
+	g_assert_true(g_str_has_prefix(f->out->str, "{\"namespace\":null,\"root\":\""));
+	expect(f, 1, "", "root none");
+	done(f, "--json stats");
+	g_assert_nonnull(strstr(f->out->str, "\"backend\":"));
+	g_assert_nonnull(
+		strstr(f->out->str, "\"namespaces\":[{\"name\":\"ns\",\"keys\":3,\"bytes\":18,"));
+	done(f, "stats");
+	g_assert_nonnull(strstr(f->out->str, "cache hits"));
+	refused(f, EPERM, "init", "init x");
+}
+
+static void test_init(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("prollyfs-test-XXXXXX", NULL);
+	g_autofree char *line = g_strdup_printf("init --branch trunk %s/store", dir);
+	g_autofree char *spec = g_strdup_printf("%s/store", dir);
+	ProllyRepoOptions options = {0};
+	g_autoptr(GError) error = NULL;
+	Fixture f = {.out = g_string_new(NULL), .err = g_string_new(NULL)};
+
+	done(&f, line);
+	g_assert_nonnull(strstr(f.out->str, spec));
+	refused(&f, EEXIST, spec, line);
+	prolly_repo_open(spec, &options, &f.repo, &error);
+	g_assert_no_error(error);
+	expect(&f, 0, "* trunk\n", "branch");
+	prolly_repo_free(f.repo);
+	remove_tree(dir);
+	g_string_free(f.out, TRUE);
+	g_string_free(f.err, TRUE);
+}
+
+static void test_work(Fixture *f, gconstpointer data)
+{
+	static const char *const FIGURES[] = {
+		"{\"nodes_read\":",    ",\"nodes_written\":", ",\"bytes_read\":",
+		",\"bytes_written\":", ",\"nodes_hashed\":",  ",\"chunks_written\":"};
+	make_history(f);
+	g_assert_cmpint(run(f, "--work get ns/k1"), ==, 0);
+	g_assert_cmpstr(f->out->str, ==, "one");
+	for (size_t i = 0; i < G_N_ELEMENTS(FIGURES); i++)
+		g_assert_nonnull(strstr(f->err->str, FIGURES[i]));
+	g_assert_nonnull(strstr(f->err->str, "\"nodes_written\":0,"));
+	/* After an error's line, too. */
+	g_assert_cmpint(run(f, "--work get ns/none"), ==, 1);
+	g_assert_true(g_str_has_suffix(f->err->str, "}\n"));
+}
+
+/* Bound to a branch: it alone can be changed, others can be read and merged. */
+static void test_confined(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	f->caller.branch = "side";
+	f->caller.confined = true;
+	expect(f, 0, "theirs", "get ns/k1");
+	done(f, "-b side put ns/mine x");
+	done(f, "-q commit -m mine");
+	expect(f, 0, "one", "--at main get ns/k1");
+	done(f, "log main");
+	done(f, "branch");
+	refused(f, EPERM, "main", "-b main put ns/k1 x");
+	refused(f, EPERM, "main", "-b main commit -m x");
+	refused(f, EPERM, "new", "branch new");
+	refused(f, EPERM, "main", "branch -D main");
+	refused(f, EPERM, "main", "branch -m main x");
+	done(f, "-q merge main");
+	expect(f, 0, "ours", "get ns/k2");
+}
+
+static void test_capture(Fixture *f, gconstpointer data)
+{
+	static const char *const LOG[] = {"log", "--oneline", NULL};
+	static const char *const BAD[] = {"log", "nothing", NULL};
+	GString *text = NULL;
+	g_autoptr(GError) error = NULL;
+
+	make_history(f);
+	done(f, "log --oneline");
+	g_assert_true(prolly_command_capture(f->repo, &f->caller, LOG, &text, &error));
+	g_assert_cmpstr(text->str, ==, f->out->str);
+	g_string_free(text, TRUE);
+	g_assert_false(prolly_command_capture(f->repo, &f->caller, BAD, &text, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_NOT_FOUND);
+}
+
+/* ---- Graphs ------------------------------------------------------------------------------ */
+
+/* COMMITS: "a:bc" is commit a with parents b and c, newest first. The picture, with the letters. */
+static void assert_graph(const char *const *commits, const char *picture)
+{
+	g_autoptr(ProllyGraph) graph = prolly_graph_new();
+	g_autoptr(GString) drawn = g_string_new("\n");
+
+	for (; *commits; commits++) {
+		const char *text = *commits;
+		ProllyCommitId parents[4] = {0};
+		ProllyCommit commit = {.parents = parents, .n_parents = strlen(text + 2)};
+		commit.id.bytes[0] = (uint8_t)text[0];
+		for (size_t i = 0; i < commit.n_parents; i++)
+			parents[i].bytes[0] = (uint8_t)text[2 + i];
+		prolly_graph_push(graph, &commit);
+		prolly_graph_append_line(graph, drawn);
+		g_string_append_printf(drawn, "%c\n", text[0]);
+		while (prolly_graph_is_pending(graph)) {
+			prolly_graph_append_line(graph, drawn);
+			g_strchomp(drawn->str);
+			g_string_set_size(drawn, strlen(drawn->str));
+			g_string_append_c(drawn, '\n');
+		}
+	}
+	g_assert_cmpstr(drawn->str, ==, picture);
+}
+
+static void test_graph(void)
+{
+	assert_graph((const char *[]){"c:b", "b:a", "a:", NULL}, "\n"
+								 "* c\n"
+								 "* b\n"
+								 "* a\n");
+	assert_graph((const char *[]){"d:bc", "c:a", "b:a", "a:", NULL}, "\n"
+									 "*   d\n"
+									 "|\\\n"
+									 "| * c\n"
+									 "* | b\n"
+									 "|/\n"
+									 "* a\n");
+	/* Two histories, and one that goes on beside them. */
+	assert_graph((const char *[]){"e:d", "z:y", "d:", "y:", NULL}, "\n"
+								       "* e\n"
+								       "| * z\n"
+								       "* | d\n"
+								       " /\n"
+								       "* y\n");
+	/* An edge that crosses a column. */
+	assert_graph((const char *[]){"c:a", "d:b", "e:a", "b:a", "a:", NULL}, "\n"
+									       "* c\n"
+									       "| * d\n"
+									       "| | * e\n"
+									       "| |/\n"
+									       "|/|\n"
+									       "| * b\n"
+									       "|/\n"
+									       "* a\n");
+	/* Three parents. */
+	assert_graph((const char *[]){"m:abc", "c:r", "b:r", "a:r", "r:", NULL}, "\n"
+										 "*     m\n"
+										 "|\\\n"
+										 "| \\\n"
+										 "|\\ \\\n"
+										 "| | * c\n"
+										 "| * | b\n"
+										 "| |/\n"
+										 "* | a\n"
+										 "|/\n"
+										 "* r\n");
+}
+
+/* ---- Patches and spools ------------------------------------------------------------------ */
+
+static bool append_text(void *data, const void *bytes, size_t len)
+{
+	g_string_append_len(data, bytes, (gssize)len);
+	return true;
+}
+
+static void assert_patch(const char *a, const char *b, const char *expected)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	g_autoptr(GString) output = g_string_new(NULL);
+	ProllyStreams streams = {.write = append_text, .data = text};
+	ProllyCommand command = {.streams = &streams, .output = output};
+	ProllyPatchSide sides[] = {{a, a ? strlen(a) : 0}, {b, b ? strlen(b) : 0}};
+
+	prolly_patch_print(&command, &sides[0], &sides[1]);
+	prolly_command_flush(&command);
+	g_assert_cmpstr(text->str, ==, expected);
+}
+
+static void test_patch(void)
+{
+	assert_patch("a\n", "a\n", "");
+	assert_patch(NULL, "", "");
+	assert_patch(NULL, "a", "@@ -0,0 +1 @@\n+a\n");
+	assert_patch("a", NULL, "@@ -1 +0,0 @@\n-a\n");
+	assert_patch("a", "b", "@@ -1 +1 @@\n-a\n+b\n");
+	assert_patch("1\n2\n3\n4\n5\n6\n7\n8\n9\n", "1\n2\n3\n4\nx\n6\n7\n8\n9\n",
+		     "@@ -2,7 +2,7 @@\n 2\n 3\n 4\n-5\n+x\n 6\n 7\n 8\n");
+	assert_patch("1\n2\n", "1\nnew\n2\n", "@@ -1,2 +1,3 @@\n 1\n+new\n 2\n");
+	assert_patch("a\na\n", "a\n", "@@ -1,2 +1 @@\n a\n-a\n");
+	assert_patch("a\n", "a", "@@ -1 +1 @@\n-a\n+a\n\\ No newline at end of value\n");
+}
+
+/* What is read is what was written, in order, whatever the pieces; far over what memory holds. */
+static void test_spool(void)
+{
+	g_autoptr(ProllySpool) spool = prolly_spool_new();
+	g_autofree uint8_t *piece = g_malloc(200000);
+	uint64_t written = 0, seen = 0;
+	size_t len = 0;
+
+	for (int round = 0; round < 400; round++) {
+		size_t n = (size_t)g_test_rand_int_range(0, 200000);
+		bool writes =
+			round < 200 ? g_test_rand_int_range(0, 4) : g_test_rand_int_range(0, 2);
+		for (size_t i = 0; writes && i < n; i++)
+			piece[i] = (uint8_t)((written + i) * 31 >> 3);
+		if (writes) {
+			g_assert_true(prolly_spool_write(spool, piece, n, NULL));
+			written += n;
+			continue;
+		}
+		g_assert_true(prolly_spool_read(spool, piece, n, &len, NULL));
+		g_assert_true(len || !n || seen == written);
+		for (size_t i = 0; i < len; i++)
+			g_assert_cmpint(piece[i], ==, (uint8_t)((seen + i) * 31 >> 3));
+		seen += len;
+	}
+	do {
+		g_assert_true(prolly_spool_read(spool, piece, 200000, &len, NULL));
+		seen += len;
+	} while (len);
+	g_assert_cmpuint(seen, ==, written);
+}
+
+/* ---- Tables ------------------------------------------------------------------------------ */
+
+typedef void (*FixtureFunc)(Fixture *f, gconstpointer data);
+
+static void add(const char *name, FixtureFunc test)
+{
+	g_autofree char *in_memory = g_strconcat("/command/memory/", name, NULL);
+	g_autofree char *on_disk = g_strconcat("/command/rocksdb/", name, NULL);
+	g_test_add(in_memory, Fixture, NULL, setup, test, teardown);
+	g_test_add(on_disk, Fixture, "disk", setup, test, teardown);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/command/words/split", test_split);
+	g_test_add_func("/command/words/split-errors", test_split_errors);
+	g_test_add_func("/command/words/join", test_join);
+	g_test_add_func("/command/words/options", test_options);
+	g_test_add_func("/command/words/usage", test_usage);
+	g_test_add_func("/command/words/needs", test_needs);
+	g_test_add_func("/command/words/help", test_help);
+	g_test_add_func("/command/graph", test_graph);
+	g_test_add_func("/command/patch", test_patch);
+	g_test_add_func("/command/spool", test_spool);
+	g_test_add_func("/command/init", test_init);
+	add("put-get-delete", test_put_get_delete);
+	add("put-stream", test_put_stream);
+	add("key-and-directory", test_key_and_directory);
+	add("ls", test_ls);
+	add("load-tsv", test_load_tsv);
+	add("load-errors", test_load_errors);
+	add("load-dump", test_load_dump);
+	add("load-unnamed", test_load_unnamed);
+	add("commit", test_commit);
+	add("status", test_status);
+	add("log", test_log);
+	add("revisions", test_revisions);
+	add("show", test_show);
+	add("diff", test_diff);
+	add("diff-values", test_diff_values);
+	add("branch", test_branch);
+	add("merge", test_merge);
+	add("conflicts", test_conflicts);
+	add("would-overwrite", test_would_overwrite);
+	add("root-stats", test_root_stats);
+	add("work", test_work);
+	add("confined", test_confined);
+	add("capture", test_capture);
+	return g_test_run();
+}
