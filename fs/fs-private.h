@@ -4,7 +4,7 @@
 /*
  * fs-private: what the files of fs share.
  *
- *   session.c       options -> a mounted session; processes, signals, the end
+ *   mount.c       options -> a mounted session; processes, signals, the end
  *   mountpoint.c    where it is mounted
  *   serve.c         the receive loop and the worker pools
  *   inode.c         nodes that the kernel knows of, by id and by name
@@ -304,7 +304,7 @@ char *pfs_mountpoint_source(const PfsMount *mount);
 /* serve.c: until the mount is gone. */
 bool pfs_serve(PfsMount *mount, GError **error);
 /* The mount answers and the parent was told: lets go of its terminal. */
-void pfs_session_detach(PfsMount *mount);
+void pfs_mount_background(PfsMount *mount);
 
 /* ---- Errors (errmap.c) ------------------------------------------------------------------- */
 

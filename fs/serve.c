@@ -202,7 +202,7 @@ static void tell_ready(PfsMount *mount)
 	}
 	close(mount->ready_fd);
 	mount->ready_fd = -1;
-	pfs_session_detach(mount);
+	pfs_mount_background(mount);
 }
 
 static void dispatch(Server *self, struct fuse_buf *buffer)

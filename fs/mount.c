@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * session: a mount from its options to its end.
+ * mount: a mount from its options to its end.
  *
  * Processes. In the background the caller forks first, before there are threads: the child opens
  * the store, mounts, and tells its parent through a pipe when the kernel has had its first answer.
@@ -279,7 +279,7 @@ static bool make_session(PfsMount *mount, GError **error)
 	return true;
 }
 
-void pfs_session_detach(PfsMount *mount)
+void pfs_mount_background(PfsMount *mount)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
