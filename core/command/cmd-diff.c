@@ -3,9 +3,9 @@
 /*
  * cmd-diff: status and diff: what is staged, and what differs between two states.
  *
- * Both compare two views; which two is all that is decided here, changes.c prints. The head that a
- * working state is compared with is the one it is laid over, not the branch's present one, so that
- * a commit in between cannot show as a change.
+ * Both compare two views; which two is all that is decided here, changes-text.c prints. The head
+ * that a working state is compared with is the one it is laid over, not the branch's present one,
+ * so that a commit in between cannot show as a change.
  */
 
 #include "command/command-private.h"

@@ -213,7 +213,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyTarget, prolly_target_clear)
 bool prolly_json_add_value(ProllyCommand *command, GString *json, const char *name,
 			   ProllyView *view, const ProllyEntry *entry, GError **error);
 
-/* changes.c: the changes between two views, as status, diff, show and merge print them. */
+/* changes-text.c: the changes between two views, as status, diff, show and merge print them. */
 typedef enum {
 	PROLLY_CHANGES_PATCH,
 	PROLLY_CHANGES_STAT,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * changes: what differs between two views, printed as status, diff and show do.
+ * changes-text: what differs between two views, printed as status, diff and show do.
  *
  * Changes stream: nothing here grows with their number. --stat, which aligns its columns, therefore
  * goes through them twice; that costs what differs, not what there is.
