@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * staged: records of the working set, as keys and bytes of family STAGED.
+ *
+ * A key is branch id (be32), generation (be64), type (a byte), namespace, NUL, rest; so a
+ * generation, a type in it, and a namespace in that are each one range, in key order. A
+ * generation's number has its top bit set if a load made it, so that a reader knows without asking
+ * that it holds entries without attributes and presences of directories.
+ *
+ *   e  an entry: flags; with extents their number, base length and length as varints; with
+ *      attributes their length as a varint and the record (attrs.c); the rest is the stored value
+ *   d  a directory: a byte of state (ProllyDirectoryState), then a record of attributes
+ *   l  a link group: (namespace, key) pairs of strings (links.c)
+ *   n  a namespace: one byte, 1 made, 0 removed
+ *   p  a presence: nothing
+ *   t  the time a load was attached: le64 nanoseconds
+ *
+ * One put carries value and attributes, so a crash never parts them. What is absent in a generation
+ * shows through from older ones: value and attributes each on its own, but a tombstone hides both.
+ *
+ * I1. Every change of a directory's set of children writes the directory's record in the generation
+ *     it is made in (a load: a presence). So what no generation has a record of is, in this
+ * respect, as it is committed. I2. The state byte is right as long as the branch's last move is the
+ * one the record names. I3. Generations that no state lists are garbage: a load that was not
+ * attached, or what a commit left behind between publishing and deleting. Deleting comes after the
+ * new state is in place, in a write of its own: a reader that looked into a generation while it
+ * went away finds, when it looks at the state again, another one, and starts over.
+ */
+
+#include "version/working-private.h"
+
+#include <string.h>
+
+#define KEY_HEAD 13 /* branch, generation, type */
+
+/* ---- Keys -------------------------------------------------------------------------------- */
+
+void prolly_record_key_init(ProllyRecordKey *key, uint32_t branch_id, uint64_t generation,
+			    ProllyRecordType type, const char *ns, const void *rest,
+			    size_t rest_len)
+{
+	size_t ns_len = strlen(ns) + 1;
+
+	key->len = KEY_HEAD + ns_len + rest_len;
+	key->data = key->len <= sizeof(key->fixed) ? key->fixed : g_malloc(key->len);
+	prolly_set_be32(key->data, branch_id);
+	prolly_set_be64(key->data + 4, generation);
+	key->data[12] = (uint8_t)type;
+	memcpy(key->data + KEY_HEAD, ns, ns_len);
+	if (rest_len)
+		memcpy(key->data + KEY_HEAD + ns_len, rest, rest_len);
+}
+
+void prolly_record_key_clear(ProllyRecordKey *key)
+{
+	if (key->data != key->fixed)
+		g_free(key->data);
+	key->data = NULL;
+}
+
+void prolly_record_key_set_generation(ProllyRecordKey *key, uint64_t generation)
+{
+	prolly_set_be64(key->data + 4, generation);
+}
+
+bool prolly_record_key_split(const uint8_t *data, size_t len, const char **out_ns,
+			     const uint8_t **out_rest, size_t *out_rest_len)
+{
+	const uint8_t *end;
+
+	if (len <= KEY_HEAD)
+		return false;
+	end = memchr(data + KEY_HEAD, 0, len - KEY_HEAD);
+	if (!end)
+		return false;
+	*out_ns = (const char *)data + KEY_HEAD;
+	*out_rest = end + 1;
+	*out_rest_len = (size_t)(data + len - end - 1);
+	return true;
+}
+
+/* ---- Records ----------------------------------------------------------------------------- */
+
+bool prolly_staged_record_parse(const uint8_t *data, size_t len, ProllyStagedRecord *out_record,
+				GError **error)
+{
+	ProllyStagedRecord record = {0};
+	ProllyReader reader;
+	bool has_value;
+
+	prolly_reader_init(&reader, data, len);
+	record.flags = prolly_reader_u8(&reader);
+	has_value = record.flags & PROLLY_STAGED_VALUE;
+	if (record.flags & PROLLY_STAGED_EXTENTS) {
+		record.extents = prolly_reader_varint(&reader);
+		record.base_length = prolly_reader_varint(&reader);
+		record.length = prolly_reader_varint(&reader);
+	}
+	if (record.flags & PROLLY_STAGED_ATTRS)
+		record.attrs = prolly_reader_string(&reader, &record.attrs_len);
+	if (!prolly_reader_ok(&reader) || record.flags >= PROLLY_STAGED_EXTENTS << 1 ||
+	    (has_value && record.flags & PROLLY_STAGED_TOMBSTONE) ||
+	    (has_value ? reader.p == reader.end : reader.p != reader.end))
+		return prolly_throw(error, PROLLY_ERROR_CORRUPT, "a staged record is damaged");
+	if (has_value) {
+		record.stored = reader.p;
+		record.stored_len = (size_t)(reader.end - reader.p);
+	}
+	*out_record = record;
+	return true;
+}
+
+void prolly_staged_record_append(GByteArray *out, const ProllyStagedRecord *record)
+{
+	prolly_append_u8(out, (uint8_t)record->flags);
+	if (record->flags & PROLLY_STAGED_EXTENTS) {
+		prolly_append_varint(out, record->extents);
+		prolly_append_varint(out, record->base_length);
+		prolly_append_varint(out, record->length);
+	}
+	if (record->flags & PROLLY_STAGED_ATTRS)
+		prolly_append_string(out, record->attrs, record->attrs_len);
+	if (record->flags & PROLLY_STAGED_VALUE)
+		g_byte_array_append(out, record->stored, (guint)record->stored_len);
+}
+
+/* ---- Ranges ------------------------------------------------------------------------------ */
+
+ProllyDbIter *prolly_staged_iter_new(const ProllyWorking *working, int level, ProllyRecordType type,
+				     const char *ns, const void *prefix, size_t prefix_len)
+{
+	uint64_t generation = g_array_index(working->state->generations, uint64_t, level);
+	g_auto(ProllyRecordKey) lower = {0};
+	g_autofree uint8_t *upper = NULL;
+	size_t lower_len, upper_len;
+
+	prolly_record_key_init(&lower, working->branch->id, generation, type, ns ? ns : "", prefix,
+			       prefix_len);
+	lower_len = ns ? lower.len : KEY_HEAD;
+	upper = g_malloc(lower_len);
+	upper_len = prolly_db_prefix_end(lower.data, lower_len, upper);
+	return prolly_db_iter_new(working->repo->body->db, PROLLY_DB_STAGED, working->snapshot,
+				  lower.data, lower_len, upper, upper_len);
+}
+
+void prolly_staged_delete_generation(uint32_t branch_id, uint64_t generation, ProllyDbBatch *batch)
+{
+	uint8_t lower[12], upper[12];
+	size_t upper_len;
+
+	prolly_set_be32(lower, branch_id);
+	prolly_set_be64(lower + 4, generation);
+	upper_len = prolly_db_prefix_end(lower, sizeof(lower), upper);
+	prolly_db_batch_delete_range(batch, PROLLY_DB_STAGED, lower, sizeof(lower), upper,
+				     upper_len);
+}
+
+void prolly_staged_reclaim_generation(ProllyDb *db, uint32_t branch_id, uint64_t generation)
+{
+	uint8_t lower[12], upper[12];
+	size_t upper_len;
+
+	prolly_set_be32(lower, branch_id);
+	prolly_set_be64(lower + 4, generation);
+	upper_len = prolly_db_prefix_end(lower, sizeof(lower), upper);
+	prolly_db_reclaim_range(db, PROLLY_DB_STAGED, lower, sizeof(lower), upper, upper_len);
+}
+
+void prolly_staged_delete_branch(uint32_t branch_id, ProllyDbBatch *batch)
+{
+	uint8_t lower[4], upper[4];
+
+	prolly_set_be32(lower, branch_id);
+	prolly_set_be32(upper, branch_id + 1);
+	prolly_db_batch_delete_range(batch, PROLLY_DB_STAGED, lower, sizeof(lower), upper,
+				     sizeof(upper));
+}
+
+/* Does generation LEVEL have a record that says something of values or namespaces? */
+static bool has_changes(const ProllyWorking *working, int level, bool *out_has, GError **error)
+{
+	g_autoptr(ProllyDbIter) namespaces =
+		prolly_staged_iter_new(working, level, PROLLY_RECORD_NAMESPACE, NULL, NULL, 0);
+	g_autoptr(ProllyDbIter) entries =
+		prolly_staged_iter_new(working, level, PROLLY_RECORD_ENTRY, NULL, NULL, 0);
+	bool has;
+
+	prolly_db_iter_seek_first(namespaces);
+	has = prolly_db_iter_is_valid(namespaces);
+	for (prolly_db_iter_seek_first(entries); !has && prolly_db_iter_is_valid(entries);
+	     prolly_db_iter_next(entries)) {
+		size_t len;
+		const uint8_t *data = prolly_db_iter_get_value(entries, &len);
+
+		has = len && data[0] & (PROLLY_STAGED_VALUE | PROLLY_STAGED_TOMBSTONE);
+	}
+	*out_has = has;
+	return prolly_db_iter_check(namespaces, error) && prolly_db_iter_check(entries, error);
+}
+
+bool prolly_staged_is_empty(ProllyRepo *repo, ProllyBranch *branch, const ProllyState *state,
+			    bool *out_empty, GError **error)
+{
+	ProllyWorking working = {.repo = repo, .branch = branch, .state = (ProllyState *)state};
+	bool has = false;
+
+	for (guint i = 0; !has && i < state->generations->len; i++)
+		if (!has_changes(&working, (int)i, &has, error))
+			return false;
+	*out_empty = !has;
+	return true;
+}
+
+/* ---- What a crash left ------------------------------------------------------------------- */
+
+/* The generations that are listed by some branch: (id, generation) as their 12 bytes. */
+static bool list_generations(ProllyRepo *repo, GHashTable *listed, GError **error)
+{
+	g_autoptr(GPtrArray) names = NULL;
+
+	if (!prolly_branch_list(repo, &names, error))
+		return false;
+	for (guint i = 0; i < names->len; i++) {
+		g_autoptr(ProllyBranch) branch = NULL;
+		g_autoptr(ProllyState) state = NULL;
+
+		if (!prolly_branch_lookup(repo, g_ptr_array_index(names, i), &branch, error))
+			return false;
+		if (!branch)
+			continue;
+		state = prolly_branch_get_state(branch);
+		for (guint g = 0; g < state->generations->len; g++) {
+			uint8_t head[12];
+
+			prolly_set_be32(head, branch->id);
+			prolly_set_be64(head + 4, g_array_index(state->generations, uint64_t, g));
+			g_hash_table_add(listed, g_bytes_new(head, sizeof(head)));
+		}
+	}
+	return true;
+}
+
+static void sweep_generation(ProllyRepo *repo, const uint8_t *head, GHashTable *listed,
+			     ProllyDbBatch *batch, GArray *dropped)
+{
+	g_autoptr(GBytes) bytes = g_bytes_new(head, 12);
+	uint64_t generation = prolly_get_be64(head + 4);
+
+	if (g_hash_table_contains(listed, bytes))
+		return;
+	prolly_staged_delete_generation(prolly_get_be32(head), generation, batch);
+	g_array_append_vals(dropped, head, 12);
+}
+
+bool prolly_staged_sweep(ProllyRepo *repo, GError **error)
+{
+	ProllyDb *db = repo->body->db;
+	g_autoptr(GHashTable) listed = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
+							     (GDestroyNotify)g_bytes_unref, NULL);
+	g_autoptr(ProllyDbIter) iter =
+		prolly_db_iter_new(db, PROLLY_DB_STAGED, NULL, NULL, 0, NULL, 0);
+	g_autoptr(ProllyDbBatch) batch = NULL;
+	g_autoptr(GArray) dropped = g_array_new(FALSE, FALSE, 1);
+	size_t len;
+
+	prolly_db_iter_seek_first(iter);
+	if (prolly_db_iter_is_valid(iter) && !list_generations(repo, listed, error))
+		return false;
+	batch = prolly_db_batch_new(db);
+	while (prolly_db_iter_is_valid(iter)) {
+		const uint8_t *key = prolly_db_iter_get_key(iter, &len);
+		uint8_t head[12], next[12];
+		size_t next_len;
+
+		if (len < sizeof(head))
+			return prolly_throw(error, PROLLY_ERROR_CORRUPT,
+					    "a staged record's key is damaged");
+		memcpy(head, key, sizeof(head));
+		sweep_generation(repo, head, listed, batch, dropped);
+		next_len = prolly_db_prefix_end(head, sizeof(head), next);
+		prolly_db_iter_seek(iter, next, next_len);
+	}
+	if (!prolly_db_iter_check(iter, error) ||
+	    (dropped->len && !prolly_db_write(db, batch, PROLLY_DB_BUFFERED, error)))
+		return false;
+	for (guint i = 0; i < dropped->len; i += 12)
+		prolly_staged_reclaim_generation(
+			db, prolly_get_be32((const uint8_t *)dropped->data + i),
+			prolly_get_be64((const uint8_t *)dropped->data + i + 4));
+	return true;
+}

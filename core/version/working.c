@@ -1,0 +1,622 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * working: what a key is now: its newest staged record laid over older ones, laid over what is
+ * committed.
+ *
+ * A lookup goes through the generations, newest first, and stops as soon as it knows what it was
+ * asked for. Value and attributes are found each on its own: a chmod is a record of attributes over
+ * the value that an older generation, or the tree, has; a loaded value lies over older attributes.
+ * A tombstone ends both searches. The records stay where they are (in the database's buffers, in
+ * the tree's node) and the finding borrows them, so a lookup copies nothing.
+ *
+ * Times. A record's times hold
+ *   - with a staged value, if the attributes are of the same generation or a newer one;
+ *   - with a staged value that is newer than the attributes (a load), never: then it is the time of
+ *     the load; unless the value is what is committed anyway, which is no change;
+ *   - with a committed value, unless a move after the record's sequence changed the key (moves.c).
+ * What has neither has the time of the newest move that changed it, or else that of the head.
+ *
+ * A marker that a load lies over is void if the load has keys below that directory: the load says
+ * so by a presence, because it neither reads nor locks anything while it is made.
+ */
+
+#include "version/working-private.h"
+
+#include <string.h>
+
+/* ---- Findings ---------------------------------------------------------------------------- */
+
+void prolly_finding_init(ProllyFinding *finding)
+{
+	memset(finding, 0, sizeof(*finding));
+	finding->value_level = PROLLY_LEVEL_NONE;
+	finding->attrs_level = PROLLY_LEVEL_NONE;
+}
+
+void prolly_finding_clear(ProllyFinding *finding)
+{
+	g_clear_pointer(&finding->keep_value, g_bytes_unref);
+	g_clear_pointer(&finding->keep_attrs, g_bytes_unref);
+	prolly_value_ref_clear(&finding->keep_committed);
+	prolly_value_ref_clear(&finding->keep_committed_attrs);
+}
+
+bool prolly_finding_add(ProllyFinding *finding, int level, const uint8_t *data, size_t len,
+			GError **error)
+{
+	ProllyStagedRecord record;
+
+	if (!prolly_staged_record_parse(data, len, &record, error))
+		return false;
+	if (!finding->attrs_known && record.flags & PROLLY_STAGED_ATTRS) {
+		finding->attrs_known = true;
+		finding->attrs_level = level;
+		finding->attrs = record.attrs;
+		finding->attrs_len = record.attrs_len;
+	}
+	if (!finding->value_known && record.flags & PROLLY_STAGED_VALUE) {
+		finding->value_known = true;
+		finding->value_level = level;
+		finding->stored = record.stored;
+		finding->stored_len = record.stored_len;
+		finding->extents = record.extents;
+		finding->base_length = record.base_length;
+		finding->length = record.length;
+	}
+	if (record.flags & PROLLY_STAGED_TOMBSTONE) {
+		finding->deleted |= !finding->value_known;
+		finding->value_known = true;
+		finding->attrs_known = true;
+	}
+	return true;
+}
+
+bool prolly_finding_is_marker(const ProllyFinding *finding)
+{
+	return prolly_finding_exists(finding) && !finding->extents && finding->stored_len &&
+	       finding->stored[0] == PROLLY_KIND_DIRECTORY;
+}
+
+bool prolly_finding_get_attr_record(const ProllyFinding *finding, ProllyAttrRecord *out_record,
+				    GError **error)
+{
+	if (finding->attrs_level != PROLLY_LEVEL_NONE)
+		return prolly_attr_record_parse(finding->attrs, finding->attrs_len, out_record,
+						error);
+	memset(out_record, 0, sizeof(*out_record));
+	return true;
+}
+
+bool prolly_finding_to_entry(const ProllyFinding *finding, ProllyEntry *out_entry, GError **error)
+{
+	ProllyValue value;
+
+	if (!prolly_value_parse(finding->stored, finding->stored_len, &value, error))
+		return false;
+	out_entry->stored = g_bytes_new(finding->stored, finding->stored_len);
+	out_entry->kind = value.kind;
+	out_entry->length = finding->extents ? finding->length : value.length;
+	out_entry->extents = finding->extents;
+	out_entry->base_length = finding->base_length;
+	out_entry->is_staged = finding->value_level != PROLLY_LEVEL_COMMITTED;
+	return true;
+}
+
+/* ---- Keys -------------------------------------------------------------------------------- */
+
+static uint64_t get_generation(const ProllyWorking *working, int level)
+{
+	return g_array_index(working->state->generations, uint64_t, level);
+}
+
+static bool is_load(const ProllyWorking *working, int level)
+{
+	return get_generation(working, level) & PROLLY_GENERATION_LOAD;
+}
+
+static int count_generations(const ProllyWorking *working)
+{
+	return working->branch ? (int)working->state->generations->len : 0;
+}
+
+static bool get_record(const ProllyWorking *working, ProllyRecordKey *key, int level,
+		       GBytes **out_value, GError **error)
+{
+	prolly_record_key_set_generation(key, get_generation(working, level));
+	return prolly_db_get(working->repo->body->db, PROLLY_DB_STAGED, working->snapshot,
+			     key->data, key->len, out_value, error);
+}
+
+static bool add_level(const ProllyWorking *working, ProllyRecordKey *key, int level,
+		      ProllyFinding *finding, GError **error)
+{
+	g_autoptr(GBytes) record = NULL;
+	bool had_value = finding->value_known, had_attrs = finding->attrs_known;
+	size_t len;
+	const void *data;
+
+	if (!get_record(working, key, level, &record, error))
+		return false;
+	if (!record)
+		return true;
+	data = g_bytes_get_data(record, &len);
+	if (!prolly_finding_add(finding, level, data, len, error))
+		return false;
+	if (finding->value_known && !had_value)
+		finding->keep_value = g_bytes_ref(record);
+	if (finding->attrs_known && !had_attrs)
+		finding->keep_attrs = g_bytes_ref(record);
+	return true;
+}
+
+static bool find_committed_value(const ProllyWorking *working, const ProllyPlace *place,
+				 ProllyFinding *finding, GError **error)
+{
+	const ProllyTree *tree = prolly_state_find_namespace(working->state, place->ns);
+	ProllyValueRef *ref = &finding->keep_committed;
+
+	finding->value_known = true;
+	if (!tree)
+		return true;
+	if (!prolly_tree_get(&working->repo->context, tree, place->key, place->key_len, ref, error))
+		return false;
+	if (ref->node) {
+		finding->value_level = PROLLY_LEVEL_COMMITTED;
+		finding->stored = ref->data;
+		finding->stored_len = ref->len;
+	}
+	return true;
+}
+
+bool prolly_working_find_committed_attrs(const ProllyWorking *working, ProllyRecordType type,
+					 const ProllyPlace *place, ProllyFinding *finding,
+					 GError **error)
+{
+	ProllyValueRef *ref = &finding->keep_committed_attrs;
+	g_autoptr(GByteArray) key = NULL;
+
+	finding->attrs_known = true;
+	if (!working->branch || !working->state->attributes.keys)
+		return true;
+	key = g_byte_array_sized_new(64);
+	prolly_attr_key_append(key, type, place->ns, place->key, place->key_len);
+	if (!prolly_tree_get(&working->repo->context, &working->state->attributes, key->data,
+			     key->len, ref, error))
+		return false;
+	if (ref->node) {
+		finding->attrs_level = PROLLY_LEVEL_COMMITTED;
+		finding->attrs = ref->data;
+		finding->attrs_len = ref->len;
+	}
+	return true;
+}
+
+static bool has_presence(const ProllyWorking *working, int level, const char *ns,
+			 const void *prefix, size_t len, bool *out_has, GError **error)
+{
+	g_auto(ProllyRecordKey) key = {0};
+	g_autoptr(GBytes) value = NULL;
+
+	prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_PRESENCE, ns, prefix,
+			       len);
+	if (!get_record(working, &key, level, &value, error))
+		return false;
+	*out_has = value != NULL;
+	return true;
+}
+
+bool prolly_working_drop_void_marker(const ProllyWorking *working, const ProllyPlace *place,
+				     ProllyFinding *finding, GError **error)
+{
+	g_autofree uint8_t *prefix = NULL;
+	int end = MIN(finding->value_level, count_generations(working));
+	bool has = false;
+
+	for (int level = 0; level < end && !has; level++) {
+		if (!is_load(working, level))
+			continue;
+		if (!prefix) {
+			prefix = g_malloc(place->key_len + 1);
+			memcpy(prefix, place->key, place->key_len);
+			prefix[place->key_len] = '/';
+		}
+		if (!has_presence(working, level, place->ns, prefix, place->key_len + 1, &has,
+				  error))
+			return false;
+	}
+	if (has) {
+		finding->value_level = PROLLY_LEVEL_NONE;
+		finding->deleted = true;
+	}
+	return true;
+}
+
+bool prolly_working_find(const ProllyWorking *working, const ProllyPlace *place, int first,
+			 bool with_attrs, ProllyFinding *finding, GError **error)
+{
+	int n = count_generations(working);
+
+	if (first < n) {
+		g_auto(ProllyRecordKey) key = {0};
+
+		prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_ENTRY, place->ns,
+				       place->key, place->key_len);
+		for (int level = first; level < n; level++) {
+			if (finding->value_known && (finding->attrs_known || !with_attrs))
+				break;
+			if (!add_level(working, &key, level, finding, error))
+				return false;
+		}
+	}
+	if (!finding->value_known && !find_committed_value(working, place, finding, error))
+		return false;
+	if (with_attrs && !finding->attrs_known &&
+	    !prolly_working_find_committed_attrs(working, PROLLY_RECORD_ENTRY, place, finding,
+						 error))
+		return false;
+	if (prolly_finding_is_marker(finding) && finding->value_level > first)
+		return prolly_working_drop_void_marker(working, place, finding, error);
+	return true;
+}
+
+/* ---- Attributes of keys ------------------------------------------------------------------ */
+
+/* Fills in the times that RECORD does not give: the others', or TIME. */
+static void complete_times(ProllyAttrs *attrs, int64_t time)
+{
+	if (!(attrs->has & PROLLY_ATTR_MTIME))
+		attrs->mtime = time;
+	if (!(attrs->has & PROLLY_ATTR_CTIME))
+		attrs->ctime = attrs->mtime;
+	if (!(attrs->has & PROLLY_ATTR_ATIME))
+		attrs->atime = attrs->mtime;
+}
+
+static void replace_times(ProllyAttrs *attrs, int64_t time)
+{
+	attrs->has &= ~(uint32_t)PROLLY_ATTR_TIMES;
+	complete_times(attrs, time);
+}
+
+/* Of what is committed: void if a later move changed it. */
+static bool settle_committed_times(const ProllyWorking *working, const ProllyPlace *place,
+				   bool is_directory, ProllyAttrRecord *record, GError **error)
+{
+	bool has = record->attrs.has & PROLLY_ATTR_MTIME, moved;
+	int64_t time = 0;
+
+	if (!prolly_moves_find(working, place, is_directory, has ? record->sequence : 0, &time,
+			       &moved, error))
+		return false;
+	if (moved) {
+		replace_times(&record->attrs, time);
+		return true;
+	}
+	if (!has && !prolly_moves_get_fallback(working, &time, error))
+		return false;
+	complete_times(&record->attrs, time);
+	return true;
+}
+
+/* A value that is newer than the attributes, which only a load makes. */
+static bool settle_loaded_times(const ProllyWorking *working, const ProllyPlace *place,
+				const ProllyFinding *finding, ProllyAttrRecord *record,
+				GError **error)
+{
+	g_auto(ProllyFinding) committed = {0};
+	g_auto(ProllyRecordKey) key = {0};
+	g_autoptr(GBytes) value = NULL;
+	int64_t time;
+
+	prolly_finding_init(&committed);
+	if (!find_committed_value(working, place, &committed, error))
+		return false;
+	if (prolly_finding_exists(&committed) && !finding->extents &&
+	    !prolly_bytes_compare(committed.stored, committed.stored_len, finding->stored,
+				  finding->stored_len))
+		return settle_committed_times(working, place, false, record, error);
+	prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_TIME, "", NULL, 0);
+	if (!get_record(working, &key, finding->value_level, &value, error))
+		return false;
+	time = value && g_bytes_get_size(value) == 8
+		       ? (int64_t)prolly_get_le64(g_bytes_get_data(value, NULL))
+		       : prolly_time_now();
+	replace_times(&record->attrs, time);
+	return true;
+}
+
+static bool settle_times(const ProllyWorking *working, const ProllyPlace *place,
+			 const ProllyFinding *finding, ProllyAttrRecord *record, GError **error)
+{
+	bool recorded = finding->attrs_level != PROLLY_LEVEL_NONE;
+
+	if (finding->value_level == PROLLY_LEVEL_COMMITTED)
+		return settle_committed_times(working, place, false, record, error);
+	if (!recorded || finding->attrs_level > finding->value_level ||
+	    !(record->attrs.has & PROLLY_ATTR_MTIME))
+		return settle_loaded_times(working, place, finding, record, error);
+	complete_times(&record->attrs, 0);
+	return true;
+}
+
+static bool settle_group(const ProllyWorking *working, const ProllyPlace *place,
+			 const ProllyFinding *finding, ProllyAttrRecord *record, GError **error)
+{
+	g_autoptr(GPtrArray) members = NULL;
+	bool is_member;
+
+	if (!prolly_links_is_member(working, place, finding, record, &is_member, error))
+		return false;
+	if (!is_member) {
+		record->attrs.group = 0;
+		record->attrs.has &= ~(uint32_t)PROLLY_ATTR_GROUP;
+		return true;
+	}
+	if (!prolly_links_find_members(working, record->attrs.group, &members, error))
+		return false;
+	record->attrs.nlink = MAX(members->len, 1);
+	return true;
+}
+
+bool prolly_working_settle(const ProllyWorking *working, const ProllyPlace *place,
+			   const ProllyFinding *finding, ProllyAttrRecord *out_record,
+			   GError **error)
+{
+	g_auto(ProllyAttrRecord) record = {0};
+
+	if (!prolly_finding_get_attr_record(finding, &record, error))
+		return false;
+	record.attrs.nlink = 1;
+	if (record.attrs.group && !settle_group(working, place, finding, &record, error))
+		return false;
+	if (!settle_times(working, place, finding, &record, error))
+		return false;
+	*out_record = record;
+	record.attrs.xattrs = NULL;
+	return true;
+}
+
+bool prolly_working_get_attrs(const ProllyWorking *working, const ProllyPlace *place,
+			      const ProllyFinding *finding, ProllyAttrs *out_attrs, GError **error)
+{
+	ProllyAttrRecord record;
+
+	if (!prolly_working_settle(working, place, finding, &record, error))
+		return false;
+	if (!(record.attrs.has & PROLLY_ATTR_INO))
+		record.attrs.ino = prolly_attr_derive_ino(place->ns, place->key, place->key_len,
+							  false, record.salt);
+	record.attrs.has &= PROLLY_ATTR_PUBLIC;
+	*out_attrs = record.attrs;
+	return true;
+}
+
+/* ---- Namespaces -------------------------------------------------------------------------- */
+
+bool prolly_working_has_namespace(const ProllyWorking *working, const char *ns, bool *out_has,
+				  GError **error)
+{
+	g_auto(ProllyRecordKey) key = {0};
+	int n = count_generations(working);
+
+	if (n)
+		prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_NAMESPACE, ns,
+				       NULL, 0);
+	for (int level = 0; level < n; level++) {
+		g_autoptr(GBytes) value = NULL;
+
+		if (!get_record(working, &key, level, &value, error))
+			return false;
+		if (value) {
+			*out_has = g_bytes_get_size(value) &&
+				   *(const uint8_t *)g_bytes_get_data(value, NULL);
+			return true;
+		}
+	}
+	*out_has = !ns[0] || prolly_state_find_namespace(working->state, ns);
+	return true;
+}
+
+static gint compare_names(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Notes for the namespaces that generation LEVEL made or removed which. The newest has the say. */
+static bool collect_namespaces(const ProllyWorking *working, int level, GHashTable *seen,
+			       GPtrArray *names, GError **error)
+{
+	g_autoptr(ProllyDbIter) iter =
+		prolly_staged_iter_new(working, level, PROLLY_RECORD_NAMESPACE, NULL, NULL, 0);
+
+	for (prolly_db_iter_seek_first(iter); prolly_db_iter_is_valid(iter);
+	     prolly_db_iter_next(iter)) {
+		size_t len, value_len, rest_len;
+		const uint8_t *data = prolly_db_iter_get_key(iter, &len), *rest;
+		const uint8_t *value = prolly_db_iter_get_value(iter, &value_len);
+		const char *ns;
+
+		if (!prolly_record_key_split(data, len, &ns, &rest, &rest_len) || !value_len)
+			return prolly_throw(error, PROLLY_ERROR_CORRUPT,
+					    "a staged record of a namespace is damaged");
+		if (!g_hash_table_contains(seen, ns)) {
+			g_hash_table_add(seen, g_strdup(ns));
+			if (value[0])
+				g_ptr_array_add(names, g_strdup(ns));
+		}
+	}
+	return prolly_db_iter_check(iter, error);
+}
+
+bool prolly_working_list_namespaces(const ProllyWorking *working, GPtrArray **out_names,
+				    GError **error)
+{
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	const GArray *committed = working->state->namespaces;
+
+	for (int level = 0; level < count_generations(working); level++)
+		if (!collect_namespaces(working, level, seen, names, error))
+			return false;
+	for (guint i = 0; i < committed->len; i++) {
+		const char *name = g_array_index(committed, ProllyNamespace, i).name;
+
+		if (name[0] && !g_hash_table_contains(seen, name))
+			g_ptr_array_add(names, g_strdup(name));
+	}
+	if (!g_hash_table_contains(seen, ""))
+		g_ptr_array_add(names, g_strdup(""));
+	g_ptr_array_sort(names, compare_names);
+	*out_names = g_steal_pointer(&names);
+	return true;
+}
+
+/* ---- Directories ------------------------------------------------------------------------- */
+
+size_t prolly_place_parent_len(const ProllyPlace *place)
+{
+	size_t len = place->key_len;
+
+	if (!prolly_namespace_has_directories(place->ns))
+		return 0;
+	if (len && place->key[len - 1] == '/')
+		len--;
+	while (len && place->key[len - 1] != '/')
+		len--;
+	return len;
+}
+
+/* What the records of PLACE in the generations say: its attributes and its state. */
+static bool find_directory_record(const ProllyWorking *working, const ProllyPlace *place,
+				  ProllyFinding *finding, uint8_t *out_state, bool *out_loaded,
+				  GError **error)
+{
+	int n = count_generations(working);
+	g_auto(ProllyRecordKey) key = {0};
+
+	*out_loaded = false;
+	if (n)
+		prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_DIRECTORY,
+				       place->ns, place->key, place->key_len);
+	for (int level = 0; level < n && !finding->attrs_known; level++) {
+		const uint8_t *data;
+		size_t len;
+
+		if (is_load(working, level)) {
+			if (!*out_loaded && !has_presence(working, level, place->ns, place->key,
+							  place->key_len, out_loaded, error))
+				return false;
+			continue;
+		}
+		if (!get_record(working, &key, level, &finding->keep_attrs, error))
+			return false;
+		if (!finding->keep_attrs)
+			continue;
+		data = g_bytes_get_data(finding->keep_attrs, &len);
+		if (!len)
+			return prolly_throw(error, PROLLY_ERROR_CORRUPT,
+					    "a staged record of a directory is damaged");
+		*out_state = data[0];
+		finding->attrs_known = true;
+		finding->attrs_level = level;
+		finding->attrs = data + 1;
+		finding->attrs_len = len - 1;
+	}
+	return true;
+}
+
+static bool has_key_below(ProllyScan *scan, const ProllyPlace *place, bool *out_has, GError **error)
+{
+	if (!prolly_scan_seek(scan, place->key, place->key_len, error))
+		return false;
+	*out_has = prolly_scan_is_valid(scan);
+	return true;
+}
+
+/* By looking for keys and marker, staged ones too unless nothing was staged (I1). */
+static bool look_for_keys(const ProllyWorking *working, const ProllyPlace *place, bool staged,
+			  ProllyDirectoryState *out_state, GError **error)
+{
+	g_autoptr(ProllyScan) scan = NULL;
+	g_auto(ProllyFinding) marker = {0};
+	bool has = false, is_root = !place->key_len;
+	int first = staged ? 0 : count_generations(working);
+	ProllyPlace marker_place = *place;
+
+	if (is_root) {
+		if (!prolly_working_has_namespace(working, place->ns, &has, error))
+			return false;
+		*out_state = has ? PROLLY_DIRECTORY_EXISTS : PROLLY_DIRECTORY_GONE;
+		return true;
+	}
+	scan = prolly_scan_new(working, place->ns, place->key, place->key_len, first,
+			       PROLLY_SCAN_COMMITTED);
+	if (!has_key_below(scan, place, &has, error))
+		return false;
+	if (has) {
+		*out_state = PROLLY_DIRECTORY_FILLED;
+		return true;
+	}
+	prolly_finding_init(&marker);
+	marker_place.key_len--;
+	if (place->key[marker_place.key_len] == '/' &&
+	    !prolly_working_find(working, &marker_place, first, false, &marker, error))
+		return false;
+	*out_state =
+		prolly_finding_is_marker(&marker) ? PROLLY_DIRECTORY_EMPTY : PROLLY_DIRECTORY_GONE;
+	return true;
+}
+
+bool prolly_working_find_directory(const ProllyWorking *working, const ProllyPlace *place,
+				   ProllyAttrRecord *out_record, int *out_level,
+				   ProllyDirectoryState *out_state, GError **error)
+{
+	g_auto(ProllyFinding) finding = {0};
+	g_auto(ProllyAttrRecord) record = {0};
+	uint8_t state = PROLLY_DIRECTORY_UNKNOWN;
+	bool loaded, staged;
+
+	prolly_finding_init(&finding);
+	if (!find_directory_record(working, place, &finding, &state, &loaded, error))
+		return false;
+	staged = finding.attrs_known;
+	if (!staged && out_record &&
+	    !prolly_working_find_committed_attrs(working, PROLLY_RECORD_DIRECTORY, place, &finding,
+						 error))
+		return false;
+	if (!prolly_finding_get_attr_record(&finding, &record, error))
+		return false;
+	if (loaded)
+		*out_state = place->key_len ? PROLLY_DIRECTORY_FILLED : PROLLY_DIRECTORY_EXISTS;
+	else if (staged && state && state <= PROLLY_DIRECTORY_EXISTS &&
+		 record.sequence == prolly_state_get_sequence(working->state))
+		*out_state = state;
+	else if (!look_for_keys(working, place, staged, out_state, error))
+		return false;
+	if (out_level)
+		*out_level = finding.attrs_level;
+	if (out_record) {
+		*out_record = record;
+		memset(&record, 0, sizeof(record));
+	}
+	return true;
+}
+
+bool prolly_working_get_directory_attrs(const ProllyWorking *working, const ProllyPlace *place,
+					ProllyAttrRecord *record, int level, ProllyAttrs *out_attrs,
+					GError **error)
+{
+	ProllyAttrs *attrs = &record->attrs;
+
+	if (!settle_committed_times(working, place, true, record, error))
+		return false;
+	if (!(attrs->has & PROLLY_ATTR_INO))
+		attrs->ino = prolly_attr_derive_ino(place->ns, place->key, place->key_len, true,
+						    record->salt);
+	attrs->nlink = 1;
+	attrs->has &= PROLLY_ATTR_PUBLIC;
+	*out_attrs = *attrs;
+	attrs->xattrs = NULL;
+	return true;
+}
