@@ -39,7 +39,7 @@ void prolly_cursor_free(ProllyCursor *self)
 {
 	if (!self)
 		return;
-	prolly_path_clear(&self->path);
+	prolly_path_unwind(&self->path);
 	prolly_store_unref(self->context.store);
 	prolly_format_unref(self->context.format);
 	g_free(self->key);

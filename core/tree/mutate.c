@@ -265,7 +265,7 @@ bool prolly_tree_apply(const ProllyTreeContext *context, const ProllyTree *tree,
 		ok = prolly_tree_init_empty(context, out_tree, error);
 	}
 	if (self.scouting)
-		prolly_path_clear(&self.scout);
+		prolly_path_unwind(&self.scout);
 	if (self.last_key)
 		g_byte_array_unref(self.last_key);
 	return ok;

@@ -74,7 +74,7 @@ static void drop_below(ProllyPath *path, unsigned level)
 	}
 }
 
-void prolly_path_clear(ProllyPath *path)
+void prolly_path_unwind(ProllyPath *path)
 {
 	drop_below(path, path->height);
 	path->height = 0;

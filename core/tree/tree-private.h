@@ -236,7 +236,7 @@ G_GNUC_INTERNAL ProllyNode *prolly_path_load_child(const ProllyTreeContext *cont
 
 G_GNUC_INTERNAL void prolly_path_init(ProllyPath *path, const ProllyTreeContext *context,
 				      const ProllyTree *tree);
-G_GNUC_INTERNAL void prolly_path_clear(ProllyPath *path);
+G_GNUC_INTERNAL void prolly_path_unwind(ProllyPath *path);
 
 /* Loads the top, if it is not. */
 G_GNUC_INTERNAL bool prolly_path_load(ProllyPath *path, GError **error);
