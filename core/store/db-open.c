@@ -8,11 +8,11 @@
  * not an invitation to start afresh; a RocksDB of other families is someone else's. All of that is
  * found before anything is written.
  *
- * Recovery. RocksDB's opening replays the log, and deletes it. So the log is first replayed in a
+ * Recovery. RocksDB's opening replays the log and deletes it, and deletes tables that its manifest
+ * does not name, taking a manifest or log cut short for what a power cut leaves. So first comes a
  * read-only opening, which writes nothing: if it ends before the mark (db-mark.c), opening is
- * refused and the files are left for whoever can save something. That costs the replay of a log of
- * at most MAX_LOG bytes again, and only if there is one: closing leaves none of more than a few
- * megabytes (db.c).
+ * refused and the files are left for whoever can save something. That costs a millisecond, and the
+ * replay of the log again, of which closing leaves a few megabytes at most (db.c).
  *
  * Memory. The node cache above is the cache; here is a small one for blocks, filters and indices,
  * and memtables of all families share one bound.
@@ -195,8 +195,8 @@ static bool survey_site(const char *path, Site *out_site, GError **error)
 	return true;
 }
 
-/* Is the database at PATH one of ours, of this version? */
-static bool check_families(ProllyDb *db, GError **error)
+/* Is the database one of ours, of this version? One with a MARK was. */
+static bool check_families(ProllyDb *db, const char *mark, GError **error)
 {
 	const char *wanted[N_NAMES];
 	char *failure = NULL;
@@ -205,14 +205,19 @@ static bool check_families(ProllyDb *db, GError **error)
 	bool ok = true;
 	char **names = rocksdb_list_column_families(db->options, db->path, &n, &failure);
 
-	if (failure)
+	if (failure) {
+		rocksdb_list_column_families_destroy(names, n);
 		return prolly_db_throw(error, failure, db->path);
+	}
 	fill_names(wanted);
 	for (size_t i = 0; i < n; i++) {
 		for (int j = 0; j < N_NAMES; j++)
 			n_known += strcmp(names[i], wanted[j]) == 0;
 	}
-	if (n_known < N_NAMES)
+	if (n_known < N_NAMES && g_file_test(mark, G_FILE_TEST_EXISTS))
+		ok = prolly_throw(error, PROLLY_ERROR_CORRUPT,
+				  "%s is damaged: its manifest ends too early", db->path);
+	else if (n_known < N_NAMES)
 		ok = prolly_throw(error, PROLLY_ERROR_NOT_A_STORE,
 				  "%s: a database, but not one of prollyfs", db->path);
 	else if (n > N_NAMES)
@@ -285,34 +290,13 @@ static bool check_recovered(ProllyDb *db, GError **error)
 	if (reached >= promised)
 		return true;
 	return prolly_throw(error, PROLLY_ERROR_CORRUPT,
-			    "%s is damaged: its log ends at write %" G_GUINT64_FORMAT
+			    "%s is damaged: it ends at write %" G_GUINT64_FORMAT
 			    ", but %" G_GUINT64_FORMAT " was synced",
 			    db->path, reached, promised);
 }
 
-/* Is there a log with anything in it? */
-static bool has_log(const char *path)
-{
-	GDir *dir = g_dir_open(path, 0, NULL);
-	const char *name;
-	bool found = false;
-
-	while (dir && !found && (name = g_dir_read_name(dir))) {
-		struct stat st;
-		g_autofree char *file = g_build_filename(path, name, NULL);
-
-		found = g_ascii_isdigit(name[0]) && g_str_has_suffix(name, ".log") &&
-			stat(file, &st) == 0 && st.st_size > 0;
-	}
-	if (dir)
-		g_dir_close(dir);
-	return found;
-}
-
 static bool rehearse_recovery(ProllyDb *db, GError **error)
 {
-	if (!has_log(db->path))
-		return true;
 	if (!open_rocks(db, true, error))
 		return false;
 	bool ok = check_recovered(db, error);
@@ -341,7 +325,7 @@ static bool open_existing(ProllyDb *db, GError **error)
 {
 	g_autofree char *mark = g_strconcat(db->path, ".mark", NULL);
 
-	if (!check_families(db, error) || !prolly_db_mark_open(mark, &db->mark, error) ||
+	if (!check_families(db, mark, error) || !prolly_db_mark_open(mark, &db->mark, error) ||
 	    !rehearse_recovery(db, error) || !open_rocks(db, false, error))
 		return false;
 	remove_strays(db);

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The database as a map: each test on disk and in memory. test-db-open.c has the rest. */
+#include "db-site.h"
+
+static void test_get_and_put(Site *site, gconstpointer in_memory)
+{
+	assert_value(site, "a", NULL);
+	put(site, "a", "1");
+	put(site, "b", "");
+	assert_value(site, "a", "1");
+	assert_value(site, "b", "");
+	put(site, "a", "2");
+	assert_value(site, "a", "2");
+	for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++) {
+		if (i != PROLLY_DB_META)
+			assert_value_at(site, (ProllyDbFamily)i, NULL, "a", NULL);
+		put_in(site, (ProllyDbFamily)i, "family", "x", PROLLY_DB_SYNC);
+		assert_value_at(site, (ProllyDbFamily)i, NULL, "family", "x");
+	}
+}
+
+static void test_get_many(Site *site, gconstpointer in_memory)
+{
+	g_autoptr(GError) error = NULL;
+	const void *keys[300];
+	GBytes *values[300];
+	char text[300][5];
+
+	for (unsigned i = 0; i < 300; i++) {
+		g_snprintf(text[i], sizeof(text[i]), "%04u", (i * 7) % 300);
+		keys[i] = text[i];
+		if (i % 3)
+			put(site, text[i], text[i]);
+	}
+	prolly_db_get_many(site->db, PROLLY_DB_META, keys, 4, 300, values, &error);
+	g_assert_no_error(error);
+	for (unsigned i = 0; i < 300; i++) {
+		g_assert_cmpint(values[i] != NULL, ==, i % 3 != 0);
+		if (!values[i])
+			continue;
+		g_assert_cmpmem(g_bytes_get_data(values[i], NULL), g_bytes_get_size(values[i]),
+				text[i], 4);
+		g_bytes_unref(values[i]);
+	}
+}
+
+static void test_batch(Site *site, gconstpointer in_memory)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(site->db);
+
+	put(site, "a", "1");
+	size_t empty = prolly_db_batch_get_size(batch);
+
+	prolly_db_batch_delete(batch, PROLLY_DB_META, "a", 1);
+	prolly_db_batch_put(batch, PROLLY_DB_META, "b", 1, "2", 1);
+	prolly_db_batch_put(batch, PROLLY_DB_STAGED, "b", 1, "3", 1);
+	prolly_db_batch_put(batch, PROLLY_DB_META, "c", 1, "4", 1);
+	prolly_db_batch_delete(batch, PROLLY_DB_META, "c", 1);
+	g_assert_cmpuint(prolly_db_batch_get_size(batch), >, empty);
+	assert_value(site, "a", "1");
+	assert_value(site, "b", NULL);
+	prolly_db_write(site->db, batch, PROLLY_DB_BUFFERED, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(prolly_db_batch_get_size(batch), ==, empty);
+	assert_value(site, "a", NULL);
+	assert_value(site, "b", "2");
+	assert_value(site, "c", NULL);
+	assert_value_at(site, PROLLY_DB_STAGED, NULL, "b", "3");
+
+	prolly_db_batch_put(batch, PROLLY_DB_META, "d", 1, "5", 1);
+	prolly_db_batch_clear(batch);
+	g_assert_true(prolly_db_write(site->db, batch, PROLLY_DB_SYNC, &error));
+	assert_value(site, "d", NULL);
+}
+
+/* ---- Ranges ------------------------------------------------------------------------------ */
+
+/* The keys from where ITER stands, joined; forwards or back. */
+static char *walk(ProllyDbIter *iter, bool forwards)
+{
+	g_autoptr(GError) error = NULL;
+	GString *out = g_string_new(NULL);
+
+	while (prolly_db_iter_is_valid(iter)) {
+		size_t key_len;
+		size_t len;
+		const uint8_t *key = prolly_db_iter_get_key(iter, &key_len);
+		const uint8_t *value = prolly_db_iter_get_value(iter, &len);
+
+		g_string_append_len(out, (const char *)key, (gssize)key_len);
+		g_string_append_c(out, '=');
+		g_string_append_len(out, (const char *)value, (gssize)len);
+		g_string_append_c(out, ' ');
+		(forwards ? prolly_db_iter_next : prolly_db_iter_prev)(iter);
+	}
+	g_assert_true(prolly_db_iter_check(iter, &error));
+	g_assert_no_error(error);
+	return g_string_free(out, FALSE);
+}
+
+static void assert_range(Site *site, const ProllyDbSnapshot *snapshot, const char *lower,
+			 const char *upper, const char *expected)
+{
+	g_autoptr(ProllyDbIter) iter =
+		prolly_db_iter_new(site->db, PROLLY_DB_META, snapshot, lower, strlen(lower), upper,
+				   upper ? strlen(upper) : 0);
+
+	g_assert_false(prolly_db_iter_is_valid(iter));
+	prolly_db_iter_seek_first(iter);
+	g_autofree char *found = walk(iter, true);
+
+	g_assert_cmpstr(found, ==, expected);
+}
+
+static void test_iterate(Site *site, gconstpointer in_memory)
+{
+	static const char *const keys[] = {"a", "ab", "b", "ba", "c", "\xff", "\xff\xff"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
+		put(site, keys[i], "1");
+	assert_range(site, NULL, "", NULL, "a=1 ab=1 b=1 ba=1 c=1 \xff=1 \xff\xff=1 ");
+	assert_range(site, NULL, "ab", "c", "ab=1 b=1 ba=1 ");
+	assert_range(site, NULL, "", "b", "a=1 ab=1 ");
+	assert_range(site, NULL, "d", "e", "");
+	assert_range(site, NULL, "b", "b", "");
+	assert_range(site, NULL, "", "", "");
+	assert_range(site, NULL, "\xff", NULL, "\xff=1 \xff\xff=1 ");
+
+	g_autoptr(ProllyDbIter) iter =
+		prolly_db_iter_new(site->db, PROLLY_DB_META, NULL, "ab", 2, "c", 1);
+	g_autofree char *all = NULL;
+	g_autofree char *from = NULL;
+	g_autofree char *back = NULL;
+
+	prolly_db_iter_seek_last(iter);
+	all = walk(iter, false);
+	g_assert_cmpstr(all, ==, "ba=1 b=1 ab=1 ");
+	prolly_db_iter_seek(iter, "aba", 3);
+	from = walk(iter, true);
+	g_assert_cmpstr(from, ==, "b=1 ba=1 ");
+	prolly_db_iter_seek_for_prev(iter, "b", 1);
+	back = walk(iter, false);
+	g_assert_cmpstr(back, ==, "b=1 ab=1 ");
+}
+
+static void test_snapshot(Site *site, gconstpointer in_memory)
+{
+	put(site, "a", "1");
+	put(site, "b", "1");
+	ProllyDbSnapshot *snapshot = prolly_db_snapshot_new(site->db);
+	g_autoptr(ProllyDbIter) iter =
+		prolly_db_iter_new(site->db, PROLLY_DB_META, NULL, "", 0, NULL, 0);
+
+	put(site, "a", "2");
+	put(site, "c", "2");
+	assert_value(site, "a", "2");
+	assert_value_at(site, PROLLY_DB_META, snapshot, "a", "1");
+	assert_value_at(site, PROLLY_DB_META, snapshot, "c", NULL);
+	assert_range(site, snapshot, "", NULL, "a=1 b=1 ");
+	assert_range(site, NULL, "", NULL, "a=2 b=1 c=2 ");
+	/* An iterator sees what was when it was made, too. */
+	prolly_db_iter_seek_first(iter);
+	g_autofree char *found = walk(iter, true);
+
+	g_assert_cmpstr(found, ==, "a=1 b=1 ");
+	prolly_db_snapshot_free(site->db, snapshot);
+	prolly_db_snapshot_free(site->db, NULL);
+}
+
+static void test_delete_range(Site *site, gconstpointer in_memory)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(site->db);
+
+	for (char key[2] = "a"; key[0] <= 'f'; key[0]++)
+		put(site, key, "1");
+	prolly_db_batch_delete_range(batch, PROLLY_DB_META, "b", 1, "e", 1);
+	prolly_db_batch_put(batch, PROLLY_DB_META, "c", 1, "2", 1);
+	prolly_db_write(site->db, batch, PROLLY_DB_BUFFERED, &error);
+	g_assert_no_error(error);
+	assert_range(site, NULL, "", NULL, "a=1 c=2 e=1 f=1 ");
+	prolly_db_reclaim_range(site->db, PROLLY_DB_META, "b", 1, "c", 1);
+	assert_range(site, NULL, "", NULL, "a=1 c=2 e=1 f=1 ");
+}
+
+static void test_prefix_end(void)
+{
+	uint8_t out[3];
+
+	g_assert_cmpuint(prolly_db_prefix_end("abc", 3, out), ==, 3);
+	g_assert_cmpmem(out, 3, "abd", 3);
+	g_assert_cmpuint(prolly_db_prefix_end("a\xff\xff", 3, out), ==, 1);
+	g_assert_cmpmem(out, 1, "b", 1);
+	g_assert_cmpuint(prolly_db_prefix_end("\xff\xff", 2, out), ==, 0);
+	g_assert_cmpuint(prolly_db_prefix_end("", 0, out), ==, 0);
+}
+
+/* ---- Ingest ------------------------------------------------------------------------------ */
+
+#define N_INGESTED 1000u
+
+static void ingest(Site *site, ProllyDbFamily family, unsigned first, const char *value)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree ProllyDbEntry *entries = g_new(ProllyDbEntry, N_INGESTED);
+	g_autofree char *keys = g_malloc(N_INGESTED * 9);
+
+	for (unsigned i = 0; i < N_INGESTED; i++) {
+		char *key = keys + (size_t)i * 9;
+
+		g_snprintf(key, 9, "%08u", first + i);
+		entries[i] = (ProllyDbEntry){key, 8, value, strlen(value)};
+	}
+	prolly_db_ingest(site->db, family, entries, N_INGESTED, &error);
+	g_assert_no_error(error);
+}
+
+static void test_ingest(Site *site, gconstpointer in_memory)
+{
+	g_autoptr(GError) error = NULL;
+
+	put(site, "00000005", "old");
+	put(site, "00002000", "old");
+	ingest(site, PROLLY_DB_META, 0, "new");
+	assert_value(site, "00000005", "new");
+	assert_value(site, "00000999", "new");
+	assert_value(site, "00001000", NULL);
+	assert_value(site, "00002000", "old");
+	put(site, "00000005", "newer");
+	ingest(site, PROLLY_DB_META, 500, "newest");
+	assert_value(site, "00000005", "newer");
+	assert_value(site, "00000999", "newest");
+	g_assert_true(prolly_db_ingest(site->db, PROLLY_DB_META, NULL, 0, &error));
+	if (in_memory)
+		return;
+	close_site(site);
+	open_site(site, false);
+	assert_value(site, "00000005", "newer");
+	assert_value(site, "00001499", "newest");
+}
+
+/* A range that was ingested and deleted is given back at once. */
+static void test_reclaim(Site *site, gconstpointer in_memory)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(site->db);
+	g_autofree char *value = g_strnfill(2000, 'x');
+	uint64_t keys;
+	uint64_t before;
+	uint64_t after;
+
+	ingest(site, PROLLY_DB_EXTENTS, 0, value);
+	ingest(site, PROLLY_DB_EXTENTS, 10000, value);
+	g_assert_true(prolly_db_get_size(site->db, PROLLY_DB_EXTENTS, &keys, &before, &error));
+	g_assert_cmpuint(keys, ==, 2 * N_INGESTED);
+	g_assert_cmpuint(before, >, 4000000);
+	prolly_db_batch_delete_range(batch, PROLLY_DB_EXTENTS, "00000000", 8, "00010000", 8);
+	g_assert_true(prolly_db_write(site->db, batch, PROLLY_DB_BUFFERED, &error));
+	prolly_db_reclaim_range(site->db, PROLLY_DB_EXTENTS, "00000000", 8, "00010000", 8);
+	g_assert_true(prolly_db_get_size(site->db, PROLLY_DB_EXTENTS, &keys, &after, &error));
+	g_assert_cmpuint(after, <, before / 2 + 100000);
+	assert_value_at(site, PROLLY_DB_EXTENTS, NULL, "00000001", NULL);
+	assert_value_at(site, PROLLY_DB_EXTENTS, NULL, "00010001", value);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*run)(Site *site, gconstpointer in_memory);
+	} tests[] = {
+		{"get-and-put", test_get_and_put},
+		{"get-many", test_get_many},
+		{"batch", test_batch},
+		{"iterate", test_iterate},
+		{"snapshot", test_snapshot},
+		{"delete-range", test_delete_range},
+		{"ingest", test_ingest},
+		{"reclaim", test_reclaim},
+	};
+
+	g_test_init(&argc, &argv, NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
+		g_autofree char *on_disk = g_strdup_printf("/db/%s", tests[i].name);
+		g_autofree char *in_memory = g_strdup_printf("/db/in-memory/%s", tests[i].name);
+
+		g_test_add(on_disk, Site, NULL, set_up, tests[i].run, tear_down);
+		g_test_add(in_memory, Site, "in memory", set_up, tests[i].run, tear_down);
+	}
+	g_test_add_func("/db/prefix-end", test_prefix_end);
+	return g_test_run();
+}
