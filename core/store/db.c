@@ -359,11 +359,12 @@ bool prolly_db_sync(ProllyDb *db, GError **error)
 	uint64_t reached = rocksdb_get_latest_sequence_number(db->rocks);
 	char *failure = NULL;
 
+	if (!db->mark) /* in memory there is no power to cut */
+		return true;
 	rocksdb_flush_wal(db->rocks, 1, &failure);
 	if (failure)
 		return prolly_db_throw(error, failure, db->path);
-	if (db->mark)
-		prolly_db_mark_raise(db->mark, reached);
+	prolly_db_mark_raise(db->mark, reached);
 	return true;
 }
 
