@@ -107,7 +107,7 @@ static const Code codes[] = {
 
 static bool equals(const void *data, size_t len, const char *text, size_t text_len)
 {
-	return len == text_len && memcmp(data, text, len) == 0;
+	return len == text_len && (len == 0 || memcmp(data, text, len) == 0);
 }
 
 static bool code_is_at(const Code *code, Place place, const uint8_t *text, size_t len, size_t start,
