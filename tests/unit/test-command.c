@@ -145,6 +145,11 @@ static void with_input(Fixture *f, const char *input, size_t len)
 	f->input_len = len;
 }
 
+static void with_text(Fixture *f, const char *input)
+{
+	with_input(f, input, strlen(input));
+}
+
 /* ---- Command lines ----------------------------------------------------------------------- */
 
 static void assert_split(const char *line, const char *joined_by_bars)
@@ -353,10 +358,10 @@ static void test_put_stream(Fixture *f, gconstpointer data)
 	done(f, "put ns/large");
 	g_assert_cmpint(run(f, "get ns/large"), ==, 0);
 	g_assert_cmpmem(f->out->str, f->out->len, value, len);
-	with_input(f, "", 0);
+	with_text(f, "");
 	done(f, "put ns/empty");
 	expect(f, 0, "", "get ns/empty");
-	with_input(f, "short", 5);
+	with_text(f, "short");
 	done(f, "put ns/large");
 	expect(f, 0, "short", "get ns/large");
 }
@@ -364,7 +369,7 @@ static void test_put_stream(Fixture *f, gconstpointer data)
 /* A key that is a directory too is NAME%prolly-key, and that name means nothing else. */
 static void test_key_and_directory(Fixture *f, gconstpointer data)
 {
-	with_input(f, "a\tkey\na/b\tbelow\n", 16);
+	with_text(f, "a\tkey\na/b\tbelow\n");
 	done(f, "load ns");
 	refused(f, EISDIR, "ns/a", "get ns/a");
 	expect(f, 0, "key", "get ns/a%prolly-key");
@@ -377,7 +382,7 @@ static void test_key_and_directory(Fixture *f, gconstpointer data)
 
 static void test_ls(Fixture *f, gconstpointer data)
 {
-	with_input(f, "a\t1\nb/c\t22\nb/d/e\t333\n", 23);
+	with_text(f, "a\t1\nb/c\t22\nb/d/e\t333\n");
 	done(f, "load ns");
 	done(f, "put README x");
 	expect(f, 0, "a\nb\n", "ls ns");
@@ -493,7 +498,7 @@ static void test_load_dump(Fixture *f, gconstpointer data)
 
 static void test_load_unnamed(Fixture *f, gconstpointer data)
 {
-	with_input(f, "a/b\t1\nc\t2\n", 11);
+	with_text(f, "a/b\t1\nc\t2\n");
 	done(f, "load .");
 	expect(f, 0, "a%2Fb\nc\n", "ls");
 	expect(f, 0, "a/b\t1\nc\t2\n", "dump .");
@@ -504,7 +509,7 @@ static void test_load_unnamed(Fixture *f, gconstpointer data)
 
 static void make_history(Fixture *f)
 {
-	with_input(f, "k1\tone\nk2\ttwo\nk3\tthree\n", 24);
+	with_text(f, "k1\tone\nk2\ttwo\nk3\tthree\n");
 	done(f, "load ns");
 	done(f, "-q commit -m base");
 	done(f, "branch side");
@@ -914,7 +919,7 @@ static void test_graph(void)
 								 "* b\n"
 								 "* a\n");
 	assert_graph((const char *[]){"d:bc", "c:a", "b:a", "a:", NULL}, "\n"
-									 "*   d\n"
+									 "*  d\n"
 									 "|\\\n"
 									 "| * c\n"
 									 "* | b\n"
@@ -939,9 +944,8 @@ static void test_graph(void)
 									       "* a\n");
 	/* Three parents. */
 	assert_graph((const char *[]){"m:abc", "c:r", "b:r", "a:r", "r:", NULL}, "\n"
-										 "*     m\n"
+										 "*    m\n"
 										 "|\\\n"
-										 "| \\\n"
 										 "|\\ \\\n"
 										 "| | * c\n"
 										 "| * | b\n"
