@@ -221,7 +221,7 @@ static void run_diffs(ProllyFormatParameters parameters, uint64_t seed, int roun
 
 static void test_diff_tiny(void)
 {
-	run_diffs(tiny_parameters(), 11, 400, 500);
+	run_diffs(tiny_parameters(), 11, 1000, 500);
 }
 
 static void test_diff_deepest(void)
@@ -380,7 +380,7 @@ static void test_merge_laws(void)
 	TreeTest test;
 
 	tree_test_start(&test, tiny_parameters());
-	for (int round = 0; round < 200; round++) {
+	for (int round = 0; round < 500; round++) {
 		g_autoptr(GTree) base = model_new();
 		g_autoptr(GTree) ours = NULL;
 		g_autoptr(GTree) theirs = NULL;

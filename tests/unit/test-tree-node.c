@@ -406,21 +406,102 @@ static void test_noise(void)
 	tree_test_stop(&test);
 }
 
+/* (transfer full) */
+static ReferenceEntry make_entry(size_t key_len, char last, size_t value_len)
+{
+	ReferenceEntry entry = {.keys = 1, .bytes = key_len + value_len};
+	char *key = g_malloc0(key_len + 1);
+
+	if (key_len)
+		key[key_len - 1] = last;
+	entry.key = g_bytes_new_take(key, key_len);
+	entry.value = g_bytes_new_take(g_malloc0(value_len + 1), value_len);
+	return entry;
+}
+
+typedef struct {
+	const char *name;
+	struct {
+		size_t len;
+		char last; /* byte; the others are zeros */
+	} keys[2];
+	size_t value_len;
+	int less_prefix; /* than the keys share */
+	bool wide;
+	unsigned level;
+	uint64_t child_keys;
+	bool good;
+} Form;
+
+static const Form forms[] = {
+	{"two keys", {{3, 'a'}, {3, 'b'}}, 5, .good = true},
+	{"a prefix that could be longer", {{3, 'a'}, {3, 'b'}}, 5, .less_prefix = 1},
+	{"no prefix at all", {{3, 'a'}, {3, 'b'}}, 5, .less_prefix = 2},
+	{"the first key all prefix", {{2, 0}, {3, 'b'}}, 5, .good = true},
+	{"the first key with a suffix", {{2, 0}, {3, 'b'}}, 5, .less_prefix = 1},
+	{"wide without need", {{3, 'a'}, {3, 'b'}}, 5, .wide = true},
+	{"a key twice", {{3, 'a'}, {3, 'a'}}, 5},
+	{"keys backwards", {{3, 'b'}, {3, 'a'}}, 5},
+	{"the longer key first", {{3, 0}, {2, 0}}, 5},
+	{"the longest key", {{2, 0}, {PROLLY_KEY_MAX, 'b'}}, 5, .good = true},
+	{"a key too long", {{2, 0}, {PROLLY_KEY_MAX + 1, 'b'}}, 5},
+	{"the longest value", {{3, 'a'}, {3, 'b'}}, PROLLY_TREE_VALUE_MAX, .good = true},
+	{"a value too long", {{3, 'a'}, {3, 'b'}}, PROLLY_TREE_VALUE_MAX + 1},
+	{"children", {{3, 'a'}, {3, 'b'}}, 0, .level = 1, .child_keys = 1, .good = true},
+	{"children without keys", {{3, 'a'}, {3, 'b'}}, 0, .level = 1},
+	{"children at the highest level",
+	 {{3, 'a'}, {3, 'b'}},
+	 .level = 63,
+	 .child_keys = 1,
+	 .good = true},
+	{"children above it", {{3, 'a'}, {3, 'b'}}, 0, .level = 64, .child_keys = 1},
+	{"counts that overflow", {{3, 'a'}, {3, 'b'}}, .level = 1, .child_keys = UINT64_C(1) << 63},
+};
+
+/* Nodes that say what they say in another than the one way. */
+static void test_forms(void)
+{
+	TreeTest test;
+
+	tree_test_start(&test, default_parameters());
+	for (size_t i = 0; i < G_N_ELEMENTS(forms); i++) {
+		const Form *f = &forms[i];
+		ReferenceEntry entries[2];
+		ReferenceForm form;
+		g_autoptr(GByteArray) node = NULL;
+
+		for (int j = 0; j < 2; j++) {
+			entries[j] = make_entry(f->keys[j].len, f->keys[j].last, f->value_len);
+			if (f->level > 0)
+				entries[j].keys = f->child_keys;
+		}
+		form = reference_form(f->level, entries, 2);
+		form.prefix -= (size_t)f->less_prefix;
+		form.wide |= f->wide;
+		node = reference_encode(f->level, entries, 2, form);
+		g_test_message("%s: %u bytes", f->name, node->len);
+		g_assert_cmpint(try_node(&test.context, node->data, node->len), ==, f->good);
+		reference_entry_clear(&entries[0]);
+		reference_entry_clear(&entries[1]);
+	}
+	tree_test_stop(&test);
+}
+
 /* ---- Hostile trees ----------------------------------------------------------------------- */
 
-/* Appends a child of LEVEL - 1 with this one entry or child to CHILDREN. */
+/* Appends to CHILDREN a leaf of two entries, which ends with a cut, and of which SAID says that it
+ * is the last key. */
 static void add_leaf(const ProllyTreeContext *context, GArray *children, const char *first,
 		     const char *last, const char *said)
 {
-	ReferenceEntry entries[2] = {{.keys = 1}, {.keys = 1}};
-	ReferenceEntry *child;
+	const char *const keys[] = {first, last};
+	ReferenceEntry entries[2], *child;
 
-	entries[0].key = g_bytes_new(first, strlen(first));
-	entries[0].value = g_bytes_new("value", 5);
-	entries[0].bytes = strlen(first) + 5;
-	entries[1].key = g_bytes_new(last, strlen(last));
-	entries[1].value = g_bytes_new("value", 5);
-	entries[1].bytes = strlen(last) + 5;
+	for (int i = 0; i < 2; i++) {
+		entries[i] = make_entry(strlen(keys[i]), keys[i][strlen(keys[i]) - 1],
+					i ? default_parameters().max : 5);
+		g_assert_cmpuint(strlen(keys[i]), ==, 1);
+	}
 	reference_close(context->store, 0, entries, 2, children);
 	reference_entry_clear(&entries[0]);
 	reference_entry_clear(&entries[1]);
@@ -482,27 +563,44 @@ static void use_tree(const ProllyTreeContext *context, const ProllyTree *tree,
 typedef struct {
 	const char *name;
 	const char *leaves[3][3]; /* first key, last key, what the parent says the last is */
+	const char *flaw;         /* in the message of prolly_tree_verify; NULL: none */
 	int lie;                  /* added to the first child's count of keys */
-	unsigned level;           /* of the top */
+	unsigned level;           /* of the top; 0 stands for 1 */
 } Hostile;
 
 static const Hostile hostile_trees[] = {
-	{"last keys that are not", {{"a", "b", "c"}, {"d", "e", "f"}, {"g", "h", "i"}}},
-	{"overlapping children", {{"a", "h", "b"}, {"b", "g", "e"}, {"a", "i", "i"}}},
-	{"children out of order", {{"g", "h", "b"}, {"d", "e", "e"}, {"a", "b", "i"}}},
-	{"the same child again", {{"a", "b", "b"}, {"a", "b", "d"}, {"a", "b", "f"}}},
-	{"a wrong count", {{"a", "b", "b"}, {"d", "e", "e"}, {"g", "h", "h"}}, .lie = 1},
-	{"a level left out", {{"a", "b", "b"}, {"d", "e", "e"}, {"g", "h", "h"}}, .level = 2},
-	{"the highest level", {{"a", "b", "b"}, {"d", "e", "e"}, {"g", "h", "h"}}, .level = 63},
+	{"nothing wrong", {{"a", "b", "b"}, {"d", "e", "e"}, {"g", "h", "h"}}, NULL},
+	{"last keys that are not",
+	 {{"a", "b", "c"}, {"d", "e", "f"}, {"g", "h", "i"}},
+	 "another last key"},
+	{"overlapping children", {{"a", "c", "c"}, {"b", "g", "g"}, {"e", "i", "i"}}, "overlaps"},
+	{"children out of order",
+	 {{"g", "h", "b"}, {"d", "e", "e"}, {"a", "b", "i"}},
+	 "another last key"},
+	{"the same child again",
+	 {{"a", "b", "b"}, {"a", "b", "d"}, {"a", "b", "f"}},
+	 "another last key"},
+	{"a wrong count",
+	 {{"a", "b", "b"}, {"d", "e", "e"}, {"g", "h", "h"}},
+	 "is not what refers to it says",
+	 .lie = 1},
+	{"a level left out",
+	 {{"a", "b", "b"}, {"d", "e", "e"}, {"g", "h", "h"}},
+	 "is not what refers to it says",
+	 .level = 2},
+	{"the highest level",
+	 {{"a", "b", "b"}, {"d", "e", "e"}, {"g", "h", "h"}},
+	 "is not what refers to it says",
+	 .level = 63},
 };
 
 static void test_hostile_trees(void)
 {
-	g_autoptr(GTree) model = example_model(100);
+	g_autoptr(GTree) model = example_model(1000);
 	TreeTest test;
 	ProllyTree good;
 
-	tree_test_start(&test, tiny_parameters());
+	tree_test_start(&test, default_parameters());
 	good = apply_batch(&test.context, NULL, model);
 	for (size_t i = 0; i < G_N_ELEMENTS(hostile_trees); i++) {
 		const Hostile *hostile = &hostile_trees[i];
@@ -516,8 +614,13 @@ static void test_hostile_trees(void)
 		g_array_index(children, ReferenceEntry, 0).keys += hostile->lie;
 		tree = close_top(&test.context, hostile->level ? hostile->level : 1, children);
 		g_test_message("%s", hostile->name);
-		g_assert_false(prolly_tree_verify(&test.context, &tree, &error));
-		g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_CORRUPT);
+		prolly_tree_verify(&test.context, &tree, &error);
+		if (hostile->flaw) {
+			g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_CORRUPT);
+			g_assert_nonnull(strstr(error->message, hostile->flaw));
+		} else {
+			g_assert_no_error(error);
+		}
 		use_tree(&test.context, &tree, &good);
 	}
 	tree_test_stop(&test);
@@ -575,6 +678,9 @@ static void test_weighing(void)
 	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_CORRUPT);
 	g_clear_error(&error);
 	assert_verifies(&test.context, &tree);
+	g_assert_false(prolly_tree_open(&weighing, &tree.top, &other, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_CORRUPT);
+	g_clear_error(&error);
 
 	/* Weights that are more than 64 bits together. */
 	model_set_text(heavy, "a", "\x80");
@@ -599,6 +705,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/tree/node/flips", test_flips);
 	g_test_add_func("/tree/node/lengths", test_lengths);
 	g_test_add_func("/tree/node/noise", test_noise);
+	g_test_add_func("/tree/node/forms", test_forms);
 	g_test_add_func("/tree/node/hostile-trees", test_hostile_trees);
 	g_test_add_func("/tree/node/wrong-tops", test_wrong_tops);
 	g_test_add_func("/tree/node/weighing", test_weighing);

@@ -88,7 +88,9 @@ static void run_model(ProllyFormatParameters parameters, uint64_t seed, int roun
 		ProllyTree tree;
 
 		tree_test_start(&test, parameters);
-		g_assert_true(prolly_tree_init_empty(&test.context, &tree, NULL));
+		for (uint32_t n = random_below(&random, round % 4 ? 40 : 600); n; n--)
+			model_set(model, random_key(&random), make_value(&random, &parameters));
+		tree = apply_batch(&test.context, NULL, model);
 		for (int step = 0; step < steps; step++) {
 			g_autoptr(GTree) batch = make_batch(&random, &parameters, model);
 
@@ -104,7 +106,7 @@ static void run_model(ProllyFormatParameters parameters, uint64_t seed, int roun
 
 static void test_model_tiny(void)
 {
-	run_model(tiny_parameters(), 1, 120, 60);
+	run_model(tiny_parameters(), 1, 500, 50);
 }
 
 /* Nodes that hold two children at most: the deepest there are. */
@@ -115,14 +117,14 @@ static void test_model_deepest(void)
 	parameters.min = 1;
 	parameters.max = 40;
 	parameters.scale_shift = 4;
-	run_model(parameters, 2, 60, 40);
+	run_model(parameters, 2, 150, 40);
 }
 
 static void test_model_default(void)
 {
 	ProllyFormatParameters parameters = default_parameters();
 
-	run_model(parameters, 3, 4, 40);
+	run_model(parameters, 3, 20, 40);
 }
 
 /* Long keys: separators larger than a node, and ends of 32 bits. */
@@ -809,6 +811,73 @@ static void test_missing_node(void)
 	tree_test_stop(&test);
 }
 
+/* Whatever node is missing: what needs it says so, what does not works, and nothing leaks. */
+static void use_without(const ProllyTreeContext *context, const ProllyTree trees[2], GTree *batch)
+{
+	g_autoptr(ProllyCursor) cursor = prolly_cursor_new(context, &trees[0]);
+	g_autoptr(ProllyDiff) diff =
+		prolly_diff_new(context, &trees[0], &trees[1], NULL, 0, NULL, 0);
+	GTreeNode *node = g_tree_node_first(batch);
+	g_autoptr(GError) scan_error = NULL;
+	g_autoptr(GError) diff_error = NULL;
+	g_autoptr(GError) apply_error = NULL;
+	ProllyChange change;
+	ProllyTree result = {.keys = 77};
+	bool end = false;
+
+	prolly_cursor_seek_first(cursor, &scan_error);
+	while (!scan_error && prolly_cursor_is_valid(cursor))
+		prolly_cursor_next(cursor, &scan_error);
+	g_assert_error(scan_error, PROLLY_ERROR, PROLLY_ERROR_MISSING);
+	g_assert_false(prolly_cursor_is_valid(cursor));
+	while (!diff_error && !end)
+		prolly_diff_next(diff, &change, &end, &diff_error);
+	if (diff_error)
+		g_assert_error(diff_error, PROLLY_ERROR, PROLLY_ERROR_MISSING);
+	if (prolly_tree_apply(context, &trees[0], next_of_model, &node, &result, &apply_error)) {
+		g_assert_true(prolly_tree_equal(&result, &trees[1]));
+	} else {
+		g_assert_error(apply_error, PROLLY_ERROR, PROLLY_ERROR_MISSING);
+		g_assert_cmpuint(result.keys, ==, 77);
+	}
+}
+
+static void test_missing_anywhere(void)
+{
+	g_autoptr(GTree) model = numbered_model(150);
+	g_autoptr(GTree) batch = model_new();
+	g_autoptr(GHashTable) nodes = NULL;
+	ProllyTree trees[2];
+	TreeTest test;
+	GHashTableIter iter;
+	gpointer hash;
+
+	tree_test_start(&test, tiny_parameters());
+	model_set_text(batch, "000051", "inserted");
+	model_set_text(batch, "000200", NULL);
+	model_set_text(batch, "000202", NULL);
+	trees[0] = apply_batch(&test.context, NULL, model);
+	trees[1] = apply_batch(&test.context, &trees[0], batch);
+	nodes = collect_nodes(&test.context, &trees[0]);
+	g_assert_true(prolly_store_flush(test.store, NULL, NULL));
+	g_hash_table_iter_init(&iter, nodes);
+	while (g_hash_table_iter_next(&iter, &hash, NULL)) {
+		g_autoptr(ProllyNode) node =
+			prolly_store_get(test.store, PROLLY_NODE_TREE, hash, NULL);
+		size_t len;
+		const uint8_t *bytes = prolly_node_get_bytes(node, &len);
+
+		g_assert_true(
+			prolly_store_delete_many(test.store, PROLLY_NODE_TREE, hash, 1, NULL));
+		use_without(&test.context, trees, batch);
+		g_assert_true(prolly_store_put(test.store, PROLLY_NODE_TREE, g_memdup2(bytes, len),
+					       len, NULL, NULL, NULL));
+		g_assert_true(prolly_store_flush(test.store, NULL, NULL));
+	}
+	assert_verifies(&test.context, &trees[0]);
+	tree_test_stop(&test);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -832,5 +901,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/tree/work/scan", test_work_scan);
 	g_test_add_func("/tree/verify/boundaries", test_verify_boundaries);
 	g_test_add_func("/tree/verify/missing-node", test_missing_node);
+	g_test_add_func("/tree/verify/missing-anywhere", test_missing_anywhere);
 	return g_test_run();
 }

@@ -283,17 +283,36 @@ static inline void reference_put_end(GByteArray *out, bool wide, size_t end)
 		prolly_append_le16(out, (uint16_t)end);
 }
 
-/* A node of ENTRIES, whether or not they are in order. */
-static inline GByteArray *reference_encode(unsigned level, const ReferenceEntry *entries, size_t n)
+/* What follows from a node's entries alone, unless a test wants it wrong. */
+typedef struct {
+	size_t prefix;
+	bool wide;
+} ReferenceForm;
+
+static inline ReferenceForm reference_form(unsigned level, const ReferenceEntry *entries, size_t n)
 {
-	size_t prefix = n ? reference_prefix(entries, n) : 0, key_end = 0, value_end = 0;
+	ReferenceForm form = {.prefix = n ? reference_prefix(entries, n) : 0};
+	size_t keys = 0, values = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		keys += g_bytes_get_size(entries[i].key) - form.prefix;
+		values += level == 0 ? g_bytes_get_size(entries[i].value) : 0;
+	}
+	form.wide = keys > 65535 || values > 65535;
+	return form;
+}
+
+/* A node of ENTRIES, whether or not they are in order. */
+static inline GByteArray *reference_encode(unsigned level, const ReferenceEntry *entries, size_t n,
+					   ReferenceForm form)
+{
+	size_t prefix = form.prefix, key_end = 0, value_end = 0;
 	g_autoptr(GByteArray) key_ends = g_byte_array_new();
 	g_autoptr(GByteArray) value_ends = g_byte_array_new();
 	g_autoptr(GByteArray) suffixes = g_byte_array_new();
 	g_autoptr(GByteArray) values = g_byte_array_new();
 	GByteArray *out = g_byte_array_new();
 	uint64_t keys = 0, bytes = 0;
-	bool wide;
 
 	for (size_t i = 0; i < n; i++) {
 		size_t len;
@@ -307,18 +326,17 @@ static inline GByteArray *reference_encode(unsigned level, const ReferenceEntry 
 			g_byte_array_append(values, g_bytes_get_data(entries[i].value, NULL),
 					    (guint)g_bytes_get_size(entries[i].value));
 	}
-	wide = suffixes->len > 65535 || values->len > 65535;
 	for (size_t i = 0; i < n; i++) {
 		key_end += g_bytes_get_size(entries[i].key) - prefix;
-		reference_put_end(key_ends, wide, key_end);
+		reference_put_end(key_ends, form.wide, key_end);
 		value_end += level == 0 ? g_bytes_get_size(entries[i].value) : 0;
-		reference_put_end(value_ends, wide, value_end);
+		reference_put_end(value_ends, form.wide, value_end);
 	}
 
 	g_byte_array_append(out, (const guint8 *)"PTN\1", 4);
 	prolly_append_u8(out, level > 0);
 	prolly_append_u8(out, (uint8_t)level);
-	prolly_append_le16(out, wide);
+	prolly_append_le16(out, form.wide);
 	prolly_append_le32(out, (uint32_t)n);
 	prolly_append_le32(out, (uint32_t)prefix);
 	prolly_append_le32(out, suffixes->len);
@@ -345,7 +363,7 @@ static inline GByteArray *reference_encode(unsigned level, const ReferenceEntry 
 static inline void reference_close(ProllyStore *store, unsigned level,
 				   const ReferenceEntry *entries, size_t n, GArray *upper)
 {
-	GByteArray *node = reference_encode(level, entries, n);
+	GByteArray *node = reference_encode(level, entries, n, reference_form(level, entries, n));
 	ReferenceEntry child = {0};
 	size_t len = node->len;
 	uint8_t *bytes = g_memdup2(node->data, len);
