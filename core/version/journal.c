@@ -219,49 +219,55 @@ static bool break_locks(ProllyRepoBody *body, const GPtrArray *records, GError *
 	g_autoptr(GBytes) note = NULL;
 	g_autoptr(GPtrArray) objects = NULL;
 	g_autoptr(GPtrArray) noted = NULL;
+	g_autoptr(GPtrArray) updates = g_ptr_array_new();
 
 	if (!prolly_db_get(body->db, PROLLY_DB_META, NULL, note_key, strlen(note_key), &note,
 			   error))
 		return false;
 	if (note && prolly_journal_decode(g_bytes_get_data(note, NULL), g_bytes_get_size(note),
 					  &objects, &noted, NULL))
-		prolly_refs_break_locks(body->git->dir, noted);
+		g_ptr_array_extend(updates, noted, NULL, NULL);
 	for (guint i = 0; i < records->len; i++) {
 		const Record *record = g_ptr_array_index(records, i);
 
-		prolly_refs_break_locks(body->git->dir, record->updates);
+		g_ptr_array_extend(updates, record->updates, NULL, NULL);
 	}
+	prolly_refs_break_locks(body->git->dir, updates);
 	return true;
 }
 
-static bool replay_record(ProllyGit *git, const Record *record, GError **error)
+/* Objects first, so that no reference is moved to what is not there. */
+static bool carry_out(ProllyGit *git, const GPtrArray *records, GError **error)
 {
-	if (!prolly_git_write_objects(git, record->objects, error))
-		return false;
-	for (guint i = 0; i < record->updates->len; i++)
-		if (!git->refs->ops->replay(git->refs, g_ptr_array_index(record->updates, i),
-					    error))
+	g_autoptr(GPtrArray) updates = g_ptr_array_new();
+
+	for (guint i = 0; i < records->len; i++) {
+		const Record *record = g_ptr_array_index(records, i);
+
+		if (!prolly_git_write_objects(git, record->objects, error)) {
+			g_prefix_error(error, "journal: record %" PRIu64 ": ", record->sequence);
 			return false;
-	return true;
+		}
+		g_ptr_array_extend(updates, record->updates, NULL, NULL);
+	}
+	return git->refs->ops->replay(git->refs, updates, error);
 }
 
 static bool replay(ProllyJournal *journal, GError **error)
 {
 	ProllyRepoBody *body = journal->body;
 	g_autoptr(GPtrArray) records = g_ptr_array_new_with_free_func(free_record);
+	const Record *first;
+	const Record *last;
 
-	if (!load_records(body->db, records, error) || !break_locks(body, records, error))
+	if (!load_records(body->db, records, error) || !break_locks(body, records, error) ||
+	    !carry_out(body->git, records, error))
 		return false;
-	for (guint i = 0; i < records->len; i++) {
-		const Record *record = g_ptr_array_index(records, i);
-
-		if (!replay_record(body->git, record, error)) {
-			g_prefix_error(error, "journal: record %" PRIu64 ": ", record->sequence);
-			return false;
-		}
-		if (i == 0)
-			journal->first = record->sequence;
-		journal->next = journal->complete = record->sequence + 1;
+	if (records->len > 0) {
+		first = g_ptr_array_index(records, 0);
+		last = g_ptr_array_index(records, records->len - 1);
+		journal->first = first->sequence;
+		journal->next = journal->complete = last->sequence + 1;
 	}
 	return true;
 }

@@ -13,9 +13,10 @@
  * (journal.c), and go if they have been there for a second; any that is older than the machine's
  * boot has nobody who could hold it.
  *
- * After a power cut a loose reference may be empty, and the end of a reflog may be zeros: replay
- * takes an unreadable reference for one that stands where the journal says it stood, and cuts a
- * reflog to its last whole line.
+ * Replay makes those updates again whose reference stands where they began. Where git moved it
+ * there after we had moved it away, the reflog tells. After a power cut a loose reference may be
+ * empty, and the end of a reflog may be zeros: replay takes an unreadable reference for one that
+ * stands where the journal says it stood, and cuts a reflog to its last whole line.
  */
 #include "version/repo-private.h"
 
@@ -333,17 +334,66 @@ static bool files_apply(ProllyRefs *refs, const ProllyRefUpdate *update, GError 
 
 /* ---- After a crash ----------------------------------------------------------------------- */
 
-static bool files_replay(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)
+/* UPDATES has one of NAME that left LINE, with its newline, in the reflog. */
+static bool has_line(const GPtrArray *updates, const char *name, const char *line)
 {
-	FileRefs *files = as_files(refs);
+	for (guint i = 0; i < updates->len; i++) {
+		const ProllyRefUpdate *update = g_ptr_array_index(updates, i);
+		g_autofree char *own = prolly_ref_update_to_line(update);
+
+		if (strcmp(update->name, name) == 0 && strcmp(own, line) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The last line of TEXT, which ends in a newline or is empty. */
+static const char *find_last_line(const char *text, size_t len)
+{
+	const char *end = text + len;
+
+	while (end > text && (end == text + len || end[-1] != '\n'))
+		end--;
+	return end;
+}
+
+/*
+ * Adds to DONE those of UPDATES that were carried out before git moved the same reference: the
+ * reflog has them, and after them a line that is none of ours. They are not to be made again, even
+ * if git moved the reference back to where they began.
+ */
+static bool find_done(FileRefs *files, const GPtrArray *updates, GHashTable *done, GError **error)
+{
+	for (guint i = 0; i < updates->len; i++) {
+		ProllyRefUpdate *update = g_ptr_array_index(updates, i);
+		g_autofree char *line = prolly_ref_update_to_line(update);
+		g_autoptr(GBytes) log = NULL;
+		g_autofree char *text = NULL;
+		bool is_last;
+
+		if (!mend_log(files, update, &is_last, error) ||
+		    !files_load_log(&files->base, update->name, &log, error))
+			return false;
+		if (is_last || !log)
+			continue;
+		text = g_strndup(g_bytes_get_data(log, NULL), g_bytes_get_size(log));
+		if (strstr(text, line) &&
+		    !has_line(updates, update->name, find_last_line(text, strlen(text))))
+			g_hash_table_add(done, update);
+	}
+	return true;
+}
+
+static bool replay_update(FileRefs *files, const ProllyRefUpdate *update, GError **error)
+{
 	g_autofree char *path = get_path(files, update->name);
 	g_autofree char *lock = get_lock_path(files, update->name);
 	g_autoptr(GError) local = NULL;
 	ProllyCommitId id = {{0}};
 	bool found;
-	bool has_line;
+	bool is_logged;
 
-	if (!files_get(refs, update->name, &id, &found, &local)) {
+	if (!files_get(&files->base, update->name, &id, &found, &local)) {
 		if (unlink(path) < 0 && errno != ENOENT)
 			return prolly_throw_errno(error, errno, "remove %s, which is damaged",
 						  path);
@@ -355,12 +405,28 @@ static bool files_replay(ProllyRefs *refs, const ProllyRefUpdate *update, GError
 		return delete_ref(files, update, error);
 
 	remove_empty_directories(path);
-	if (!mend_log(files, update, &has_line, error) || !make_lock(lock, update, error))
+	if (!mend_log(files, update, &is_logged, error) || !make_lock(lock, update, error))
 		return false;
-	if (!has_line)
+	if (!is_logged)
 		return finish_move(files, update, error);
 	if (rename(lock, path) < 0)
 		return prolly_throw_errno(error, errno, "move %s", path);
+	return true;
+}
+
+static bool files_replay(ProllyRefs *refs, const GPtrArray *updates, GError **error)
+{
+	FileRefs *files = as_files(refs);
+	g_autoptr(GHashTable) done = g_hash_table_new(NULL, NULL);
+
+	if (!find_done(files, updates, done, error))
+		return false;
+	for (guint i = 0; i < updates->len; i++) {
+		ProllyRefUpdate *update = g_ptr_array_index(updates, i);
+
+		if (!g_hash_table_contains(done, update) && !replay_update(files, update, error))
+			return false;
+	}
 	return true;
 }
 

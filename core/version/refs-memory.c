@@ -114,6 +114,12 @@ static void memory_unlock(ProllyRefs *refs, const ProllyRefUpdate *update)
 {
 }
 
+/* There is nothing to come back from. */
+static bool memory_replay(ProllyRefs *refs, const GPtrArray *updates, GError **error)
+{
+	return true;
+}
+
 static bool memory_load_log(ProllyRefs *refs, const char *name, GBytes **out_log, GError **error)
 {
 	const Ref *ref = find_ref(refs, name);
@@ -137,7 +143,7 @@ ProllyRefs *prolly_refs_new_memory(void)
 		.lock = memory_lock,
 		.apply = memory_apply,
 		.unlock = memory_unlock,
-		.replay = memory_apply, /* there is nothing to come back from */
+		.replay = memory_replay,
 		.load_log = memory_load_log,
 	};
 	MemoryRefs *memory = g_new0(MemoryRefs, 1);

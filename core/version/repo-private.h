@@ -87,8 +87,9 @@ typedef struct {
 	/* A reference that git has made, moved or deleted between lock and apply stays as it is. */
 	bool (*apply)(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error);
 	void (*unlock)(ProllyRefs *refs, const ProllyRefUpdate *update);
-	/* After a crash: makes the update if the reference stands at FROM or is unreadable. */
-	bool (*replay)(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error);
+	/* After a crash: makes those of UPDATES, in order, whose reference stands at FROM or is
+	 * unreadable, unless git moved it since. */
+	bool (*replay)(ProllyRefs *refs, const GPtrArray *updates, GError **error);
 	/* (transfer full) The reflog's lines, oldest first; NULL: none. */
 	bool (*load_log)(ProllyRefs *refs, const char *name, GBytes **out_log, GError **error);
 } ProllyRefsOps;
