@@ -21,12 +21,15 @@
 
 static bool read_input(void *data, void *buffer, size_t len, size_t *out_len)
 {
+	CtlStreams *streams = data;
 	ssize_t n;
 	do
 		n = read(STDIN_FILENO, buffer, len);
 	while (n < 0 && errno == EINTR);
 	if (n < 0) {
-		g_printerr("prollyfs-ctl: standard input: %s\n", g_strerror(errno));
+		GError *failure = NULL;
+		prolly_throw_errno(&failure, errno, "standard input");
+		g_atomic_pointer_set(&streams->input_failure, failure);
 		return false;
 	}
 	*out_len = (size_t)n;
@@ -35,12 +38,10 @@ static bool read_input(void *data, void *buffer, size_t len, size_t *out_len)
 
 static bool write_output(void *data, const void *bytes, size_t len)
 {
-	const CtlStreams *streams = data;
-	g_autoptr(GError) error = NULL;
-	if (prolly_write_all(streams->output, bytes, len, "standard output", &error))
-		return true;
-	g_printerr("prollyfs-ctl: %s\n", error->message);
-	return false;
+	CtlStreams *streams = data;
+	return !streams->output_failure &&
+	       prolly_write_all(streams->output, bytes, len, "standard output",
+				&streams->output_failure);
 }
 
 static void end_progress(CtlStreams *streams)
@@ -52,7 +53,10 @@ static void end_progress(CtlStreams *streams)
 
 static bool write_error(void *data, const void *bytes, size_t len)
 {
-	end_progress(data);
+	CtlStreams *streams = data;
+	end_progress(streams);
+	if (streams->output_failure || g_atomic_pointer_get(&streams->input_failure))
+		return false;
 	return prolly_write_all(STDERR_FILENO, bytes, len, "standard error", NULL);
 }
 
@@ -112,15 +116,22 @@ void ctl_streams_init(CtlStreams *streams, bool pager)
 		start_pager(streams);
 }
 
-void ctl_streams_finish(CtlStreams *streams)
+bool ctl_streams_finish(CtlStreams *streams, GError **error)
 {
 	end_progress(streams);
-	if (!streams->pager)
-		return;
-	close(streams->output);
-	while (waitpid(streams->pager, NULL, 0) < 0 && errno == EINTR)
-		;
-	g_spawn_close_pid(streams->pager);
+	if (streams->pager) {
+		close(streams->output);
+		while (waitpid(streams->pager, NULL, 0) < 0 && errno == EINTR)
+			;
+		g_spawn_close_pid(streams->pager);
+	}
+	GError *input_failure = g_atomic_pointer_get(&streams->input_failure);
+	GError *failure = input_failure ? input_failure : streams->output_failure;
+	if (failure)
+		g_propagate_error(error, g_error_copy(failure));
+	g_clear_error(&input_failure);
+	g_clear_error(&streams->output_failure);
+	return !failure;
 }
 
 ProllyStreams ctl_streams_get(CtlStreams *streams)

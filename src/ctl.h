@@ -34,11 +34,14 @@ typedef struct {
 	bool progress;   /* standard error is a terminal */
 	int64_t started; /* monotonic, microseconds; when a command first told of progress */
 	int64_t shown;   /* when it was last shown; 0: never */
+	GError *failure; /* of standard input or output; what the command says after it is not shown
+			  */
 } CtlStreams;
 
 /* PAGER: send the output through the user's pager, if standard output is a terminal. */
 void ctl_streams_init(CtlStreams *streams, bool pager);
-/* Ends a progress line and waits for the pager. */
-void ctl_streams_finish(CtlStreams *streams);
+/* Ends a progress line and waits for the pager. False with ERROR if a stream failed: the command
+ * has not done what it says. */
+bool ctl_streams_finish(CtlStreams *streams, GError **error);
 /* The callbacks over STREAMS. */
 ProllyStreams ctl_streams_get(CtlStreams *streams);

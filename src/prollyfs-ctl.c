@@ -118,6 +118,17 @@ static int run_at(const CtlPlace *place, const char *const *words, const ProllyS
 	return run_here(repo, words, streams);
 }
 
+/* A stream's failure is told rather than what followed from it. */
+static int finish(CtlStreams *streams, int status, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+	if (ctl_streams_finish(streams, &failure))
+		return status;
+	g_clear_error(error);
+	g_propagate_error(error, g_steal_pointer(&failure));
+	return -1;
+}
+
 static int run_on_store(const ProllyCommandNeeds *needs, GError **error)
 {
 	g_auto(CtlPlace) place = {0};
@@ -130,8 +141,7 @@ static int run_on_store(const ProllyCommandNeeds *needs, GError **error)
 	ctl_streams_init(&streams, needs->pager);
 	ProllyStreams callbacks = ctl_streams_get(&streams);
 	int status = run_at(&place, (const char *const *)words, &callbacks, error);
-	ctl_streams_finish(&streams);
-	return status;
+	return finish(&streams, status, error);
 }
 
 static int run_without_store(const ProllyCommandNeeds *needs, GError **error)
@@ -143,7 +153,8 @@ static int run_without_store(const ProllyCommandNeeds *needs, GError **error)
 	}
 	ctl_streams_init(&streams, false);
 	ProllyStreams callbacks = ctl_streams_get(&streams);
-	return run_here(NULL, (const char *const *)needs->words, &callbacks);
+	int status = run_here(NULL, (const char *const *)needs->words, &callbacks);
+	return finish(&streams, status, error);
 }
 
 int main(int argc, char **argv)
