@@ -34,8 +34,9 @@ typedef struct {
 	bool progress;   /* standard error is a terminal */
 	int64_t started; /* monotonic, microseconds; when a command first told of progress */
 	int64_t shown;   /* when it was last shown; 0: never */
-	GError *failure; /* of standard input or output; what the command says after it is not shown
-			  */
+	/* What the command says after one of these is not shown. */
+	GError *input_failure; /* atomic: another thread may read the input */
+	GError *output_failure;
 } CtlStreams;
 
 /* PAGER: send the output through the user's pager, if standard output is a terminal. */

@@ -9,7 +9,7 @@
  * usage error that names it, before anything is touched.
  */
 
-#include "fs/fs.h"
+#include "fs.h"
 
 #include <string.h>
 
