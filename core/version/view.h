@@ -150,9 +150,13 @@ typedef struct {
 	ProllyAttrs attrs;   /* of a directory, if asked for; borrowed. ino is always filled in */
 } ProllyDirent;
 
-/* (transfer full) The entries of a directory (PLACE as for prolly_view_get_directory). */
+/* (transfer full) The entries of a directory (PLACE as for prolly_view_get_directory). That of the
+ * unnamed namespace with an empty prefix is the branch's own: the namespaces are in it too. */
 bool prolly_directory_open(ProllyView *view, const ProllyPlace *place, bool with_attrs,
 			   ProllyDirectory **out_directory, GError **error);
+/* The same for the directory of the unnamed namespace's long keys (keypath.h). */
+bool prolly_directory_open_long_keys(ProllyView *view, bool with_attrs,
+				     ProllyDirectory **out_directory, GError **error);
 void prolly_directory_free(ProllyDirectory *directory); /* NULL is allowed */
 bool prolly_directory_next(ProllyDirectory *directory, ProllyDirent *out_dirent, bool *out_end,
 			   GError **error);
