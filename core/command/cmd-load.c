@@ -285,7 +285,7 @@ static bool take_entry(Source *source, Record *out_key, Record *out_value, bool 
 static bool load_entries(Source *source, ProllyLoad *load, uint64_t *out_n, GError **error)
 {
 	for (*out_n = 0;; ++*out_n) {
-		Record key, value;
+		Record key = {0}, value = {0};
 		bool end = false;
 
 		if (!take_entry(source, &key, &value, &end, error))

@@ -95,8 +95,20 @@ static void list_directory(Lister *lister, const char *name, const ProllyAttrs *
 
 /* ---- All keys below ---------------------------------------------------------------------- */
 
-static bool list_keys(Lister *lister, const ProllyPlace *directory, GError **error)
+/* Is the key in the directory? A level of long names has neighbours that only begin alike. */
+static bool is_below(const ProllyKeyDir *dir, const ProllyPlace *place)
 {
+	ProllyKeyEntry entry;
+	if (dir->kind != PROLLY_KEYDIR_LONG && dir->kind != PROLLY_KEYDIR_MORE)
+		return true;
+	prolly_keypath_get_entry(dir, place->key, place->key_len, false, &entry);
+	return entry.type != PROLLY_ENTRY_NONE;
+}
+
+static bool list_keys(Lister *lister, ProllyKeyDirKind kind, const ProllyPlace *directory,
+		      GError **error)
+{
+	ProllyKeyDir dir = {kind, directory->key, directory->key_len};
 	g_autoptr(ProllyViewCursor) cursor = NULL;
 	if (!prolly_view_cursor_new(lister->view, directory->ns, directory->key, directory->key_len,
 				    lister->is_long, &cursor, error) ||
@@ -108,7 +120,8 @@ static bool list_keys(Lister *lister, const ProllyPlace *directory, GError **err
 		place.key = prolly_view_cursor_get_key(cursor, &place.key_len);
 		if (!prolly_view_cursor_get_entry(cursor, &entry, error))
 			return false;
-		if (entry->kind != PROLLY_KIND_DIRECTORY && !list_key(lister, &place, entry, error))
+		bool listed = entry->kind != PROLLY_KIND_DIRECTORY && is_below(&dir, &place);
+		if (listed && !list_key(lister, &place, entry, error))
 			return false;
 		if (!prolly_view_cursor_next(cursor, error) ||
 		    !prolly_command_check(lister->command, error))
@@ -124,7 +137,7 @@ static bool list_branch_keys(Lister *lister, GError **error)
 		return false;
 	for (guint i = 0; i < names->len; i++) {
 		ProllyPlace place = {.ns = g_ptr_array_index(names, i)};
-		if (!list_keys(lister, &place, error))
+		if (!list_keys(lister, PROLLY_KEYDIR_KEYS, &place, error))
 			return false;
 	}
 	return true;
@@ -132,13 +145,25 @@ static bool list_branch_keys(Lister *lister, GError **error)
 
 /* ---- One directory ----------------------------------------------------------------------- */
 
-static bool list_entries(Lister *lister, const ProllyPlace *place, GError **error)
+/* The directory of all long keys has the same place as the branch's, and so a way of its own. */
+static bool open_directory(Lister *lister, const ProllyTarget *target,
+			   ProllyDirectory **out_directory, GError **error)
 {
+	if (target->path.dir_kind == PROLLY_KEYDIR_LONG && !target->directory.key_len)
+		return prolly_directory_open_long_keys(lister->view, lister->is_long, out_directory,
+						       error);
+	return prolly_directory_open(lister->view, &target->directory, lister->is_long,
+				     out_directory, error);
+}
+
+static bool list_entries(Lister *lister, const ProllyTarget *target, GError **error)
+{
+	const ProllyPlace *place = &target->directory;
 	g_autoptr(ProllyDirectory) directory = NULL;
 	ProllyDirent dirent;
 	bool end = false;
 
-	if (!prolly_directory_open(lister->view, place, lister->is_long, &directory, error))
+	if (!open_directory(lister, target, &directory, error))
 		return false;
 	for (;;) {
 		if (!prolly_directory_next(directory, &dirent, &end, error))
@@ -161,8 +186,8 @@ static bool list_target(Lister *lister, const ProllyTarget *target, bool recursi
 {
 	if (recursive && target->is_branch)
 		return list_branch_keys(lister, error);
-	return recursive ? list_keys(lister, &target->directory, error)
-			 : list_entries(lister, &target->directory, error);
+	return recursive ? list_keys(lister, target->path.dir_kind, &target->directory, error)
+			 : list_entries(lister, target, error);
 }
 
 /* ARGUMENT is a key: it alone is listed, under the name it was given. */
