@@ -1,191 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * blob: values of any size. The oracle of every write is a flat buffer: whatever was done, the blob
- * must be the one that a writer makes of those bytes at one go, and read back as them. Tiny chunk
- * parameters make trees of several levels of little content; the real ones are for costs.
+ * blob: cutting, stored values, writing, reading, holes, costs, damage. Splices have
+ * test-blob-splice.c.
  */
-#include "blob/blob-private.h"
-
-#include <string.h>
-
-#define KIB 1024u
-#define MIB (1024u * KIB)
-
-typedef struct {
-	ProllyWork *work;
-	ProllyTreeContext context;
-} Fixture;
-
-static void set_up_with(Fixture *f, const ProllyFormatParameters *parameters)
-{
-	g_autoptr(ProllyStore) store = prolly_store_new_memory();
-	g_autoptr(GError) error = NULL;
-
-	f->work = prolly_work_new();
-	f->context.store = prolly_store_new_counting(store, f->work);
-	prolly_format_new(parameters, prolly_value_weigh, &f->context.format, &error);
-	g_assert_no_error(error);
-}
-
-static void set_up_tiny(Fixture *f, gconstpointer data)
-{
-	ProllyFormatParameters parameters;
-
-	prolly_format_parameters_init(&parameters);
-	parameters.chunk_min = 64;
-	parameters.chunk_average = 256;
-	parameters.chunk_max = 1024;
-	set_up_with(f, &parameters);
-}
-
-/* The smallest chunks there are. */
-static void set_up_least(Fixture *f, gconstpointer data)
-{
-	ProllyFormatParameters parameters;
-
-	prolly_format_parameters_init(&parameters);
-	parameters.chunk_min = 1;
-	parameters.chunk_average = 2;
-	parameters.chunk_max = 200;
-	set_up_with(f, &parameters);
-}
-
-static void set_up_real(Fixture *f, gconstpointer data)
-{
-	ProllyFormatParameters parameters;
-
-	prolly_format_parameters_init(&parameters);
-	set_up_with(f, &parameters);
-}
-
-static void tear_down(Fixture *f, gconstpointer data)
-{
-	prolly_format_unref(f->context.format);
-	prolly_store_unref(f->context.store);
-	prolly_work_unref(f->work);
-}
-
-/* ---- Contents ---------------------------------------------------------------------------- */
-
-/* A fixed generator of its own, so that golden hashes do not depend on GLib's. */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return z ^ (z >> 31);
-}
-
-static void fill_random(uint64_t *state, uint8_t *out, size_t len)
-{
-	for (size_t i = 0; i < len; i += 8) {
-		uint64_t word = next_random(state);
-
-		memcpy(out + i, &word, MIN(len - i, sizeof(word)));
-	}
-}
-
-/* MIN, but evaluates its arguments, which are often random, once. */
-static size_t lesser(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-enum {
-	STYLE_RANDOM,
-	STYLE_ZEROS,    /* nothing else */
-	STYLE_SPARSE,   /* runs of zeros of all lengths between short data */
-	STYLE_NUMBERS,  /* small 32-bit numbers: three bytes in four are zero */
-	STYLE_PERIODIC, /* no cut but at the maximum, or everywhere the same */
-	STYLE_N
-};
-
-static void fill(GRand *rand, int style, uint8_t *out, size_t len)
-{
-	uint64_t state = g_rand_int(rand);
-
-	fill_random(&state, out, len);
-	if (style == STYLE_ZEROS) {
-		memset(out, 0, len);
-	} else if (style == STYLE_SPARSE) {
-		for (size_t i = 0; i < len;) {
-			size_t n = lesser(len - i, (size_t)g_rand_int_range(rand, 1, 700));
-
-			if (g_rand_boolean(rand))
-				memset(out + i, 0, n);
-			i += n;
-		}
-	} else if (style == STYLE_NUMBERS) {
-		for (size_t i = 0; i < len; i++)
-			out[i] = i % 4 ? 0 : out[i];
-	} else if (style == STYLE_PERIODIC) {
-		for (size_t i = 16; i < len; i++)
-			out[i] = out[i % 16];
-	}
-}
-
-/* ---- Helpers ----------------------------------------------------------------------------- */
-
-static ProllyBlob write_blob(Fixture *f, const uint8_t *data, size_t len, size_t step)
-{
-	g_autoptr(ProllyBlobWriter) writer = prolly_blob_writer_new(&f->context);
-	g_autoptr(GError) error = NULL;
-	ProllyBlob blob;
-
-	for (size_t i = 0; i < len; i += step) {
-		prolly_blob_writer_write(writer, data + i, MIN(step, len - i), &error);
-		g_assert_no_error(error);
-	}
-	g_assert_cmpuint(prolly_blob_writer_get_length(writer), ==, len);
-	prolly_blob_writer_finish(writer, &blob, &error);
-	g_assert_no_error(error);
-	return blob;
-}
-
-static ProllyBlob splice(Fixture *f, const ProllyBlob *blob, uint64_t base_length, uint64_t length,
-			 const ProllyExtent *extents, size_t n)
-{
-	g_autoptr(GError) error = NULL;
-	ProllyBlob out;
-
-	prolly_blob_splice(&f->context, blob, base_length, length, extents, n, &out, &error);
-	g_assert_no_error(error);
-	return out;
-}
-
-static void assert_same_blob(const ProllyBlob *a, const ProllyBlob *b)
-{
-	char hex_a[PROLLY_HASH_HEX_SIZE], hex_b[PROLLY_HASH_HEX_SIZE];
-
-	g_assert_cmpuint(a->length, ==, b->length);
-	g_assert_cmpuint(a->height, ==, b->height);
-	g_assert_cmpstr(prolly_hash_to_hex(&a->hash, hex_a), ==,
-			prolly_hash_to_hex(&b->hash, hex_b));
-}
-
-static void assert_reads(Fixture *f, const ProllyBlob *blob, const uint8_t *data, size_t len,
-			 uint64_t offset, size_t want)
-{
-	g_autofree uint8_t *buffer = g_malloc(want + 1);
-	g_autoptr(GError) error = NULL;
-	size_t n;
-	size_t expected = offset < len ? MIN(want, len - offset) : 0;
-
-	prolly_blob_read(&f->context, blob, offset, buffer, want, &n, &error);
-	g_assert_no_error(error);
-	g_assert_cmpuint(n, ==, expected);
-	if (n > 0)
-		g_assert_true(memcmp(buffer, data + offset, n) == 0);
-}
-
-static ProllyWorkFigures figures(Fixture *f)
-{
-	ProllyWorkFigures out;
-
-	prolly_work_get_figures(f->work, &out);
-	return out;
-}
+#include "blob-model.h"
 
 /* ---- Cutter ------------------------------------------------------------------------------ */
 
@@ -406,182 +224,6 @@ static void test_writer_small(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(data_zeros.height, ==, 0);
 	g_assert_cmpuint(hole.height, ==, 1);
 	assert_reads(f, &hole, zeros, 256, 0, 300);
-}
-
-/* ---- Splice ------------------------------------------------------------------------------ */
-
-typedef struct {
-	uint8_t *bytes; /* LEN of them, of MAX */
-	size_t len;
-	size_t max;
-	ProllyBlob blob;
-} Model;
-
-/* Random extents in order over LENGTH bytes, into the model too, which has that length already. */
-static size_t make_extents(GRand *rand, Model *model, ProllyExtent *out, size_t max,
-			   uint8_t *content)
-{
-	size_t n = 0;
-	uint64_t at = 0;
-
-	while (n < max && model->len > 0) {
-		uint64_t left = model->len - at;
-		uint64_t offset = at + g_rand_int_range(rand, 0, (int)(left / 2) + 1);
-		uint64_t len =
-			(uint64_t)g_rand_int_range(rand, 0, 1 << g_rand_int_range(rand, 1, 14));
-
-		len = MIN(len, model->len - offset);
-		out[n] = (ProllyExtent){.offset = offset, .len = len, .data = content + offset};
-		if (g_rand_int_range(rand, 0, 4) == 0) {
-			out[n].data = NULL;
-			memset(model->bytes + offset, 0, len);
-		} else {
-			fill(rand, g_rand_int_range(rand, 0, STYLE_N), content + offset, len);
-			memcpy(model->bytes + offset, content + offset, len);
-		}
-		at = offset + len;
-		n++;
-		if (at >= model->len)
-			break;
-	}
-	return n;
-}
-
-/* One random splice: some extents, and perhaps another length. */
-static void step_model(Fixture *f, GRand *rand, Model *model, uint8_t *content)
-{
-	ProllyExtent extents[6];
-	size_t base = model->len, length = model->len;
-	int what = g_rand_int_range(rand, 0, 6);
-
-	if (what == 0)
-		base = (size_t)g_rand_int_range(rand, 0, (int)model->len + 1);
-	if (what == 0 || what == 1)
-		length = base +
-			 (size_t)g_rand_int_range(rand, 0, 1 << g_rand_int_range(rand, 1, 16));
-	else if (what == 2)
-		length = base + (size_t)g_rand_int_range(rand, 0, 300);
-	length = MIN(length, model->max);
-	base = MIN(base, length);
-	memset(model->bytes + base, 0, length - base);
-	model->len = length;
-	size_t n =
-		make_extents(rand, model, extents, (size_t)g_rand_int_range(rand, 0, 7), content);
-
-	model->blob = splice(f, &model->blob, base, length, extents, n);
-	ProllyBlob fresh = write_blob(f, model->bytes, model->len, 4096);
-
-	assert_same_blob(&model->blob, &fresh);
-}
-
-static unsigned run_model(Fixture *f, unsigned seed, size_t max, int steps)
-{
-	g_autofree uint8_t *bytes = g_malloc0(max);
-	g_autofree uint8_t *content = g_malloc0(max);
-	g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
-	Model model = {.bytes = bytes, .len = max / 4 * 3, .max = max};
-
-	g_test_message("seed %u", seed);
-	fill(rand, (int)(seed % STYLE_N), bytes, model.len);
-	model.blob = write_blob(f, bytes, model.len, 10000);
-	unsigned height = model.blob.height;
-
-	for (int i = 0; i < steps; i++)
-		step_model(f, rand, &model, content);
-	assert_reads(f, &model.blob, bytes, model.len, 0, max);
-	return height;
-}
-
-static void test_splice_model(Fixture *f, gconstpointer data)
-{
-	for (unsigned seed = 0; seed < 25; seed++)
-		run_model(f, seed, 200 * KIB, 80);
-}
-
-static void test_splice_deep(Fixture *f, gconstpointer data)
-{
-	for (unsigned seed = 0; seed < 10; seed++) {
-		unsigned height = run_model(f, seed, 3 * MIB, 20);
-
-		if (seed == STYLE_RANDOM)
-			g_assert_cmpuint(height, >=, 3);
-	}
-}
-
-/* Every place and every small length, around all kinds of boundaries, of a small blob. */
-static void test_splice_everywhere(Fixture *f, gconstpointer data)
-{
-	static const uint8_t zeros[400], ones[400] = {[0 ... 399] = 1};
-	static const size_t lengths[] = {1, 2, 64, 300};
-	g_autoptr(GRand) rand = g_rand_new_with_seed(23);
-	size_t len = 6000;
-	g_autofree uint8_t *content = g_malloc(len);
-	g_autofree uint8_t *changed = g_malloc(len);
-
-	for (int style = 0; style < STYLE_N; style++) {
-		fill(rand, style, content, len);
-		ProllyBlob blob = write_blob(f, content, len, len);
-
-		for (size_t at = 0; at + 300 <= len; at += 1 + at % 3) {
-			for (size_t k = 0; k < 2 * G_N_ELEMENTS(lengths); k++) {
-				size_t n = lengths[k / 2];
-				const uint8_t *with = k % 2 ? zeros : ones;
-				ProllyExtent extent = {.offset = at, .len = n, .data = with};
-				ProllyBlob got = splice(f, &blob, len, len, &extent, 1);
-
-				memcpy(changed, content, len);
-				memcpy(changed + at, with, n);
-				ProllyBlob fresh = write_blob(f, changed, len, len);
-
-				assert_same_blob(&got, &fresh);
-			}
-		}
-	}
-}
-
-static void test_splice_truncate_everywhere(Fixture *f, gconstpointer data)
-{
-	g_autoptr(GRand) rand = g_rand_new_with_seed(29);
-	size_t len = 6000;
-	g_autofree uint8_t *content = g_malloc(len);
-	g_autofree uint8_t *changed = g_malloc(len);
-
-	for (int style = 0; style < STYLE_N; style++) {
-		fill(rand, style, content, len);
-		ProllyBlob blob = write_blob(f, content, len, len);
-
-		for (size_t at = 0; at <= len; at++) {
-			size_t to = lesser(len, at + (size_t)g_rand_int_range(rand, 0, 400));
-			ProllyBlob got = splice(f, &blob, at, to, NULL, 0);
-
-			memcpy(changed, content, at);
-			memset(changed + at, 0, to - at);
-			ProllyBlob fresh = write_blob(f, changed, to, len);
-
-			assert_same_blob(&got, &fresh);
-		}
-	}
-}
-
-static void test_splice_bad_extents(Fixture *f, gconstpointer data)
-{
-	const ProllyExtent overlapping[] = {{0, 5, NULL}, {4, 1, NULL}};
-	const ProllyExtent outside = {8, 5, NULL};
-	g_autoptr(GError) error = NULL;
-	ProllyBlob out;
-
-	g_assert_false(prolly_blob_splice(&f->context, NULL, 0, 10, overlapping, 2, &out, &error));
-	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_INVALID);
-	g_clear_error(&error);
-	g_assert_false(prolly_blob_splice(&f->context, NULL, 0, 10, &outside, 1, &out, &error));
-	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_INVALID);
-	g_clear_error(&error);
-	g_assert_false(prolly_blob_splice(&f->context, NULL, 11, 10, NULL, 0, &out, &error));
-	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_INVALID);
-	g_clear_error(&error);
-	g_assert_false(
-		prolly_blob_splice(&f->context, NULL, 0, UINT64_C(1) << 63, NULL, 0, &out, &error));
-	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_TOO_BIG);
 }
 
 /* ---- Holes ------------------------------------------------------------------------------- */
@@ -869,6 +511,41 @@ static void test_hostile_nodes(Fixture *f, gconstpointer data)
 	}
 }
 
+/* A chunk that is gone is named; what is elsewhere in the blob is as it was. */
+static void test_missing_chunk(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GRand) rand = g_rand_new_with_seed(61);
+	g_autoptr(GError) error = NULL;
+	size_t len = 20000, n;
+	g_autofree uint8_t *content = g_malloc(len);
+	g_autofree uint8_t *buffer = g_malloc(len);
+	g_auto(ProllyBlobCursor) cursor = {0};
+	ProllyBlobEntry entry;
+	uint64_t start;
+	char hex[PROLLY_HASH_HEX_SIZE];
+
+	fill(rand, STYLE_RANDOM, content, len);
+	ProllyBlob blob = write_blob(f, content, len, len);
+
+	g_assert_true(prolly_blob_cursor_init(&cursor, f->context.store, &blob, &error));
+	g_assert_true(prolly_blob_cursor_seek(&cursor, len / 2, &error));
+	prolly_blob_cursor_get(&cursor, &entry, &start);
+	g_assert_true(prolly_store_flush(f->context.store, NULL, &error));
+	prolly_store_delete_many(f->context.store, PROLLY_NODE_CHUNK, &entry.hash, 1, &error);
+	g_assert_no_error(error);
+	g_assert_false(prolly_blob_read(&f->context, &blob, 0, buffer, len, &n, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_MISSING);
+	g_assert_nonnull(strstr(error->message, prolly_hash_to_hex(&entry.hash, hex)));
+	assert_reads(f, &blob, content, len, 0, start);
+	assert_reads(f, &blob, content, len, start + entry.length, len);
+
+	ProllyExtent extent = {0, 5, (const uint8_t *)"hello"};
+	ProllyBlob changed = splice(f, &blob, len, len, &extent, 1);
+
+	memcpy(content, "hello", 5);
+	assert_reads(f, &changed, content, len, 0, start);
+}
+
 static void assert_node_refused(Fixture *f, const uint8_t *bytes, size_t size, const ProllyBlob *as)
 {
 	g_autoptr(GError) error = NULL;
@@ -921,8 +598,6 @@ static void test_hostile_fields(Fixture *f, gconstpointer data)
 	assert_node_refused(f, bytes, size, &blob);
 }
 
-#define ADD(name, set_up, test) g_test_add(name, Fixture, NULL, set_up, test, tear_down)
-
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -931,22 +606,18 @@ int main(int argc, char **argv)
 	g_test_add_func("/blob/cutter/zeros", test_zeros);
 	g_test_add_func("/blob/value/parse", test_value_parse);
 	g_test_add_func("/blob/value/hostile", test_value_hostile);
-	ADD("/blob/value/store", set_up_tiny, test_value_store);
-	ADD("/blob/writer/steps", set_up_tiny, test_writer_steps);
-	ADD("/blob/writer/small", set_up_tiny, test_writer_small);
-	ADD("/blob/splice/model", set_up_tiny, test_splice_model);
-	ADD("/blob/splice/deep", set_up_least, test_splice_deep);
-	ADD("/blob/splice/everywhere", set_up_tiny, test_splice_everywhere);
-	ADD("/blob/splice/truncate-everywhere", set_up_tiny, test_splice_truncate_everywhere);
-	ADD("/blob/splice/bad-extents", set_up_tiny, test_splice_bad_extents);
-	ADD("/blob/hole/terabyte", set_up_real, test_hole_terabyte);
-	ADD("/blob/hole/seek", set_up_tiny, test_hole_seek);
-	ADD("/blob/cost/insert", set_up_real, test_cost_insert);
-	ADD("/blob/cost/append", set_up_real, test_cost_append);
-	ADD("/blob/cost/overwrite", set_up_real, test_cost_overwrite);
-	ADD("/blob/golden", set_up_real, test_golden);
-	ADD("/blob/walk", set_up_tiny, test_walk);
-	ADD("/blob/hostile/nodes", set_up_tiny, test_hostile_nodes);
-	ADD("/blob/hostile/fields", set_up_tiny, test_hostile_fields);
+	ADD_BLOB_TEST("/blob/value/store", set_up_tiny, test_value_store);
+	ADD_BLOB_TEST("/blob/writer/steps", set_up_tiny, test_writer_steps);
+	ADD_BLOB_TEST("/blob/writer/small", set_up_tiny, test_writer_small);
+	ADD_BLOB_TEST("/blob/hole/terabyte", set_up_real, test_hole_terabyte);
+	ADD_BLOB_TEST("/blob/hole/seek", set_up_tiny, test_hole_seek);
+	ADD_BLOB_TEST("/blob/cost/insert", set_up_real, test_cost_insert);
+	ADD_BLOB_TEST("/blob/cost/append", set_up_real, test_cost_append);
+	ADD_BLOB_TEST("/blob/cost/overwrite", set_up_real, test_cost_overwrite);
+	ADD_BLOB_TEST("/blob/golden", set_up_real, test_golden);
+	ADD_BLOB_TEST("/blob/walk", set_up_tiny, test_walk);
+	ADD_BLOB_TEST("/blob/hostile/missing-chunk", set_up_tiny, test_missing_chunk);
+	ADD_BLOB_TEST("/blob/hostile/nodes", set_up_tiny, test_hostile_nodes);
+	ADD_BLOB_TEST("/blob/hostile/fields", set_up_tiny, test_hostile_fields);
 	return g_test_run();
 }
