@@ -1,376 +1,385 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
 /*
- * Directory: the entries of a directory, in key order, out of a cursor over the keys that start
- * with its prefix.
+ * directory: the entries of a directory, from a pinned state.
  *
- * A key without a '/' after the prefix is an entry itself; one with a '/' means a subdirectory, and
- * the cursor goes on behind all the keys of that one, so a listing costs its entries, not what lies
- * below them. Names come from keypath.c. A branch's own directory has the keys of the unnamed
- * namespace and, after them, the namespaces.
+ * A directory's keys are a range of the namespace's. The lister walks a scan over it and asks
+ * keypath.h what each key is there: an entry itself, or in a subdirectory, which is listed once and
+ * whose keys are skipped by one seek. So a directory costs its entries, whatever lies below them.
  *
- * A key that is also a directory of keys has another name, so of each key it must be known whether
- * keys below it exist. Those start with the key, and all keys that do follow it at once: mostly the
- * next key does not, and nothing more need be asked. That is why the cursor is one key ahead of the
- * entry that was given out.
+ * A key that is a directory too has another name (NAME%prolly-key), so before a key is listed the
+ * lister must know whether keys start with it and a '/'. All keys that start with it follow it
+ * directly: if the next one does not, there is none, which is known for the price of looking one
+ * key ahead. Only if the next one goes on with a byte before '/' does it take a seek to know.
  *
- * A marker is shown as the directory it stands for (and left out should keys below it exist, which
- * show it anyway).
+ * A branch's directory has its namespaces first, then the unnamed namespace's keys.
  *
- * A position holds the key that comes next, and what keypath.c asks a lister to remember, so it can
- * be sought in another cursor over the same state, or over a later one.
+ * A position is the key that the scan stands at (or the namespace), and the level of long names
+ * that was listed last (keypath.h: it is an entry once, though other keys lie between those in it).
  */
+
 #include "version/working-private.h"
 
 #include <string.h>
 
 typedef enum {
-	PHASE_KEYS,
 	PHASE_NAMESPACES,
+	PHASE_START, /* of the keys; the scan was not positioned yet */
+	PHASE_KEYS,
+	PHASE_END,
 } Phase;
 
 struct ProllyDirectory {
 	ProllyView *view;
+	ProllyPin pin;
 	char *ns;
-	GByteArray *prefix;
-	ProllyKeyDir dir; /* borrows prefix */
+	ProllyKeyDir dir;
+	GByteArray *prefix; /* what dir points to */
 	bool with_attrs;
-	ProllyViewCursor *cursor;
-	Phase phase;
-	GPtrArray *namespaces; /* of char *; of a branch's directory, else NULL */
+	GPtrArray *namespaces; /* of a branch's directory; else NULL */
 	guint next_namespace;
-	GByteArray *more; /* prefix of the last level of a long component that was given out */
-	bool has_more;
-	GByteArray *key; /* of the entry given out */
+	Phase phase;
+	ProllyScan *scan;
+	GByteArray *last_more;
+	GByteArray *key; /* of the entry that was given last */
 	ProllyEntry entry;
 	ProllyAttrs attrs;
-	ProllyKeyEntry named;
 };
 
 /* ---- Lifecycle --------------------------------------------------------------------------- */
+
+bool prolly_directory_open_kind(ProllyView *view, const char *ns, const ProllyKeyDir *dir,
+				bool with_attrs, ProllyDirectory **out_directory, GError **error)
+{
+	g_autoptr(ProllyDirectory) self = g_new0(ProllyDirectory, 1);
+	unsigned flags = PROLLY_SCAN_COMMITTED | (with_attrs ? PROLLY_SCAN_ATTRS : 0);
+
+	self->view = prolly_view_ref(view);
+	prolly_pin_init(&self->pin, view);
+	self->ns = g_strdup(ns);
+	self->prefix = g_byte_array_new();
+	if (dir->prefix_len)
+		g_byte_array_append(self->prefix, dir->prefix, (guint)dir->prefix_len);
+	self->dir = (ProllyKeyDir){dir->kind, self->prefix->data, self->prefix->len};
+	self->with_attrs = with_attrs;
+	self->last_more = g_byte_array_new();
+	self->key = g_byte_array_new();
+	self->phase = dir->kind == PROLLY_KEYDIR_BRANCH ? PHASE_NAMESPACES : PHASE_START;
+	self->scan = prolly_scan_new(&self->pin.working, self->ns, self->prefix->data,
+				     self->prefix->len, 0, flags);
+	if (dir->kind == PROLLY_KEYDIR_BRANCH) {
+		if (!prolly_working_list_namespaces(&self->pin.working, &self->namespaces, error))
+			return false;
+		g_ptr_array_remove_index(self->namespaces, 0); /* the unnamed one */
+	}
+	*out_directory = g_steal_pointer(&self);
+	return true;
+}
 
 static ProllyKeyDirKind get_kind(const ProllyPlace *place)
 {
 	if (!prolly_namespace_has_directories(place->ns))
 		return place->key_len ? PROLLY_KEYDIR_LONG : PROLLY_KEYDIR_BRANCH;
-	if (place->key_len == 0 || place->key[place->key_len - 1] == '/')
-		return PROLLY_KEYDIR_KEYS;
-	return PROLLY_KEYDIR_MORE;
-}
-
-static bool list_namespaces(ProllyDirectory *self, GError **error)
-{
-	if (self->dir.kind != PROLLY_KEYDIR_BRANCH)
-		return true;
-	if (!prolly_view_list_namespaces(self->view, &self->namespaces, error))
-		return false;
-	/* The unnamed one, first if it is there, is no directory. */
-	if (self->namespaces->len && ((char *)self->namespaces->pdata[0])[0] == '\0')
-		self->next_namespace = 1;
-	return true;
-}
-
-static bool open_kind(ProllyView *view, const ProllyPlace *place, ProllyKeyDirKind kind,
-		      bool with_attrs, ProllyDirectory **out_directory, GError **error)
-{
-	g_autoptr(ProllyDirectory) self = g_new0(ProllyDirectory, 1);
-
-	self->view = prolly_view_ref(view);
-	self->ns = g_strdup(place->ns);
-	self->prefix = g_byte_array_new();
-	if (place->key_len)
-		g_byte_array_append(self->prefix, place->key, (guint)place->key_len);
-	self->dir = (ProllyKeyDir){kind, self->prefix->data, self->prefix->len};
-	self->with_attrs = with_attrs;
-	self->more = g_byte_array_new();
-	self->key = g_byte_array_new();
-	if (!list_namespaces(self, error) ||
-	    !prolly_view_cursor_new(view, self->ns, self->prefix->data, self->prefix->len,
-				    with_attrs, &self->cursor, error) ||
-	    !prolly_view_cursor_seek(self->cursor, self->prefix->data, self->prefix->len, error))
-		return false;
-	*out_directory = g_steal_pointer(&self);
-	return true;
+	return !place->key_len || place->key[place->key_len - 1] == '/' ? PROLLY_KEYDIR_KEYS
+									: PROLLY_KEYDIR_MORE;
 }
 
 bool prolly_directory_open(ProllyView *view, const ProllyPlace *place, bool with_attrs,
 			   ProllyDirectory **out_directory, GError **error)
 {
-	return open_kind(view, place, get_kind(place), with_attrs, out_directory, error);
+	ProllyKeyDir dir = {get_kind(place), place->key, place->key_len};
+
+	return prolly_directory_open_kind(view, place->ns, &dir, with_attrs, out_directory, error);
 }
 
-bool prolly_directory_open_long_keys(ProllyView *view, bool with_attrs,
-				     ProllyDirectory **out_directory, GError **error)
+void prolly_directory_free(ProllyDirectory *self)
 {
-	ProllyPlace place = {"", NULL, 0};
-
-	return open_kind(view, &place, PROLLY_KEYDIR_LONG, with_attrs, out_directory, error);
-}
-
-static void forget_entry(ProllyDirectory *self)
-{
-	prolly_entry_clear(&self->entry);
-	self->entry = (ProllyEntry){0};
-	prolly_attrs_clear(&self->attrs);
-	self->attrs = (ProllyAttrs){0};
-}
-
-void prolly_directory_free(ProllyDirectory *directory)
-{
-	if (!directory)
+	if (!self)
 		return;
-	forget_entry(directory);
-	prolly_view_cursor_free(directory->cursor);
-	g_clear_pointer(&directory->namespaces, g_ptr_array_unref);
-	g_clear_pointer(&directory->prefix, g_byte_array_unref);
-	g_clear_pointer(&directory->more, g_byte_array_unref);
-	g_clear_pointer(&directory->key, g_byte_array_unref);
-	g_free(directory->ns);
-	prolly_view_unref(directory->view);
-	g_free(directory);
+	prolly_entry_clear(&self->entry);
+	prolly_attrs_clear(&self->attrs);
+	prolly_scan_free(self->scan);
+	g_clear_pointer(&self->namespaces, g_ptr_array_unref);
+	g_byte_array_unref(self->prefix);
+	g_byte_array_unref(self->last_more);
+	g_byte_array_unref(self->key);
+	prolly_pin_clear(&self->pin);
+	prolly_view_unref(self->view);
+	g_free(self->ns);
+	g_free(self);
 }
 
-/* ---- Entries ----------------------------------------------------------------------------- */
+/* ---- Subdirectories ---------------------------------------------------------------------- */
 
-static void set_key(ProllyDirectory *self, const uint8_t *key, size_t len)
-{
-	g_byte_array_set_size(self->key, 0);
-	if (len)
-		g_byte_array_append(self->key, key, (guint)len);
-}
-
-static void fill(const ProllyDirectory *self, bool is_directory, ProllyDirent *out_dirent)
-{
-	memcpy(out_dirent->name, self->named.name, self->named.name_len + 1);
-	out_dirent->is_directory = is_directory;
-	out_dirent->key = self->key->data;
-	out_dirent->key_len = self->key->len;
-	out_dirent->entry = is_directory ? NULL : &self->entry;
-	out_dirent->attrs = self->attrs;
-}
-
-/* Gives out the subdirectory of namespace NS whose prefix is self->key. */
-static bool give_directory(ProllyDirectory *self, const char *ns, ProllyDirent *out_dirent,
+static bool fill_directory(ProllyDirectory *self, const ProllyPlace *place, ProllyDirent *out,
 			   GError **error)
 {
-	ProllyPlace place = {ns, self->key->data, self->key->len};
-	bool exists;
+	const ProllyWorking *working = &self->pin.working;
+	g_auto(ProllyAttrRecord) record = {0};
+	int level;
 
-	/* One that is gone from a live view by now is listed as it was: it is pinned here. */
-	if (!prolly_view_get_directory(self->view, &place, &self->attrs, &exists, NULL, error))
+	if (!prolly_working_find_directory(working, place, &record, &level, NULL, error))
 		return false;
-	if (!exists)
-		self->attrs.ino = prolly_attr_derive_ino(ns, place.key, place.key_len, true, 0);
-	fill(self, true, out_dirent);
+	prolly_attrs_clear(&self->attrs);
+	if (self->with_attrs) {
+		if (!prolly_working_get_directory_attrs(working, place, &record, level,
+							&self->attrs, error))
+			return false;
+	} else {
+		prolly_transaction_get_attrs(place, &record, true, 1, &self->attrs);
+	}
+	out->is_directory = true;
+	out->key = place->key;
+	out->key_len = place->key_len;
+	out->entry = NULL;
+	out->attrs = self->attrs;
 	return true;
 }
 
-static bool give_namespace(ProllyDirectory *self, ProllyDirent *out_dirent, GError **error)
+static bool next_namespace(ProllyDirectory *self, ProllyDirent *out, GError **error)
 {
 	const char *ns = g_ptr_array_index(self->namespaces, self->next_namespace);
 
+	prolly_keypath_namespace_to_name(ns, out->name);
+	if (!fill_directory(self, &(ProllyPlace){ns, NULL, 0}, out, error))
+		return false;
 	self->next_namespace++;
-	self->named.name_len = prolly_keypath_namespace_to_name(ns, self->named.name);
-	self->named.name[self->named.name_len] = '\0';
-	set_key(self, NULL, 0);
-	return give_directory(self, ns, out_dirent, error);
-}
-
-/* Does the cursor stand at a key that starts with self->key? It is past self->key. */
-static bool has_successor(const ProllyDirectory *self, uint8_t *out_next)
-{
-	const uint8_t *key;
-	size_t len;
-
-	if (!prolly_view_cursor_is_valid(self->cursor))
-		return false;
-	key = prolly_view_cursor_get_key(self->cursor, &len);
-	if (len <= self->key->len || memcmp(key, self->key->data, self->key->len) != 0)
-		return false;
-	*out_next = key[self->key->len];
 	return true;
 }
 
-/* Is there a directory with the name of self->key, which the cursor has just left? */
-static bool find_rival(ProllyDirectory *self, bool *out_is, GError **error)
+/* The subdirectory of LEN bytes of the present key; on to behind it, or for a level of long names
+ * (whose keys are not all there is that begins so) to the next key. */
+static bool give_directory(ProllyDirectory *self, const ProllyKeyEntry *found, ProllyDirent *out,
+			   GError **error)
 {
-	g_autofree uint8_t *prefix = NULL;
-	char name[PROLLY_NAMESPACE_MAX + 1];
-	ProllyPlace place = {self->ns, NULL, self->key->len + 1};
-	uint8_t next;
+	ProllyPlace place = {self->ns, self->key->data, found->prefix_len};
+	g_autoptr(GByteArray) behind = NULL;
 
-	*out_is = false;
-	if (!prolly_namespace_has_directories(self->ns)) {
-		if (!prolly_keypath_get_rival_namespace(self->key->data, self->key->len, name))
-			return true;
-		return prolly_view_has_namespace(self->view, name, out_is, error);
+	memcpy(out->name, found->name, found->name_len + 1);
+	if (!fill_directory(self, &place, out, error))
+		return false;
+	if (found->type == PROLLY_ENTRY_MORE) {
+		g_byte_array_set_size(self->last_more, 0);
+		g_byte_array_append(self->last_more, self->key->data, (guint)found->prefix_len);
+		return prolly_scan_next(self->scan, error);
 	}
-	if (!has_successor(self, &next) || next > '/')
-		return true;
-	*out_is = next == '/';
-	if (*out_is)
-		return true;
-	prefix = g_malloc(place.key_len);
-	memcpy(prefix, self->key->data, self->key->len);
-	prefix[self->key->len] = '/';
-	place.key = prefix;
-	return prolly_view_get_directory(self->view, &place, NULL, out_is, NULL, error);
-}
-
-static bool keep_entry(ProllyDirectory *self, GError **error)
-{
-	const ProllyEntry *entry;
-
-	if (!prolly_view_cursor_get_entry(self->cursor, &entry, error))
-		return false;
-	self->entry = *entry;
-	g_bytes_ref(self->entry.stored);
-	if (self->entry.attrs.xattrs)
-		g_bytes_ref(self->entry.attrs.xattrs);
+	behind = g_byte_array_new();
+	if (prolly_keypath_get_prefix_end(self->key->data, found->prefix_len, behind))
+		return prolly_scan_seek(self->scan, behind->data, behind->len, error);
+	self->phase = PHASE_END;
 	return true;
 }
 
-/* The cursor stands at a key of this directory's own: gives it out, or (*OUT_GIVEN false) leaves
- * out a marker. */
-static bool give_key(ProllyDirectory *self, ProllyDirent *out_dirent, bool *out_given,
-		     GError **error)
+static bool is_last_more(const ProllyDirectory *self, const ProllyKeyEntry *found)
 {
+	return self->last_more->len && self->last_more->len == found->prefix_len &&
+	       !memcmp(self->last_more->data, self->key->data, found->prefix_len);
+}
+
+/* ---- Keys -------------------------------------------------------------------------------- */
+
+static bool has_namespace(const ProllyDirectory *self, const char *ns)
+{
+	guint low = 0, high = self->namespaces ? self->namespaces->len : 0;
+
+	while (low < high) {
+		guint middle = low + (high - low) / 2;
+		int order = strcmp(g_ptr_array_index(self->namespaces, middle), ns);
+
+		if (order == 0)
+			return true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
+/* Is there a directory of the name that the key just read has? The scan stands behind it. */
+static bool find_rival(ProllyDirectory *self, bool *out_has, GError **error)
+{
+	const GByteArray *key = self->key;
+	char ns[PROLLY_NAMESPACE_MAX + 1];
+	ProllyPlace rival = {.ns = self->ns};
+	const uint8_t *next;
 	size_t len;
-	const uint8_t *key = prolly_view_cursor_get_key(self->cursor, &len);
+
+	*out_has = false;
+	if (!prolly_namespace_has_directories(self->ns)) {
+		*out_has = prolly_keypath_get_rival_namespace(key->data, key->len, ns) &&
+			   has_namespace(self, ns);
+		return true;
+	}
+	if (!prolly_scan_is_valid(self->scan))
+		return true;
+	next = prolly_scan_get_key(self->scan, &len);
+	if (len <= key->len || memcmp(next, key->data, key->len) || next[key->len] > '/')
+		return true;
+	*out_has = next[key->len] == '/';
+	if (*out_has)
+		return true;
+	g_byte_array_append(self->key, (const uint8_t *)"/", 1);
+	rival.key = self->key->data;
+	rival.key_len = self->key->len;
+	if (!prolly_working_has_keys(&self->pin.working, &rival, out_has, error))
+		return false;
+	g_byte_array_set_size(self->key, self->key->len - 1);
+	return true;
+}
+
+/* The present key as an entry, before the scan goes on. */
+static bool take_entry(ProllyDirectory *self, GError **error)
+{
+	const ProllyFinding *finding = prolly_scan_get_finding(self->scan);
+	ProllyPlace place = {self->ns, self->key->data, self->key->len};
+
+	prolly_entry_clear(&self->entry);
+	memset(&self->entry, 0, sizeof(self->entry));
+	return prolly_finding_to_entry(finding, &self->entry, error) &&
+	       (!self->with_attrs || prolly_finding_is_marker(finding) ||
+		prolly_working_get_attrs(&self->pin.working, &place, finding, &self->entry.attrs,
+					 error));
+}
+
+/* An empty directory, by its marker. */
+static bool give_marker(ProllyDirectory *self, const ProllyKeyEntry *found, ProllyDirent *out,
+			GError **error)
+{
+	ProllyPlace place = {.ns = self->ns};
+
+	g_byte_array_append(self->key, (const uint8_t *)"/", 1);
+	place.key = self->key->data;
+	place.key_len = self->key->len;
+	memcpy(out->name, found->name, found->name_len + 1);
+	return fill_directory(self, &place, out, error);
+}
+
+/* A key that is an entry itself. *OUT_GIVEN false: it is a marker of a directory that has keys. */
+static bool give_key(ProllyDirectory *self, ProllyDirent *out, bool *out_given, GError **error)
+{
+	ProllyKeyEntry found;
 	bool rival;
 
-	set_key(self, key, len);
-	if (!keep_entry(self, error) || !prolly_view_cursor_next(self->cursor, error) ||
+	if (!take_entry(self, error) || !prolly_scan_next(self->scan, error) ||
 	    !find_rival(self, &rival, error))
 		return false;
+	prolly_keypath_get_entry(&self->dir, self->key->data, self->key->len, rival, &found);
 	*out_given = true;
 	if (self->entry.kind == PROLLY_KIND_DIRECTORY) {
 		*out_given = !rival;
-		if (rival)
-			return true;
-		prolly_keypath_get_entry(&self->dir, self->key->data, self->key->len, false,
-					 &self->named);
-		prolly_append_u8(self->key, '/');
-		return give_directory(self, self->ns, out_dirent, error);
+		return rival || give_marker(self, &found, out, error);
 	}
-	prolly_keypath_get_entry(&self->dir, self->key->data, self->key->len, rival, &self->named);
-	fill(self, false, out_dirent);
+	memcpy(out->name, found.name, found.name_len + 1);
+	out->is_directory = false;
+	out->key = self->key->data;
+	out->key_len = self->key->len;
+	out->entry = &self->entry;
 	return true;
 }
 
-/* The cursor stands at a key of the subdirectory self->named. */
-static bool give_subdirectory(ProllyDirectory *self, ProllyDirent *out_dirent, GError **error)
+/* The entry that the present key is or is in, if it is one to be given. */
+static bool look_at_key(ProllyDirectory *self, ProllyDirent *out, bool *out_given, GError **error)
 {
-	g_autoptr(GByteArray) end = g_byte_array_new();
+	ProllyKeyEntry found;
+	const uint8_t *key;
 	size_t len;
-	const uint8_t *key = prolly_view_cursor_get_key(self->cursor, &len);
 
-	set_key(self, key, self->named.prefix_len);
-	if (!prolly_keypath_get_prefix_end(self->key->data, self->key->len, end))
-		g_byte_array_append(end, (const uint8_t *)"\xff", 1);
-	return prolly_view_cursor_seek(self->cursor, end->data, end->len, error) &&
-	       give_directory(self, self->ns, out_dirent, error);
-}
-
-/* The same of a level of a long component, between whose keys others may lie. */
-static bool give_more(ProllyDirectory *self, ProllyDirent *out_dirent, bool *out_given,
-		      GError **error)
-{
-	size_t len;
-	const uint8_t *key = prolly_view_cursor_get_key(self->cursor, &len);
-	bool again = self->has_more && prolly_bytes_compare(self->more->data, self->more->len, key,
-							    self->named.prefix_len) == 0;
-
-	if (!again) {
-		set_key(self, key, self->named.prefix_len);
-		g_byte_array_set_size(self->more, 0);
-		g_byte_array_append(self->more, self->key->data, self->key->len);
-		self->has_more = true;
-	}
-	*out_given = !again;
-	return prolly_view_cursor_next(self->cursor, error) &&
-	       (again || give_directory(self, self->ns, out_dirent, error));
-}
-
-/* Looks at the cursor's key. */
-static bool step(ProllyDirectory *self, ProllyDirent *out_dirent, bool *out_given, GError **error)
-{
-	size_t len;
-	const uint8_t *key = prolly_view_cursor_get_key(self->cursor, &len);
-
-	prolly_keypath_get_entry(&self->dir, key, len, false, &self->named);
+	key = prolly_scan_get_key(self->scan, &len);
+	g_byte_array_set_size(self->key, 0);
+	if (len)
+		g_byte_array_append(self->key, key, (guint)len);
+	*out_given = false;
+	if (prolly_keypath_is_direct(&self->dir, self->key->data, len))
+		return give_key(self, out, out_given, error);
+	prolly_keypath_get_entry(&self->dir, self->key->data, len, false, &found);
+	if (found.type == PROLLY_ENTRY_NONE ||
+	    (found.type == PROLLY_ENTRY_MORE && is_last_more(self, &found)))
+		return prolly_scan_next(self->scan, error);
 	*out_given = true;
-	switch (self->named.type) {
-	case PROLLY_ENTRY_KEY:
-		return give_key(self, out_dirent, out_given, error);
-	case PROLLY_ENTRY_DIRECTORY:
-		return give_subdirectory(self, out_dirent, error);
-	case PROLLY_ENTRY_MORE:
-		return give_more(self, out_dirent, out_given, error);
-	default:
-		*out_given = false;
-		return prolly_view_cursor_next(self->cursor, error);
-	}
+	return give_directory(self, &found, out, error);
 }
 
-bool prolly_directory_next(ProllyDirectory *directory, ProllyDirent *out_dirent, bool *out_end,
+bool prolly_directory_next(ProllyDirectory *self, ProllyDirent *out_dirent, bool *out_end,
 			   GError **error)
 {
 	bool given = false;
 
-	while (!given && directory->phase == PHASE_KEYS) {
-		forget_entry(directory);
-		if (!prolly_view_cursor_is_valid(directory->cursor))
-			directory->phase = PHASE_NAMESPACES;
-		else if (!step(directory, out_dirent, &given, error))
-			return false;
+	if (self->phase == PHASE_NAMESPACES) {
+		if (self->next_namespace < self->namespaces->len) {
+			*out_end = false;
+			return next_namespace(self, out_dirent, error);
+		}
+		self->phase = PHASE_START;
 	}
-	*out_end = false;
-	if (given)
-		return true;
-	if (directory->namespaces && directory->next_namespace < directory->namespaces->len)
-		return give_namespace(directory, out_dirent, error);
-	*out_end = true;
+	if (self->phase == PHASE_START) {
+		if (!prolly_scan_seek(self->scan, self->prefix->data, self->prefix->len, error))
+			return false;
+		self->phase = PHASE_KEYS;
+	}
+	while (!given && self->phase == PHASE_KEYS && prolly_scan_is_valid(self->scan))
+		if (!look_at_key(self, out_dirent, &given, error))
+			return false;
+	*out_end = !given;
 	return true;
 }
 
 /* ---- Positions --------------------------------------------------------------------------- */
 
-/* Phase; the next namespace's index; has_more, its prefix; the next key, if there is one. */
-GBytes *prolly_directory_tell(ProllyDirectory *directory)
+GBytes *prolly_directory_tell(ProllyDirectory *self)
 {
-	bool valid =
-		directory->phase == PHASE_KEYS && prolly_view_cursor_is_valid(directory->cursor);
 	GByteArray *position = g_byte_array_new();
-	const uint8_t *key;
-	size_t len;
+	Phase phase = self->phase;
+	size_t len = 0;
+	const void *key = NULL;
 
-	prolly_append_u8(position, valid ? PHASE_KEYS : PHASE_NAMESPACES);
-	prolly_append_varint(position, directory->next_namespace);
-	prolly_append_u8(position, directory->has_more);
-	prolly_append_string(position, directory->more->data, directory->more->len);
-	if (valid) {
-		key = prolly_view_cursor_get_key(directory->cursor, &len);
-		prolly_append_string(position, key, len);
+	if (phase == PHASE_NAMESPACES && self->next_namespace < self->namespaces->len) {
+		key = g_ptr_array_index(self->namespaces, self->next_namespace);
+		len = strlen(key);
+	} else if (phase == PHASE_NAMESPACES) {
+		phase = PHASE_START;
+	} else if (phase == PHASE_KEYS && prolly_scan_is_valid(self->scan)) {
+		key = prolly_scan_get_key(self->scan, &len);
+	} else if (phase == PHASE_KEYS) {
+		phase = PHASE_END;
 	}
+	prolly_append_u8(position, (uint8_t)phase);
+	prolly_append_string(position, key, len);
+	prolly_append_string(position, self->last_more->data, self->last_more->len);
 	return g_byte_array_free_to_bytes(position);
 }
 
-bool prolly_directory_seek(ProllyDirectory *directory, GBytes *position, GError **error)
+static void seek_namespace(ProllyDirectory *self, const uint8_t *name, size_t len)
+{
+	self->next_namespace = 0;
+	while (self->next_namespace < self->namespaces->len) {
+		const char *ns = g_ptr_array_index(self->namespaces, self->next_namespace);
+
+		if (prolly_bytes_compare(ns, strlen(ns), name, len) >= 0)
+			break;
+		self->next_namespace++;
+	}
+}
+
+bool prolly_directory_seek(ProllyDirectory *self, GBytes *position, GError **error)
 {
 	ProllyReader reader;
-	const uint8_t *bytes;
-	size_t len;
+	size_t len, more_len;
+	const uint8_t *key, *more;
+	uint8_t phase;
 
 	prolly_reader_init(&reader, g_bytes_get_data(position, NULL), g_bytes_get_size(position));
-	directory->phase = prolly_reader_u8(&reader) == PHASE_KEYS ? PHASE_KEYS : PHASE_NAMESPACES;
-	directory->next_namespace = (guint)prolly_reader_varint(&reader);
-	directory->has_more = prolly_reader_u8(&reader);
-	bytes = prolly_reader_string(&reader, &len);
-	g_byte_array_set_size(directory->more, 0);
-	if (len)
-		g_byte_array_append(directory->more, bytes, (guint)len);
-	if (directory->phase == PHASE_NAMESPACES)
-		return true;
-	bytes = prolly_reader_string(&reader, &len);
-	return prolly_view_cursor_seek(directory->cursor, bytes, len, error);
+	phase = prolly_reader_u8(&reader);
+	key = prolly_reader_string(&reader, &len);
+	more = prolly_reader_string(&reader, &more_len);
+	if (!prolly_reader_at_end(&reader) || phase > PHASE_END ||
+	    (phase == PHASE_NAMESPACES && !self->namespaces))
+		return prolly_throw(error, PROLLY_ERROR_INVALID, "no position in this directory");
+	self->phase = phase;
+	g_byte_array_set_size(self->last_more, 0);
+	if (more_len)
+		g_byte_array_append(self->last_more, more, (guint)more_len);
+	if (phase == PHASE_NAMESPACES)
+		seek_namespace(self, key, len);
+	return phase != PHASE_KEYS || prolly_scan_seek(self->scan, key, len, error);
 }

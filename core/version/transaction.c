@@ -75,7 +75,7 @@ void prolly_transaction_end(ProllyTransaction *self)
 
 	if (!branch)
 		return;
-	if (!self->is_written)
+	if (self->is_changing && !self->is_written)
 		prolly_hints_clear(branch->hints);
 	g_mutex_unlock(&branch->write_lock);
 	if (self->is_written && self->places && self->places->len)
@@ -375,13 +375,12 @@ bool prolly_transaction_add_child(ProllyTransaction *self, const ProllyPlace *pl
 	ProllyPlace child = *place, dir = get_parent(place);
 	bool made;
 
-	for (;;) {
+	self->is_changing = true;
+	while (child.key_len) {
 		if (!add_to(self, &dir, &child, &made, error))
 			return false;
 		if (!made)
 			return true;
-		if (!dir.key_len)
-			break;
 		child = dir;
 		dir = get_parent(&child);
 	}
@@ -438,6 +437,11 @@ bool prolly_transaction_remove_child(ProllyTransaction *self, const ProllyPlace 
 	ProllyPlace child = *place, dir = get_parent(place);
 	bool gone;
 
+	self->is_changing = true;
+	if (!child.key_len) {
+		prolly_transaction_put_namespace(self, place->ns, false);
+		return touch_top(self, error);
+	}
 	for (;;) {
 		if (!remove_from(self, &dir, &child, &gone, error))
 			return false;

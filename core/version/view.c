@@ -241,13 +241,7 @@ bool prolly_view_read(ProllyView *view, const ProllyEntry *entry, uint64_t offse
 
 static bool has_keys(const ProllyWorking *working, const char *ns, bool *out_has, GError **error)
 {
-	g_autoptr(ProllyScan) scan =
-		prolly_scan_new(working, ns, NULL, 0, 0, PROLLY_SCAN_COMMITTED);
-
-	if (!prolly_scan_seek(scan, NULL, 0, error))
-		return false;
-	*out_has = prolly_scan_is_valid(scan);
-	return true;
+	return prolly_working_has_keys(working, &(ProllyPlace){ns, NULL, 0}, out_has, error);
 }
 
 bool prolly_view_list_namespaces(ProllyView *view, GPtrArray **out_names, GError **error)

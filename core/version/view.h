@@ -10,6 +10,7 @@
  */
 
 #include "blob/blob.h"
+#include "version/keypath.h"
 #include "version/repo.h"
 #include "version/history.h"
 
@@ -157,6 +158,10 @@ bool prolly_directory_open(ProllyView *view, const ProllyPlace *place, bool with
 /* The same for the directory of the unnamed namespace's long keys (keypath.h). */
 bool prolly_directory_open_long_keys(ProllyView *view, bool with_attrs,
 				     ProllyDirectory **out_directory, GError **error);
+/* The same of a directory of any kind, which a place alone does not always tell: DIR (keypath.h) of
+ * namespace NS. The entries of a branch's directory are its namespaces, then the unnamed one's keys. */
+bool prolly_directory_open_kind(ProllyView *view, const char *ns, const ProllyKeyDir *dir,
+				bool with_attrs, ProllyDirectory **out_directory, GError **error);
 void prolly_directory_free(ProllyDirectory *directory); /* NULL is allowed */
 bool prolly_directory_next(ProllyDirectory *directory, ProllyDirent *out_dirent, bool *out_end,
 			   GError **error);

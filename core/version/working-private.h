@@ -182,10 +182,14 @@ typedef enum {
 	PROLLY_DIRECTORY_EXISTS, /* a namespace, with or without keys */
 } ProllyDirectoryState;
 
-/* The record of directory PLACE (its prefix) as attributes, and the state. Nullable both. */
+/* The record of directory PLACE (its prefix) as attributes, and the state; each nullable, and the
+ * state costs more. */
 bool prolly_working_find_directory(const ProllyWorking *working, const ProllyPlace *place,
 				   ProllyAttrRecord *out_record, int *out_level,
 				   ProllyDirectoryState *out_state, GError **error);
+/* Is there a key that starts with PLACE's? */
+bool prolly_working_has_keys(const ProllyWorking *working, const ProllyPlace *place, bool *out_has,
+			     GError **error);
 bool prolly_working_get_directory_attrs(const ProllyWorking *working, const ProllyPlace *place,
 					ProllyAttrRecord *record, int level,
 					ProllyAttrs *out_attrs, GError **error);
@@ -278,6 +282,7 @@ typedef struct {
 	int64_t now;
 	uint64_t sequence;
 	bool is_written;
+	bool is_changing; /* hints say what the batch will have made true */
 	bool has_blobs; /* records refer to nodes: the store is flushed first */
 	GPtrArray *places; /* of ProllyOwnedPlace *: what to tell; NULL: nobody listens */
 } ProllyTransaction;
@@ -318,7 +323,7 @@ void prolly_transaction_put_directory(ProllyTransaction *self, const ProllyPlace
 void prolly_transaction_put_namespace(ProllyTransaction *self, const char *ns, bool exists);
 
 /*
- * PLACE (a key, or a directory's prefix) is a child of its directory now, or none any more: markers
+ * PLACE (a key, a directory's prefix, or a namespace) is a child of its directory now, or none any more: markers
  * come and go, times move. Before a removal, prepare reads what it needs, and before an addition in
  * the same transaction.
  */
@@ -328,6 +333,10 @@ bool prolly_transaction_add_child(ProllyTransaction *self, const ProllyPlace *pl
 				  GError **error);
 bool prolly_transaction_remove_child(ProllyTransaction *self, const ProllyPlace *place,
 				     GError **error);
+/* edit-directory.c: removes the directory PLACE, which must be empty (NOT_EMPTY, NOT_FOUND, NOT_DIR),
+ * but not from among its parent's children; what takes its place derives its number with SALT. */
+bool prolly_transaction_remove_directory(ProllyTransaction *self, const ProllyPlace *place,
+					 uint64_t salt, GError **error);
 /* The attributes of RECORD as a caller sees them. */
 void prolly_transaction_get_attrs(const ProllyPlace *place, const ProllyAttrRecord *record,
 				  bool is_directory, uint32_t nlink, ProllyAttrs *out_attrs);

@@ -349,8 +349,9 @@ static bool settle_group(const ProllyWorking *working, const ProllyPlace *place,
 	if (!prolly_links_is_member(working, place, finding, record, &is_member, error))
 		return false;
 	if (!is_member) {
+		/* The number is the others': this is another object now. */
 		record->attrs.group = 0;
-		record->attrs.has &= ~(uint32_t)PROLLY_ATTR_GROUP;
+		record->attrs.has &= ~(uint32_t)(PROLLY_ATTR_GROUP | PROLLY_ATTR_INO);
 		return true;
 	}
 	if (!prolly_links_find_members(working, record->attrs.group, &members, error))
@@ -526,19 +527,28 @@ static bool find_directory_record(const ProllyWorking *working, const ProllyPlac
 	return true;
 }
 
-static bool has_key_below(ProllyScan *scan, const ProllyPlace *place, bool *out_has, GError **error)
+static bool has_keys_from(const ProllyWorking *working, const ProllyPlace *place, int first,
+			  bool *out_has, GError **error)
 {
+	g_autoptr(ProllyScan) scan = prolly_scan_new(working, place->ns, place->key, place->key_len,
+						     first, PROLLY_SCAN_COMMITTED);
+
 	if (!prolly_scan_seek(scan, place->key, place->key_len, error))
 		return false;
 	*out_has = prolly_scan_is_valid(scan);
 	return true;
 }
 
+bool prolly_working_has_keys(const ProllyWorking *working, const ProllyPlace *place, bool *out_has,
+			     GError **error)
+{
+	return has_keys_from(working, place, 0, out_has, error);
+}
+
 /* By looking for keys and marker, staged ones too unless nothing was staged (I1). */
 static bool look_for_keys(const ProllyWorking *working, const ProllyPlace *place, bool staged,
 			  ProllyDirectoryState *out_state, GError **error)
 {
-	g_autoptr(ProllyScan) scan = NULL;
 	g_auto(ProllyFinding) marker = {0};
 	bool has = false, is_root = !place->key_len;
 	int first = staged ? 0 : count_generations(working);
@@ -550,9 +560,7 @@ static bool look_for_keys(const ProllyWorking *working, const ProllyPlace *place
 		*out_state = has ? PROLLY_DIRECTORY_EXISTS : PROLLY_DIRECTORY_GONE;
 		return true;
 	}
-	scan = prolly_scan_new(working, place->ns, place->key, place->key_len, first,
-			       PROLLY_SCAN_COMMITTED);
-	if (!has_key_below(scan, place, &has, error))
+	if (!has_keys_from(working, place, first, &has, error))
 		return false;
 	if (has) {
 		*out_state = PROLLY_DIRECTORY_FILLED;
@@ -587,12 +595,12 @@ bool prolly_working_find_directory(const ProllyWorking *working, const ProllyPla
 		return false;
 	if (!prolly_finding_get_attr_record(&finding, &record, error))
 		return false;
-	if (loaded)
+	if (out_state && loaded)
 		*out_state = place->key_len ? PROLLY_DIRECTORY_FILLED : PROLLY_DIRECTORY_EXISTS;
-	else if (staged && state && state <= PROLLY_DIRECTORY_EXISTS &&
+	else if (out_state && staged && state && state <= PROLLY_DIRECTORY_EXISTS &&
 		 record.sequence == prolly_state_get_sequence(working->state))
 		*out_state = state;
-	else if (!look_for_keys(working, place, staged, out_state, error))
+	else if (out_state && !look_for_keys(working, place, staged, out_state, error))
 		return false;
 	if (out_level)
 		*out_level = finding.attrs_level;

@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * rename: rename(2) within a branch, of keys, directories and namespaces, as one batch.
+ *
+ * A key is its path, so renaming a directory writes each key in it twice: gone here, staged there.
+ * All removals of a rename come before all additions in the batch, and everything is read before
+ * the batch is written, so two things that change places need no third.
+ *
+ *   out   the object leaves its path: tombstones, directories' records say that they are gone. An
+ *         object whose number is derived from its path takes it along (it is recorded from now on),
+ *         so what takes the path next derives another: the path's salt goes up.
+ *   in    its value, attributes and number are staged under the new path, with that path's salt.
+ *   then  the parents: a child more there, one less here (transaction.c).
+ *
+ * Lists of hard links name paths, so they are rewritten, once for each group however many of its
+ * members move. Open files move along.
+ */
+
+#include "version/working-private.h"
+
+#include <string.h>
+
+static const uint8_t MARKER[] = {PROLLY_KIND_DIRECTORY};
+
+typedef struct {
+	ProllyTransaction *txn;
+	GHashTable *groups; /* uint64_t -> GPtrArray of ProllyOwnedPlace *: lists that change */
+} Rename;
+
+/* One of the two ends: a key, or a directory's prefix. */
+typedef struct {
+	ProllyPlace place;
+	bool is_directory;
+	bool exists;
+	ProllyDirectoryState state; /* of a directory */
+} End;
+
+/* ---- Places ------------------------------------------------------------------------------ */
+
+static bool starts_with(const ProllyPlace *place, const ProllyPlace *prefix)
+{
+	return !strcmp(place->ns, prefix->ns) && place->key_len >= prefix->key_len &&
+	       (!prefix->key_len || !memcmp(place->key, prefix->key, prefix->key_len));
+}
+
+/* (transfer full) PLACE, which is in FROM, as it is called in TO. */
+static ProllyOwnedPlace *rebase(const ProllyPlace *place, const ProllyPlace *from,
+				const ProllyPlace *to)
+{
+	g_autoptr(GByteArray) key = g_byte_array_sized_new((guint)(place->key_len + to->key_len));
+
+	if (to->key_len)
+		g_byte_array_append(key, to->key, (guint)to->key_len);
+	if (place->key_len > from->key_len)
+		g_byte_array_append(key, place->key + from->key_len,
+				    (guint)(place->key_len - from->key_len));
+	return prolly_place_dup(&(ProllyPlace){to->ns, key->data, key->len});
+}
+
+/* (transfer full) The key END's name as a directory's prefix, or the other way round. */
+static ProllyOwnedPlace *convert(const End *end, bool to_directory)
+{
+	g_autoptr(GByteArray) key = g_byte_array_new();
+	ProllyPlace place = end->place;
+
+	if (place.key_len)
+		g_byte_array_append(key, place.key, (guint)place.key_len);
+	if (to_directory && !end->is_directory)
+		prolly_append_u8(key, '/');
+	else if (!to_directory && end->is_directory)
+		g_byte_array_set_size(key, key->len - 1);
+	return prolly_place_dup(&(ProllyPlace){place.ns, key->data, key->len});
+}
+
+/* ---- Groups of hard links ---------------------------------------------------------------- */
+
+static bool get_group(Rename *self, uint64_t group, GPtrArray **out_places, GError **error)
+{
+	GPtrArray *places = g_hash_table_lookup(self->groups, &group);
+
+	if (!places) {
+		if (!prolly_links_find_members(&self->txn->working, group, &places, error))
+			return false;
+		g_hash_table_insert(self->groups, g_memdup2(&group, sizeof(group)), places);
+	}
+	*out_places = places;
+	return true;
+}
+
+/* FROM is no member of GROUP any more, TO (nullable) is one. */
+static bool change_group(Rename *self, uint64_t group, const ProllyPlace *from,
+			 const ProllyPlace *to, GError **error)
+{
+	GPtrArray *places;
+
+	if (!group)
+		return true;
+	if (!get_group(self, group, &places, error))
+		return false;
+	for (guint i = 0; i < places->len; i++) {
+		const ProllyOwnedPlace *member = g_ptr_array_index(places, i);
+
+		if (prolly_place_equal(&member->place, from)) {
+			g_ptr_array_remove_index(places, i);
+			break;
+		}
+	}
+	if (to)
+		g_ptr_array_add(places, prolly_place_dup(to));
+	return true;
+}
+
+static void save_groups(Rename *self)
+{
+	GHashTableIter iter;
+	gpointer group, places;
+
+	g_hash_table_iter_init(&iter, self->groups);
+	while (g_hash_table_iter_next(&iter, &group, &places))
+		prolly_links_save(&self->txn->working, *(uint64_t *)group, places,
+				  self->txn->batch);
+}
+
+/* ---- Keys -------------------------------------------------------------------------------- */
+
+/* What the next object at a path derives its number with, when this one has left it. */
+static uint64_t get_salt_after(const ProllyAttrRecord *record, bool exists)
+{
+	return record->salt + (exists && !(record->attrs.has & PROLLY_ATTR_INO));
+}
+
+static void set_salt(ProllyAttrRecord *record, uint64_t salt)
+{
+	record->salt = salt;
+	record->attrs.has &= ~(uint32_t)PROLLY_ATTR_SALT;
+	record->attrs.has |= salt ? PROLLY_ATTR_SALT : 0;
+}
+
+/* The object at PLACE takes its number along. */
+static void keep_number(const ProllyPlace *place, bool is_directory, ProllyAttrRecord *record)
+{
+	if (record->attrs.has & PROLLY_ATTR_INO)
+		return;
+	record->attrs.ino = prolly_attr_derive_ino(place->ns, place->key, place->key_len,
+						   is_directory, record->salt);
+	record->attrs.has |= PROLLY_ATTR_INO;
+}
+
+static bool key_out(Rename *self, const ProllyPlace *place, GError **error)
+{
+	g_auto(ProllyFinding) finding = {0};
+	g_auto(ProllyAttrRecord) record = {0};
+	bool is_marker;
+
+	prolly_finding_init(&finding);
+	if (!prolly_transaction_load(self->txn, place, &finding, &record, error))
+		return false;
+	is_marker = prolly_finding_is_marker(&finding);
+	return prolly_transaction_remove(self->txn, place, get_salt_after(&record, !is_marker),
+					 error);
+}
+
+/* MOVES_AWAY: what is at TO now moves away in the same rename. */
+static bool key_in(Rename *self, const ProllyPlace *from, const ProllyPlace *to, bool moves_away,
+		   GError **error)
+{
+	g_auto(ProllyFinding) finding = {0}, old = {0};
+	g_auto(ProllyAttrRecord) record = {0}, old_record = {0};
+	uint64_t group;
+
+	prolly_finding_init(&finding);
+	prolly_finding_init(&old);
+	if (!prolly_transaction_load(self->txn, from, &finding, &record, error) ||
+	    !prolly_transaction_load(self->txn, to, &old, &old_record, error))
+		return false;
+	if (prolly_finding_is_marker(&finding)) {
+		prolly_transaction_put(self->txn, to, MARKER, sizeof(MARKER), NULL, NULL);
+		return true;
+	}
+	if (!moves_away && !change_group(self, old_record.attrs.group, to, NULL, error))
+		return false;
+	group = record.attrs.group;
+	keep_number(from, false, &record);
+	set_salt(&record, get_salt_after(&old_record, moves_away && prolly_finding_exists(&old) &&
+							      !prolly_finding_is_marker(&old)));
+	record.attrs.ctime = self->txn->now;
+	return change_group(self, group, from, to, error) &&
+	       prolly_transaction_copy_value(self->txn, to, &finding, &record, error);
+}
+
+/* ---- Directories ------------------------------------------------------------------------- */
+
+static bool directory_out(Rename *self, const ProllyPlace *place, GError **error)
+{
+	g_auto(ProllyAttrRecord) record = {0};
+	ProllyAttrRecord gone = {.sequence = self->txn->sequence};
+	ProllyDirectoryState state;
+
+	if (!prolly_working_find_directory(&self->txn->working, place, &record, NULL, &state,
+					   error))
+		return false;
+	set_salt(&gone, get_salt_after(&record, true));
+	prolly_transaction_put_directory(self->txn, place, &gone, PROLLY_DIRECTORY_GONE);
+	return true;
+}
+
+static ProllyDirectoryState get_state_at(const ProllyPlace *to, ProllyDirectoryState state)
+{
+	if (!to->key_len)
+		return PROLLY_DIRECTORY_EXISTS;
+	return state == PROLLY_DIRECTORY_EXISTS ? PROLLY_DIRECTORY_UNKNOWN : state;
+}
+
+static bool directory_in(Rename *self, const ProllyPlace *from, const ProllyPlace *to,
+			 bool moves_away, GError **error)
+{
+	g_auto(ProllyAttrRecord) record = {0}, old_record = {0};
+	ProllyDirectoryState state, old_state;
+	ProllyAttrs settled;
+	int level;
+
+	if (!prolly_working_find_directory(&self->txn->working, from, &record, &level, &state,
+					   error) ||
+	    !prolly_working_find_directory(&self->txn->working, to, &old_record, NULL, &old_state,
+					   error) ||
+	    !prolly_working_get_directory_attrs(&self->txn->working, from, &record, level, &settled,
+						error))
+		return false;
+	record.attrs.xattrs = settled.xattrs; /* which took them */
+	record.attrs.has |= PROLLY_ATTR_TIMES | (settled.xattrs ? PROLLY_ATTR_XATTRS : 0);
+	record.sequence = self->txn->sequence;
+	record.attrs.ctime = self->txn->now;
+	keep_number(from, true, &record);
+	set_salt(&record,
+		 get_salt_after(&old_record, moves_away && old_state != PROLLY_DIRECTORY_GONE));
+	prolly_transaction_put_directory(self->txn, to, &record, get_state_at(to, state));
+	return true;
+}
+
+/* ---- Trees ------------------------------------------------------------------------------- */
+
+/* What is done to each directory and key of a tree; TO is NULL on the way out. */
+typedef struct {
+	Rename *rename;
+	const ProllyPlace *from;
+	const ProllyPlace *to;
+	bool moves_away;
+} Walk;
+
+static bool walk_directory(const Walk *walk, const ProllyPlace *place, GError **error)
+{
+	g_autofree ProllyOwnedPlace *to = NULL;
+
+	if (!walk->to)
+		return directory_out(walk->rename, place, error);
+	to = rebase(place, walk->from, walk->to);
+	return directory_in(walk->rename, place, &to->place, walk->moves_away, error);
+}
+
+static bool walk_key(const Walk *walk, const ProllyPlace *place, GError **error)
+{
+	g_autofree ProllyOwnedPlace *to = NULL;
+
+	if (!walk->to)
+		return key_out(walk->rename, place, error);
+	to = rebase(place, walk->from, walk->to);
+	if (!prolly_place_check(&to->place, error))
+		return false;
+	return key_in(walk->rename, place, &to->place, walk->moves_away, error);
+}
+
+/* The directories that KEY is in and the key before it, whose directory was LAST, was not. */
+static bool walk_new_directories(const Walk *walk, const ProllyPlace *key, GByteArray *last,
+				 GError **error)
+{
+	size_t shared = 0, len = prolly_place_parent_len(key);
+
+	while (shared < MIN(last->len, key->key_len) && last->data[shared] == key->key[shared])
+		shared++;
+	for (size_t i = MAX(shared, walk->from->key_len); i < len; i++) {
+		ProllyPlace dir = {key->ns, key->key, i + 1};
+
+		if (key->key[i] == '/' && !walk_directory(walk, &dir, error))
+			return false;
+	}
+	g_byte_array_set_size(last, 0);
+	if (len)
+		g_byte_array_append(last, key->key, (guint)len);
+	return true;
+}
+
+/* An empty directory's record goes with its marker. */
+static bool walk_marker_directory(const Walk *walk, const ProllyPlace *marker, GError **error)
+{
+	g_autofree uint8_t *prefix = g_malloc(marker->key_len + 1);
+	ProllyPlace dir = {marker->ns, prefix, marker->key_len + 1};
+
+	if (marker->key_len)
+		memcpy(prefix, marker->key, marker->key_len);
+	prefix[marker->key_len] = '/';
+	return walk_directory(walk, &dir, error);
+}
+
+static bool walk_tree(const Walk *walk, GError **error)
+{
+	g_autoptr(GByteArray) last = g_byte_array_new();
+	g_autoptr(ProllyScan) scan =
+		prolly_scan_new(&walk->rename->txn->working, walk->from->ns, walk->from->key,
+				walk->from->key_len, 0, PROLLY_SCAN_COMMITTED);
+
+	if (!walk_directory(walk, walk->from, error) ||
+	    !prolly_scan_seek(scan, walk->from->key, walk->from->key_len, error))
+		return false;
+	while (prolly_scan_is_valid(scan)) {
+		ProllyPlace key = {.ns = walk->from->ns};
+
+		key.key = prolly_scan_get_key(scan, &key.key_len);
+		if (!walk_new_directories(walk, &key, last, error) ||
+		    !walk_key(walk, &key, error) ||
+		    (prolly_finding_is_marker(prolly_scan_get_finding(scan)) &&
+		     !walk_marker_directory(walk, &key, error)) ||
+		    !prolly_scan_next(scan, error))
+			return false;
+	}
+	return true;
+}
+
+/* The marker of a directory, as a key. */
+static ProllyPlace get_marker(const ProllyPlace *dir)
+{
+	return (ProllyPlace){dir->ns, dir->key, dir->key_len - 1};
+}
+
+static bool end_out(Rename *self, const End *end, GError **error)
+{
+	Walk walk = {.rename = self, .from = &end->place};
+	ProllyPlace marker;
+
+	prolly_transaction_touch(self->txn, &end->place);
+	if (!end->is_directory)
+		return key_out(self, &end->place, error);
+	if (end->place.key_len && end->state == PROLLY_DIRECTORY_EMPTY) {
+		marker = get_marker(&end->place);
+		if (!key_out(self, &marker, error))
+			return false;
+	}
+	return walk_tree(&walk, error);
+}
+
+static bool end_in(Rename *self, const End *end, const ProllyPlace *to, bool moves_away,
+		   GError **error)
+{
+	Walk walk = {.rename = self, .from = &end->place, .to = to, .moves_away = moves_away};
+	bool has = true;
+
+	prolly_transaction_touch(self->txn, to);
+	if (!end->is_directory)
+		return key_in(self, &end->place, to, moves_away, error);
+	if (!prolly_working_has_keys(&self->txn->working, &end->place, &has, error))
+		return false;
+	if (!has && to->key_len) {
+		ProllyPlace marker = get_marker(to);
+
+		prolly_transaction_put(self->txn, &marker, MARKER, sizeof(MARKER), NULL, NULL);
+	}
+	return walk_tree(&walk, error);
+}
+
+/* ---- Checks ------------------------------------------------------------------------------ */
+
+static bool find_end(Rename *self, End *end, GError **error)
+{
+	ProllyTransaction *txn = self->txn;
+	g_auto(ProllyFinding) finding = {0};
+
+	if (!prolly_place_check(&end->place, error))
+		return false;
+	if (end->is_directory) {
+		if (end->place.key_len ? end->place.key[end->place.key_len - 1] != '/' ||
+						 !prolly_namespace_has_directories(end->place.ns)
+				       : !end->place.ns[0])
+			return prolly_place_throw(&end->place, PROLLY_ERROR_INVALID,
+						  "is no directory of keys", error);
+		if (!prolly_working_find_directory(&txn->working, &end->place, NULL, NULL,
+						   &end->state, error))
+			return false;
+		end->exists = end->state != PROLLY_DIRECTORY_GONE;
+		return true;
+	}
+	prolly_finding_init(&finding);
+	if (!prolly_working_find(&txn->working, &end->place, 0, false, &finding, error))
+		return false;
+	end->exists = prolly_finding_exists(&finding);
+	if (prolly_finding_is_marker(&finding))
+		return prolly_place_throw(&end->place, PROLLY_ERROR_IS_DIR, "is a directory",
+					  error);
+	return true;
+}
+
+static bool check_ends(const End *from, const End *to, unsigned flags, GError **error)
+{
+	if (!from->exists)
+		return prolly_place_throw(&from->place, PROLLY_ERROR_NOT_FOUND, "is not there",
+					  error);
+	if (flags & PROLLY_RENAME_EXCHANGE && !to->exists)
+		return prolly_place_throw(&to->place, PROLLY_ERROR_NOT_FOUND, "is not there",
+					  error);
+	if (from->is_directory && starts_with(&to->place, &from->place))
+		return prolly_place_throw(&to->place, PROLLY_ERROR_INVALID,
+					  "lies in what is to be renamed", error);
+	if (flags & PROLLY_RENAME_EXCHANGE) {
+		if (to->is_directory && starts_with(&from->place, &to->place))
+			return prolly_place_throw(&to->place, PROLLY_ERROR_INVALID,
+						  "lies in what is to be renamed", error);
+		return true;
+	}
+	if (to->exists && flags & PROLLY_RENAME_NOREPLACE)
+		return prolly_place_throw(&to->place, PROLLY_ERROR_EXISTS, "exists already", error);
+	if (to->is_directory && !from->is_directory)
+		return prolly_place_throw(&to->place, PROLLY_ERROR_IS_DIR, "is a directory", error);
+	if (!to->is_directory && from->is_directory)
+		return prolly_place_throw(&to->place, PROLLY_ERROR_NOT_DIR, "is not a directory",
+					  error);
+	return true;
+}
+
+/* A directory that is replaced is empty; where none is, no key is either. */
+static bool check_replaced_directory(Rename *self, const End *to, GError **error)
+{
+	g_auto(ProllyFinding) finding = {0};
+	ProllyPlace marker;
+	bool has = false;
+
+	if (!prolly_working_has_keys(&self->txn->working, &to->place, &has, error))
+		return false;
+	if (has)
+		return prolly_place_throw(&to->place, PROLLY_ERROR_NOT_EMPTY, "is not empty",
+					  error);
+	if (!to->place.key_len)
+		return true;
+	marker = get_marker(&to->place);
+	prolly_finding_init(&finding);
+	if (!prolly_working_find(&self->txn->working, &marker, 0, false, &finding, error))
+		return false;
+	if (prolly_finding_exists(&finding) && !prolly_finding_is_marker(&finding))
+		return prolly_place_throw(&to->place, PROLLY_ERROR_NOT_DIR, "is not a directory",
+					  error);
+	return true;
+}
+
+/* Two names of one object: rename(2) does nothing. */
+static bool are_links(Rename *self, const End *from, const End *to, bool *out_are, GError **error)
+{
+	g_auto(ProllyFinding) a = {0}, b = {0};
+	g_auto(ProllyAttrRecord) a_record = {0}, b_record = {0};
+
+	*out_are = false;
+	if (from->is_directory || !to->exists)
+		return true;
+	prolly_finding_init(&a);
+	prolly_finding_init(&b);
+	if (!prolly_transaction_load(self->txn, &from->place, &a, &a_record, error) ||
+	    !prolly_transaction_load(self->txn, &to->place, &b, &b_record, error))
+		return false;
+	*out_are = a_record.attrs.group && a_record.attrs.group == b_record.attrs.group;
+	return true;
+}
+
+/* ---- The two renames --------------------------------------------------------------------- */
+
+static bool move(Rename *self, const End *from, const End *to, GError **error)
+{
+	return (!to->is_directory || check_replaced_directory(self, to, error)) &&
+	       prolly_transaction_prepare_removal(self->txn, &from->place, error) &&
+	       end_out(self, from, error) && end_in(self, from, &to->place, false, error) &&
+	       prolly_transaction_add_child(self->txn, &to->place, error) &&
+	       prolly_transaction_remove_child(self->txn, &from->place, error);
+}
+
+static bool exchange(Rename *self, const End *a, const End *b, GError **error)
+{
+	g_autofree ProllyOwnedPlace *at_a = NULL, *at_b = NULL;
+
+	if ((a->is_directory && !b->place.key_len && !b->is_directory) ||
+	    (!a->is_directory && !b->place.key_len) || (!b->is_directory && !a->place.key_len))
+		return prolly_place_throw(&a->place, PROLLY_ERROR_INVALID,
+					  "a key and a namespace cannot change places", error);
+	at_a = convert(a, b->is_directory);
+	at_b = convert(b, a->is_directory);
+	if (!prolly_transaction_prepare_removal(self->txn, &a->place, error) ||
+	    !end_out(self, a, error) || !end_out(self, b, error) ||
+	    !end_in(self, a, &at_b->place, true, error) ||
+	    !end_in(self, b, &at_a->place, true, error) ||
+	    !prolly_transaction_add_child(self->txn, &at_a->place, error) ||
+	    !prolly_transaction_add_child(self->txn, &at_b->place, error))
+		return false;
+	/* Both directories keep a child, so that no marker comes: the names are all that differs.
+	 */
+	prolly_hints_clear(self->txn->working.branch->hints);
+	return true;
+}
+
+/* Open files follow. */
+static void move_files(ProllyBranch *branch, const End *from, const End *to, unsigned flags)
+{
+	g_autofree ProllyOwnedPlace *at_from = NULL, *at_to = NULL;
+
+	if (!(flags & PROLLY_RENAME_EXCHANGE)) {
+		prolly_files_move(branch, &from->place, &to->place, from->is_directory);
+		return;
+	}
+	if (from->is_directory == to->is_directory) {
+		prolly_files_exchange(branch, &from->place, &to->place, from->is_directory,
+				      to->is_directory);
+		return;
+	}
+	at_from = convert(from, to->is_directory);
+	at_to = convert(to, from->is_directory);
+	prolly_files_move(branch, &from->place, &at_to->place, from->is_directory);
+	prolly_files_move(branch, &to->place, &at_from->place, to->is_directory);
+}
+
+static bool run(Rename *self, End *from, End *to, unsigned flags, GError **error)
+{
+	ProllyBranch *branch = self->txn->working.branch;
+	bool are_same;
+
+	if (!find_end(self, from, error) || !find_end(self, to, error))
+		return false;
+	if (from->exists && from->is_directory == to->is_directory &&
+	    prolly_place_equal(&from->place, &to->place))
+		return true;
+	if (!check_ends(from, to, flags, error) || !are_links(self, from, to, &are_same, error))
+		return false;
+	if (are_same)
+		return true;
+	if (!(flags & PROLLY_RENAME_EXCHANGE ? exchange : move)(self, from, to, error))
+		return false;
+	save_groups(self);
+	if (!prolly_transaction_write(self->txn, error))
+		return false;
+	if (from->is_directory || to->is_directory)
+		prolly_hints_clear(branch->hints);
+	move_files(branch, from, to, flags);
+	return true;
+}
+
+bool prolly_edit_rename(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *from,
+			const ProllyPlace *to, unsigned flags, GError **error)
+{
+	g_auto(ProllyTransaction) txn = {0};
+	g_autoptr(GHashTable) groups = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
+							     (GDestroyNotify)g_ptr_array_unref);
+	Rename self = {.txn = &txn, .groups = groups};
+	End from_end = {.place = *from, .is_directory = flags & PROLLY_RENAME_FROM_DIRECTORY};
+	End to_end = {.place = *to, .is_directory = flags & PROLLY_RENAME_TO_DIRECTORY};
+
+	return prolly_transaction_begin(&txn, repo, branch, error) &&
+	       run(&self, &from_end, &to_end, flags, error);
+}
