@@ -145,25 +145,16 @@ static bool list_branch_keys(Lister *lister, GError **error)
 
 /* ---- One directory ----------------------------------------------------------------------- */
 
-/* The directory of all long keys has the same place as the branch's, and so a way of its own. */
-static bool open_directory(Lister *lister, const ProllyTarget *target,
-			   ProllyDirectory **out_directory, GError **error)
-{
-	if (target->path.dir_kind == PROLLY_KEYDIR_LONG && !target->directory.key_len)
-		return prolly_directory_open_long_keys(lister->view, lister->is_long, out_directory,
-						       error);
-	return prolly_directory_open(lister->view, &target->directory, lister->is_long,
-				     out_directory, error);
-}
-
 static bool list_entries(Lister *lister, const ProllyTarget *target, GError **error)
 {
 	const ProllyPlace *place = &target->directory;
+	ProllyKeyDir dir = {target->path.dir_kind, place->key, place->key_len};
 	g_autoptr(ProllyDirectory) directory = NULL;
 	ProllyDirent dirent;
 	bool end = false;
 
-	if (!open_directory(lister, target, &directory, error))
+	if (!prolly_directory_open_kind(lister->view, place->ns, &dir, lister->is_long, &directory,
+					error))
 		return false;
 	for (;;) {
 		if (!prolly_directory_next(directory, &dirent, &end, error))

@@ -242,7 +242,7 @@ static void test_ls(Fixture *f, gconstpointer data)
 	expect(f, 0, "c\nd\n", "ls ns/b/");
 	expect(f, 0, "a\nb/c\nb/d/e\n", "ls -r ns");
 	expect(f, 0, "c\nd/e\n", "ls -r ns/b");
-	expect(f, 0, "README\nns\n", "ls");
+	expect(f, 0, "ns\nREADME\n", "ls");
 	expect(f, 0, "README\nns/a\nns/b/c\nns/b/d/e\n", "ls -r");
 	expect(f, 0, "c\nd\n", "ls --cwd ns/b");
 	expect(f, 0, "ns/a\n", "ls ns/a");
