@@ -47,7 +47,7 @@
  * C3  While a level's source is set, the draft's entries are the source's first ones.
  * C4  The topmost level has a draft and no closed node, since closing a node makes the level above.
  */
-#include "tree-private.h"
+#include "tree/tree-private.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>

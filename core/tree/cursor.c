@@ -10,7 +10,7 @@
  * K1  If valid, path.frames[0] is loaded and its index is below its count.
  * K2  key_view is NULL, or the view whose prefix is at the start of `key`.
  */
-#include "tree-private.h"
+#include "tree/tree-private.h"
 
 struct ProllyCursor {
 	ProllyTreeContext context;

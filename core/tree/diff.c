@@ -30,7 +30,7 @@
  * D2  frames[i] with i > level is open: its index is that of the node in frames[i - 1].
  * D3  If X is `shared`, Y has the same subtree, at its front or behind it.
  */
-#include "tree-private.h"
+#include "tree/tree-private.h"
 
 typedef struct {
 	ProllyTree tree;
@@ -154,8 +154,9 @@ typedef struct {
 
 static bool same_subtree(Subtree a, const ProllyNodeView *view, uint32_t i)
 {
-	return prolly_hash_equal(node_get_child_hash(a.view, a.index),
-				 node_get_child_hash(view, i));
+	/* Not prolly_hash_equal, which is no inline: this is the innermost loop of a diff. */
+	return memcmp(node_get_child_hash(a.view, a.index), node_get_child_hash(view, i),
+		      PROLLY_HASH_SIZE) == 0;
 }
 
 /* The first entry of VIEW from LOW on whose key is not less than X's. */
@@ -307,28 +308,89 @@ static void set_change(ProllyDiff *self, bool of_a, bool of_b, ProllyChange *out
 	*out_change = change;
 }
 
-static bool equal_values(const ProllyPathFrame *a, const ProllyPathFrame *b)
+static bool equal_pieces(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
 {
-	size_t a_len, b_len;
-	const uint8_t *a_value = node_get_value(a->view, a->index, &a_len);
-	const uint8_t *b_value = node_get_value(b->view, b->index, &b_len);
-
-	return a_len == b_len && memcmp(a_value, b_value, a_len) == 0;
+	return a_len == b_len && memcmp(a, b, a_len) == 0;
 }
 
-/* Both fronts are entries. Passes equal ones; *OUT_CHANGED: OUT_CHANGE is a change. */
-static void compare_entries(ProllyDiff *self, ProllyChange *out_change, bool *out_changed)
+static bool equal_values(const ProllyNodeView *a, uint32_t i, const ProllyNodeView *b, uint32_t j)
+{
+	size_t a_len, b_len;
+	const uint8_t *a_value = node_get_value(a, i, &a_len);
+	const uint8_t *b_value = node_get_value(b, j, &b_len);
+
+	return equal_pieces(a_value, a_len, b_value, b_len);
+}
+
+/* Of entries of leaves with one prefix. */
+static bool equal_entries(const ProllyNodeView *a, uint32_t i, const ProllyNodeView *b, uint32_t j)
+{
+	size_t a_len, b_len;
+	const uint8_t *a_suffix, *b_suffix;
+
+	if (a->heads[i] != b->heads[j])
+		return false;
+	a_suffix = node_get_suffix(a, i, &a_len);
+	b_suffix = node_get_suffix(b, j, &b_len);
+	return equal_pieces(a_suffix, a_len, b_suffix, b_len) && equal_values(a, i, b, j);
+}
+
+/*
+ * Both fronts are entries. Passes those that are equal on both sides, as far as both leaves go;
+ * what an upper limit excludes may be among them, as it would be among equal subtrees. Was there
+ * one?
+ */
+static bool pass_equal_entries(Side *a, Side *b)
+{
+	ProllyPathFrame *fa = get_frame(a), *fb = get_frame(b);
+	const ProllyNodeView *va = fa->view, *vb = fb->view;
+	uint32_t i = fa->index, j = fb->index;
+
+	if (!equal_pieces(va->prefix, va->prefix_len, vb->prefix, vb->prefix_len))
+		return false;
+	while (i < va->count && j < vb->count && equal_entries(va, i, vb, j)) {
+		i++;
+		j++;
+	}
+	if (i == fa->index)
+		return false;
+	a->passed_once = b->passed_once = true;
+	fa->index = i;
+	fb->index = j;
+	settle(a);
+	settle(b);
+	return true;
+}
+
+/* Both fronts are entries. They may still be equal, behind different prefixes. */
+static void compare_fronts(ProllyDiff *self, ProllyChange *out_change, bool *out_changed)
 {
 	const ProllyPathFrame *fa = get_frame(&self->a), *fb = get_frame(&self->b);
 	int order = prolly_node_compare_entries(fa->view, fa->index, fb->view, fb->index);
 
-	if (order != 0 || !equal_values(fa, fb)) {
+	*out_changed = order != 0 || !equal_values(fa->view, fa->index, fb->view, fb->index);
+	if (*out_changed) {
 		set_change(self, order <= 0, order >= 0, out_change);
-		*out_changed = true;
 		return;
 	}
 	pass(self, &self->a);
 	pass(self, &self->b);
+}
+
+/* Reports the next change, or gets nearer to it. The fronts are as open_fronts leaves them. */
+static void step(ProllyDiff *self, ProllyChange *out_change, bool *out_changed)
+{
+	Side *a = &self->a, *b = &self->b;
+
+	if (a->ended || b->ended || a->level != b->level) {
+		/* The other is at its end, or a subtree that comes later on this side. */
+		bool of_a = !a->ended && a->level == 0;
+
+		set_change(self, of_a, !of_a, out_change);
+		*out_changed = true;
+	} else if (!pass_equal_entries(a, b)) {
+		compare_fronts(self, out_change, out_changed);
+	}
 }
 
 static bool start(ProllyDiff *self, GError **error)
@@ -358,15 +420,7 @@ static bool find_change(ProllyDiff *self, ProllyChange *out_change, bool *out_en
 			return false;
 		if (a->ended && b->ended)
 			break;
-		if (a->ended || b->ended || a->level != b->level) {
-			/* The other is at its end, or a subtree that comes later on this side. */
-			bool of_a = !a->ended && a->level == 0;
-
-			set_change(self, of_a, !of_a, out_change);
-			changed = true;
-		} else {
-			compare_entries(self, out_change, &changed);
-		}
+		step(self, out_change, &changed);
 	}
 	*out_end = !changed;
 	return true;

@@ -32,7 +32,7 @@
  *     contents. So the weighing is in it, of which there are two.
  * F2  Parameters that prolly_format_new accepts keep the boundary rule within 64 bits.
  */
-#include "tree-private.h"
+#include "tree/tree-private.h"
 
 #define DESCRIPTOR_MAGIC "prollyfm"
 #define SEED_LABEL       "prolly seed v1\0" /* with the literal's own NUL 16 bytes */

@@ -7,7 +7,7 @@
  * Each side is one diff (diff.c), so nothing that base and ours, or base and theirs, have in common
  * is read, and memory is four paths.
  */
-#include "tree-private.h"
+#include "tree/tree-private.h"
 
 /* One diff and its next change. */
 typedef struct {

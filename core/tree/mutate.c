@@ -34,7 +34,7 @@
  *     place.
  * M2  Everything before what the recursion looks at is in the chunker.
  */
-#include "tree-private.h"
+#include "tree/tree-private.h"
 
 typedef struct {
 	const ProllyTreeContext *context;

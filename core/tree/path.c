@@ -15,7 +15,7 @@
  * P1  frames[i].node is NULL, or the child at frames[i + 1].index.
  * P2  If frames[i].node is NULL, so are all below.
  */
-#include "tree-private.h"
+#include "tree/tree-private.h"
 
 static ProllyNode *throw_mismatch(const ProllyHash *hash, GError **error)
 {

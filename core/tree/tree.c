@@ -9,7 +9,7 @@
  * but the last of its node is followed by a cut under the boundary rule; the last is, but in the
  * last node of a level. V3  The top is a leaf or has two children.
  */
-#include "tree-private.h"
+#include "tree/tree-private.h"
 
 bool prolly_tree_init_empty(const ProllyTreeContext *context, ProllyTree *out_tree, GError **error)
 {

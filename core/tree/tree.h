@@ -23,7 +23,8 @@
 #include "base/base.h"
 #include "store/store.h"
 
-#define PROLLY_TREE_VALUE_MAX (1u << 20) /* bytes of a stored value; the format's inline limit is far below */
+#define PROLLY_TREE_VALUE_MAX \
+	(1u << 20) /* bytes of a stored value; the format's inline limit is far below */
 
 /* ---- Format ------------------------------------------------------------------------------ */
 
@@ -37,16 +38,17 @@ typedef struct {
 	uint32_t min;          /* bytes a node has at least before a cut; default 512 */
 	uint32_t max;          /* bytes at which a node is cut whatever its keys; default 16384 */
 	uint32_t scale_shift;  /* L = 1 << scale_shift, the scale of the cut's hazard; default 12 */
-	uint32_t inline_limit; /* bytes of the longest value kept in a leaf; default 1024 (core/blob) */
+	uint32_t inline_limit; /* bytes of the longest value kept in a leaf; default 1024
+				  (core/blob) */
 	uint32_t chunk_min;    /* of large values' chunks, bytes; default 16 KiB (core/blob) */
 	uint32_t chunk_average; /* default 64 KiB, a power of two */
-	uint32_t chunk_max;    /* default 256 KiB */
+	uint32_t chunk_max;     /* default 256 KiB */
 } ProllyFormatParameters;
 
 #define PROLLY_FORMAT_DESCRIPTOR_SIZE 76
 
-/* The name of core/blob's rules in the descriptor ("fastcdc1" as bytes): another one for another gear
- * table, hole rule or cut of a blob's chunks and nodes. */
+/* The name of core/blob's rules in the descriptor ("fastcdc1" as bytes): another one for another
+ * gear table, hole rule or cut of a blob's chunks and nodes. */
 #define PROLLY_FORMAT_BLOB_RULES UINT64_C(0x3163646374736166)
 
 /* The size that a stored value counts as in subtree byte counts (core/blob knows large ones). */
@@ -95,8 +97,8 @@ bool prolly_tree_get_height(const ProllyTreeContext *context, const ProllyTree *
 /* ---- Read -------------------------------------------------------------------------------- */
 
 /*
- * A value that stays where it is: DATA lies in NODE, of which the caller holds a reference and which
- * prolly_value_ref_clear gives back. NODE NULL: absent. Initialise with { 0 }.
+ * A value that stays where it is: DATA lies in NODE, of which the caller holds a reference and
+ * which prolly_value_ref_clear gives back. NODE NULL: absent. Initialise with { 0 }.
  */
 typedef struct {
 	const uint8_t *data;
@@ -116,7 +118,8 @@ bool prolly_tree_rank(const ProllyTreeContext *context, const ProllyTree *tree, 
 
 typedef struct ProllyCursor ProllyCursor;
 
-/* (transfer full) A cursor over TREE, at no entry. CONTEXT is copied; store and format are ref'd. */
+/* (transfer full) A cursor over TREE, at no entry. CONTEXT is copied; store and format are ref'd.
+ */
 ProllyCursor *prolly_cursor_new(const ProllyTreeContext *context, const ProllyTree *tree);
 void prolly_cursor_free(ProllyCursor *cursor); /* NULL is allowed */
 
@@ -154,11 +157,11 @@ typedef bool (*ProllyEditFunc)(void *data, ProllyEdit *out_edit, bool *out_end, 
 
 /*
  * TREE with all edits applied, in one pass, in memory of a path. TREE NULL: the empty tree, so this
- * is the bulk load too. Reads and writes only what lies on the paths of edits that change something;
- * if none does, the tree returned is TREE and nothing is written.
+ * is the bulk load too. Reads and writes only what lies on the paths of edits that change
+ * something; if none does, the tree returned is TREE and nothing is written.
  */
-bool prolly_tree_apply(const ProllyTreeContext *context, const ProllyTree *tree, ProllyEditFunc next,
-		       void *data, ProllyTree *out_tree, GError **error);
+bool prolly_tree_apply(const ProllyTreeContext *context, const ProllyTree *tree,
+		       ProllyEditFunc next, void *data, ProllyTree *out_tree, GError **error);
 
 /* The same from an array. */
 bool prolly_tree_apply_array(const ProllyTreeContext *context, const ProllyTree *tree,

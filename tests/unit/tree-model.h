@@ -157,6 +157,20 @@ static inline void model_apply(GTree *model, GTree *batch)
 	}
 }
 
+/* A model of N entries, the keys numbers with gaps. */
+static inline GTree *numbered_model(uint32_t n)
+{
+	GTree *model = model_new();
+
+	for (uint32_t i = 0; i < n; i++) {
+		g_autofree char *key = g_strdup_printf("%06u", 2 * i);
+		g_autofree char *value = g_strdup_printf("value %u", i % 7);
+
+		model_set_text(model, key, value);
+	}
+	return model;
+}
+
 /* The key of a random entry of MODEL, which has some. */
 static inline GBytes *model_pick(Random *random, GTree *model)
 {
