@@ -56,6 +56,10 @@ static const char *const database_options =
 /* Nodes and chunks are compressed (store-rocksdb.c has figures); what is short-lived is not. */
 #define PLAIN  FAMILY("kNoCompression")
 #define PACKED FAMILY("kLZ4Compression")
+/* A large load is read once, at its commit, and dropped: merging its runs early is lost work. */
+#define LAZY                                                                                       \
+	PLAIN "level0_file_num_compaction_trigger=8;level0_slowdown_writes_trigger=32;"            \
+	      "level0_stop_writes_trigger=48;"
 /* Most keys looked up in the index are not there, and the newest are in the memtable. */
 #define FILTERED PLAIN "memtable_prefix_bloom_size_ratio=0.05;memtable_whole_key_filtering=true;"
 
@@ -71,7 +75,7 @@ static const FamilySpec family_specs[] = {
 	[PROLLY_DB_NODES] = { "nodes", PACKED, 16384, 0 },
 	[PROLLY_DB_CHUNKS] = { "chunks", PACKED, 16384, 0 },
 	[PROLLY_DB_INDEX] = { "index", FILTERED, 4096, 10 },
-	[PROLLY_DB_STAGED] = { "staged", PLAIN, 16384, 10 },
+	[PROLLY_DB_STAGED] = { "staged", LAZY, 16384, 10 },
 	[PROLLY_DB_EXTENTS] = { "extents", PLAIN, 16384, 0 },
 	[PROLLY_DB_JOURNAL] = { "journal", PLAIN, 4096, 0 },
 };
@@ -379,6 +383,7 @@ bool prolly_db_open(const ProllyDbOptions *options, ProllyDb **out_db, GError **
 		free_db(db);
 		return false;
 	}
+	prolly_db_start_reclaimer(db);
 	*out_db = db;
 	return true;
 }

@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * What db.c (reading and writing), db-open.c (options, opening, recovery) and db-mark.c share.
+ * What db.c (reading and writing), db-open.c (options, opening, recovery), db-space.c (space) and
+ * db-mark.c share.
  */
 
 #include <rocksdb/c.h>
@@ -37,6 +38,8 @@ struct ProllyDb {
 	rocksdb_writeoptions_t *write_buffered;
 	rocksdb_writeoptions_t *write_synced;
 
+	GThreadPool *reclaimer; /* one thread, made when there is something to reclaim */
+
 	char *path; /* in memory: a name in the environment */
 	bool in_memory;
 	ProllyDbMark *mark; /* NULL in memory */
@@ -46,9 +49,6 @@ struct ProllyDb {
 /* Free space below which RocksDB, once it ran out of it, does not resume. */
 #define PROLLY_DB_RESERVE (16u << 20)
 
-/* Before closing: leaves all on disk, and little in the log. */
-void prolly_db_settle(ProllyDb *db);
-
 /* The directory where sorted files are built before they are taken in. (transfer full) */
 char *prolly_db_dup_ingest_dir(const ProllyDb *db);
 
@@ -57,5 +57,11 @@ char *prolly_db_dup_ingest_dir(const ProllyDb *db);
  * Returns false.
  */
 bool prolly_db_throw(GError **error, char *text, const char *what);
+
+/* ---- Space (db-space.c) ------------------------------------------------------------------ */
+
+void prolly_db_start_reclaimer(ProllyDb *db);
+/* Before closing: ends the reclaimer, and leaves all on disk and little in the log. */
+void prolly_db_settle(ProllyDb *db);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyDbMark, prolly_db_mark_free)

@@ -12,10 +12,6 @@
  *
  * Ingestion. Sorted entries become a table file beside the others, which RocksDB then adopts by a
  * link: no log, no memtable, and no compaction ever if the keys are above all others of the family.
- *
- * Closing leaves little for the next opening to replay: a log of more than LOG_LEFT bytes is
- * flushed into tables. A shorter one is left, since flushing writes a file for each family touched,
- * and a command that opens a store for one change should not.
  */
 #include "store/db-private.h"
 
@@ -24,7 +20,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define LOG_LEFT (4u << 20)
 /* The watcher looks every 5 s; then it flushes. */
 #define RESUME_WAIT_USEC (15 * G_USEC_PER_SEC)
 #define RESUME_POLL_USEC (50 * 1000)
@@ -439,74 +434,7 @@ bool prolly_db_ingest(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry *
 	return false;
 }
 
-/* ---- Space ------------------------------------------------------------------------------- */
-
-void prolly_db_reclaim_range(ProllyDb *db, ProllyDbFamily family, const void *lower,
-			     size_t lower_len, const void *upper, size_t upper_len)
-{
-	char *failure = NULL;
-
-	/* Both only give hints; what they could not do is done by a later compaction. */
-	rocksdb_delete_file_in_range_cf(db->rocks, db->families[family], lower, lower_len, upper,
-					upper_len, &failure);
-	g_clear_pointer(&failure, rocksdb_free);
-	rocksdb_suggest_compact_range_cf(db->rocks, db->families[family], lower, lower_len, upper,
-					 upper_len, &failure);
-	g_clear_pointer(&failure, rocksdb_free);
-}
-
-/* Bytes of logs on disk, which the next opening would replay. */
-static uint64_t measure_log(const ProllyDb *db)
-{
-	GDir *dir = g_dir_open(db->path, 0, NULL);
-	const char *name;
-	uint64_t bytes = 0;
-
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *file = g_build_filename(db->path, name, NULL);
-		struct stat st;
-
-		if (g_str_has_suffix(name, ".log") && stat(file, &st) == 0)
-			bytes += (uint64_t)st.st_size;
-	}
-	if (dir)
-		g_dir_close(dir);
-	return bytes;
-}
-
-/* Nobody is told of a failure here: what was promised is in the log, which stays then. */
-void prolly_db_settle(ProllyDb *db)
-{
-	rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
-	bool flush = !db->in_memory && measure_log(db) > LOG_LEFT;
-
-	for (int i = 0; flush && i < PROLLY_DB_N_FAMILIES; i++) {
-		char *failure = NULL;
-
-		rocksdb_flush_cf(db->rocks, options, db->families[i], &failure);
-		g_clear_pointer(&failure, rocksdb_free);
-	}
-	rocksdb_flushoptions_destroy(options);
-	if (!db->in_memory)
-		(void)prolly_db_sync(db, NULL);
-}
-
-static uint64_t get_property(ProllyDb *db, ProllyDbFamily family, const char *name)
-{
-	uint64_t value = 0;
-
-	rocksdb_property_int_cf(db->rocks, db->families[family], name, &value);
-	return value;
-}
-
-bool prolly_db_get_size(ProllyDb *db, ProllyDbFamily family, uint64_t *out_keys,
-			uint64_t *out_bytes, GError **error)
-{
-	*out_keys = get_property(db, family, "rocksdb.estimate-num-keys");
-	*out_bytes = get_property(db, family, "rocksdb.live-sst-files-size") +
-		     get_property(db, family, "rocksdb.cur-size-all-mem-tables");
-	return true;
-}
+/* ---- Keys -------------------------------------------------------------------------------- */
 
 size_t prolly_db_prefix_end(const void *prefix, size_t prefix_len, uint8_t *out)
 {

@@ -140,7 +140,8 @@ bool prolly_store_flush(ProllyStore *store, ProllyDbBatch *batch, GError **error
 
 /*
  * For nodes that prolly_store_flush put into a batch: they are handed to readers until the batch was
- * written. Call after the batch's write: WRITTEN false puts them back to pending.
+ * written. Call once after each flush with a batch that succeeded, after the batch's write, whatever
+ * the back end: until then every other flush waits. WRITTEN false puts the nodes back to pending.
  */
 void prolly_store_flushed(ProllyStore *store, bool written);
 

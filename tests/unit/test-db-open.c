@@ -414,6 +414,33 @@ static void test_close_settles(Site *site, gconstpointer in_memory)
 	assert_value_at(site, PROLLY_DB_STAGED, NULL, "h", value);
 }
 
+/* What was staged, in the log and in tables at the top, is gone from a disk once it is dropped. */
+static void test_close_reclaims(Site *site, gconstpointer in_memory)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(site->db);
+	g_autofree char *value = g_strnfill(1 << 20, 'x');
+	uint64_t keys;
+	uint64_t bytes;
+
+	for (unsigned i = 0; i < 40; i++) {
+		g_autofree char *key = g_strdup_printf("%02u", i * 37 % 40);
+
+		put_in(site, PROLLY_DB_STAGED, key, value, PROLLY_DB_BUFFERED);
+	}
+	put_in(site, PROLLY_DB_STAGED, "kept", "x", PROLLY_DB_BUFFERED);
+	prolly_db_batch_delete_range(batch, PROLLY_DB_STAGED, "0", 1, "a", 1);
+	g_assert_true(prolly_db_write(site->db, batch, PROLLY_DB_SYNC, &error));
+	prolly_db_reclaim_range(site->db, PROLLY_DB_STAGED, "0", 1, "a", 1);
+	g_clear_pointer(&batch, prolly_db_batch_free);
+	close_site(site);
+	open_site(site, false);
+	g_assert_true(prolly_db_get_size(site->db, PROLLY_DB_STAGED, &keys, &bytes, &error));
+	g_assert_cmpuint(bytes, <, 1 << 20);
+	assert_value_at(site, PROLLY_DB_STAGED, NULL, "kept", "x");
+	assert_value_at(site, PROLLY_DB_STAGED, NULL, "05", NULL);
+}
+
 /* ---- A full disk ------------------------------------------------------------------------- */
 
 #define DISK_SIZE "64m"
@@ -533,6 +560,7 @@ int main(int argc, char **argv)
 		{"torn-tail", test_torn_tail},
 		{"synced-loss", test_synced_loss},
 		{"close-settles", test_close_settles},
+		{"close-reclaims", test_close_reclaims},
 		{"full-disk", test_full_disk},
 	};
 

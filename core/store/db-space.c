@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The database's space: what it takes, and giving it back.
+ *
+ * A generation that was committed is deleted as a range: one tombstone, and gigabytes below it.
+ * Tables wholly in the range are dropped at once. But RocksDB never does that in its top level,
+ * where tables may overlap, and there is what was staged last; so what is left of a large range is
+ * compacted, which meets the tombstone and writes nothing. One thread does it behind the callers'
+ * backs, and closing waits for it, so that a closed store is small. What is left of a small range
+ * is not worth it: the next flush or compaction takes it along.
+ *
+ * Closing also leaves little for the next opening to replay: a log of more than LOG_LEFT bytes is
+ * flushed into tables. A shorter one is left, since flushing writes a file for each family touched,
+ * and a command that opens a store for one change should not.
+ */
+#include "store/db-private.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#define LOG_LEFT    (4u << 20)
+#define RECLAIM_MIN (8u << 20)
+
+typedef struct {
+	ProllyDbFamily family;
+	char *lower;
+	size_t lower_len;
+	char *upper;
+	size_t upper_len;
+} Range;
+
+/* Nobody waits for the result: a range that could not be compacted now will be by and by. */
+static void flush_family(ProllyDb *db, ProllyDbFamily family)
+{
+	rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+	char *failure = NULL;
+
+	rocksdb_flush_cf(db->rocks, options, db->families[family], &failure);
+	g_clear_pointer(&failure, rocksdb_free);
+	rocksdb_flushoptions_destroy(options);
+}
+
+/* The tombstone has to leave memory to meet what it deletes. */
+static void compact_range(gpointer data, gpointer user_data)
+{
+	Range *range = data;
+	ProllyDb *db = user_data;
+	rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
+
+	flush_family(db, range->family);
+	rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0);
+	rocksdb_compact_range_cf_opt(db->rocks, db->families[range->family], options, range->lower,
+				     range->lower_len, range->upper, range->upper_len);
+	rocksdb_compactoptions_destroy(options);
+	g_free(range->lower);
+	g_free(range->upper);
+	g_free(range);
+}
+
+/* Bytes of the tables in the range, deleted or not. */
+static uint64_t measure_range(ProllyDb *db, const Range *range)
+{
+	char *failure = NULL;
+	uint64_t size = 0;
+
+	rocksdb_approximate_sizes_cf(db->rocks, db->families[range->family], 1,
+				     (const char *const *)&range->lower, &range->lower_len,
+				     (const char *const *)&range->upper, &range->upper_len, &size,
+				     &failure);
+	g_clear_pointer(&failure, rocksdb_free);
+	return size;
+}
+
+void prolly_db_reclaim_range(ProllyDb *db, ProllyDbFamily family, const void *lower,
+			     size_t lower_len, const void *upper, size_t upper_len)
+{
+	Range range = {family, (char *)lower, lower_len, (char *)upper, upper_len};
+	char *failure = NULL;
+
+	rocksdb_delete_file_in_range_cf(db->rocks, db->families[family], lower, lower_len, upper,
+					upper_len, &failure);
+	g_clear_pointer(&failure, rocksdb_free);
+	if (measure_range(db, &range) < RECLAIM_MIN)
+		return;
+	range.lower = g_memdup2(lower, lower_len);
+	range.upper = g_memdup2(upper, upper_len);
+	g_thread_pool_push(db->reclaimer, g_memdup2(&range, sizeof(range)), NULL);
+}
+
+void prolly_db_start_reclaimer(ProllyDb *db)
+{
+	/* A thread that is made when it is needed cannot fail to be made here. */
+	db->reclaimer = g_thread_pool_new(compact_range, db, 1, FALSE, NULL);
+}
+
+/* Bytes of logs on disk, which the next opening would replay. */
+static uint64_t measure_log(const ProllyDb *db)
+{
+	GDir *dir = g_dir_open(db->path, 0, NULL);
+	const char *name;
+	uint64_t bytes = 0;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *file = g_build_filename(db->path, name, NULL);
+		struct stat st;
+
+		if (g_str_has_suffix(name, ".log") && stat(file, &st) == 0)
+			bytes += (uint64_t)st.st_size;
+	}
+	if (dir)
+		g_dir_close(dir);
+	return bytes;
+}
+
+void prolly_db_settle(ProllyDb *db)
+{
+	g_thread_pool_free(g_steal_pointer(&db->reclaimer), FALSE, TRUE);
+	if (db->in_memory)
+		return;
+	/* Nobody is told of a failure: what was promised is in the log, which stays then. */
+	if (measure_log(db) > LOG_LEFT) {
+		for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++)
+			flush_family(db, (ProllyDbFamily)i);
+	}
+	(void)prolly_db_sync(db, NULL);
+}
+
+/* ---- Figures ----------------------------------------------------------------------------- */
+
+static uint64_t get_property(ProllyDb *db, ProllyDbFamily family, const char *name)
+{
+	uint64_t value = 0;
+
+	rocksdb_property_int_cf(db->rocks, db->families[family], name, &value);
+	return value;
+}
+
+bool prolly_db_get_size(ProllyDb *db, ProllyDbFamily family, uint64_t *out_keys,
+			uint64_t *out_bytes, GError **error)
+{
+	*out_keys = get_property(db, family, "rocksdb.estimate-num-keys");
+	*out_bytes = get_property(db, family, "rocksdb.live-sst-files-size") +
+		     get_property(db, family, "rocksdb.cur-size-all-mem-tables");
+	return true;
+}
