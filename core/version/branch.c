@@ -28,6 +28,7 @@ bool prolly_branch_check_name(const char *name, GError **error)
 	g_auto(GStrv) components = g_strsplit(name, "/", -1);
 	int valid = 0;
 
+	prolly_git_start();
 	if (git_reference_name_is_valid(&valid, reference) < 0 || !valid || name[0] == '-' ||
 	    strcmp(name, "HEAD") == 0 || strcmp(name, "@") == 0)
 		return prolly_throw(error, PROLLY_ERROR_INVALID, "not a valid branch name: '%s'",

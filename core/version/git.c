@@ -9,6 +9,8 @@
  * Reflogs are on in the repository's configuration, so that stock git, which has none in a bare
  * repository by default, goes on with those that we begin.
  *
+ * libgit2 is started once and not ended: what it keeps for each thread would leak with every end.
+ *
  * libgit2 refuses directories of another owner, for the sake of what a repository's configuration
  * can make git run. The store was opened by its path, and nothing in it is run; so that check,
  * which would lock root out of a user's store, is off while we open.
@@ -50,6 +52,16 @@ bool prolly_commit_id_from_hex(const char *hex, ProllyCommitId *out_id)
 	return true;
 }
 
+void prolly_git_start(void)
+{
+	static gsize once = 0;
+
+	if (g_once_init_enter(&once)) {
+		git_libgit2_init();
+		g_once_init_leave(&once, 1);
+	}
+}
+
 static bool configure(git_repository *repo, const char *dir, GError **error)
 {
 	g_autoptr(git_config) config = NULL;
@@ -69,7 +81,7 @@ bool prolly_git_init(const char *dir, const char *branch, GError **error)
 	bool ok = false;
 	int result;
 
-	git_libgit2_init();
+	prolly_git_start();
 	options.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKPATH |
 			GIT_REPOSITORY_INIT_NO_REINIT;
 	options.initial_head = branch;
@@ -79,7 +91,6 @@ bool prolly_git_init(const char *dir, const char *branch, GError **error)
 	else
 		ok = configure(repo, dir, error);
 	git_repository_free(repo);
-	git_libgit2_shutdown();
 	return ok;
 }
 
@@ -87,7 +98,7 @@ static ProllyGit *new_git(void)
 {
 	ProllyGit *git = g_new0(ProllyGit, 1);
 
-	git_libgit2_init();
+	prolly_git_start();
 	g_queue_init(&git->recent);
 	return git;
 }
@@ -165,7 +176,6 @@ void prolly_git_free(ProllyGit *git)
 	g_free(git->identity);
 	g_free(git->dir);
 	g_free(git);
-	git_libgit2_shutdown();
 }
 
 bool prolly_git_write_object(ProllyGit *git, git_object_t type, GBytes *bytes, GError **error)

@@ -121,6 +121,8 @@ struct ProllyGit {
 	GQueue recent;          /* its keys, the latest used first */
 };
 
+/* Before anything of libgit2 is called. */
+void prolly_git_start(void);
 /* Makes the bare repository DIR with HEAD at BRANCH. */
 bool prolly_git_init(const char *dir, const char *branch, GError **error);
 bool prolly_git_open(const char *dir, ProllyGit **out_git, GError **error);

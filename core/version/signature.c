@@ -142,11 +142,9 @@ bool prolly_signature_init_default(ProllySignature *out_signature, bool committe
 	g_auto(ProllySignature) signature = {0};
 	g_autoptr(git_config) config = NULL;
 
-	git_libgit2_init();
-	if (!init_time(&signature, environment, prefix, error)) {
-		git_libgit2_shutdown();
+	prolly_git_start();
+	if (!init_time(&signature, environment, prefix, error))
 		return false;
-	}
 	signature.name = dup_variable(environment, prefix, "NAME");
 	signature.email = dup_variable(environment, prefix, "EMAIL");
 	if (!signature.name || !signature.email)
@@ -159,8 +157,6 @@ bool prolly_signature_init_default(ProllySignature *out_signature, bool committe
 		signature.email = dup_configured(config, "user.email");
 	if (!signature.email)
 		signature.email = dup_login_email();
-	g_clear_pointer(&config, git_config_free);
-	git_libgit2_shutdown();
 
 	*out_signature = signature;
 	signature = (ProllySignature){0};

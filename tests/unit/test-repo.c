@@ -867,6 +867,7 @@ static void test_revisions(Fixture *self, gconstpointer spec)
 		assert_unknown(repo, unknown[i]);
 
 	/* a branch named like an id wins */
+	g_clear_pointer(&side, prolly_branch_unref);
 	prolly_branch_create(repo, abbreviated, &ids[0], NULL, &side, &error);
 	g_assert_no_error(error);
 	assert_resolves(repo, abbreviated, &ids[0]);
