@@ -49,6 +49,7 @@ typedef struct {
 void pfs_place_clear(PfsPlace *place);
 /* Borrows PLACE's bytes. */
 ProllyPlace pfs_place_get(const PfsPlace *place);
+ProllyKeyDir pfs_place_get_dir(const PfsPlace *place);
 /* Is it the directory of a branch or commit itself? */
 bool pfs_place_is_top(const PfsPlace *place);
 
@@ -372,6 +373,9 @@ void pfs_found_entry(const PfsMount *mount, PfsScope *scope, const ProllyEntry *
 		     PfsFound *out_found);
 void pfs_found_directory(const PfsMount *mount, PfsScope *scope, const ProllyAttrs *attrs,
 			 PfsFound *out_found);
+/* The same for directory NAME in DIR, of which ATTRS may be those of what it is a level of. */
+void pfs_found_named_directory(const PfsMount *mount, PfsInode *dir, const char *name,
+			       const ProllyAttrs *attrs, PfsFound *out_found);
 bool pfs_kind_is_virtual(PfsKind kind);
 
 /* The directory of SCOPE, which is taken, even on an error. */

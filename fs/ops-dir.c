@@ -78,7 +78,7 @@ static bool pin_state(PfsMount *mount, PfsDirHandle *handle, GError **error)
 {
 	PfsInode *inode = handle->inode;
 	g_auto(PfsPlace) place = {0};
-	ProllyPlace where;
+	ProllyKeyDir dir;
 
 	if (!holds_keys(handle)) {
 		if (inode->kind == PFS_KIND_ROOT || inode->kind == PFS_KIND_LEVEL)
@@ -90,8 +90,9 @@ static bool pin_state(PfsMount *mount, PfsDirHandle *handle, GError **error)
 		return true;
 	}
 	handle->changes = g_atomic_int_get(&inode->scope->changes);
-	where = pfs_place_get(&place);
-	return prolly_directory_open(inode->scope->view, &where, true, &handle->directory, error);
+	dir = pfs_place_get_dir(&place);
+	return prolly_directory_open_kind(inode->scope->view, place.ns, &dir, true,
+					  &handle->directory, error);
 }
 
 void pfs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -226,7 +227,8 @@ static void key_entry(PfsMount *mount, const PfsDirHandle *handle, Entry *out)
 	out->name = dirent->name;
 	out->has_node = true;
 	if (dirent->is_directory)
-		pfs_found_directory(mount, scope, &dirent->attrs, &out->found);
+		pfs_found_named_directory(mount, handle->inode, dirent->name, &dirent->attrs,
+					  &out->found);
 	else
 		pfs_found_entry(mount, scope, dirent->entry, &out->found);
 }

@@ -18,6 +18,8 @@
 
 #include <string.h>
 
+#define LONG_KEYS_NAME "%prolly-more" /* keypath.h */
+
 /* ---- What was found ---------------------------------------------------------------------- */
 
 void pfs_found_clear(PfsTable *table, PfsFound *found)
@@ -51,6 +53,16 @@ void pfs_found_directory(const PfsMount *mount, PfsScope *scope, const ProllyAtt
 	pfs_stat_directory(mount, scope, attrs, &out_found->attr);
 }
 
+void pfs_found_named_directory(const PfsMount *mount, PfsInode *dir, const char *name,
+			       const ProllyAttrs *attrs, PfsFound *out_found)
+{
+	pfs_found_directory(mount, dir->scope, attrs, out_found);
+	/* The directory of all long keys has no prefix, and so the branch's own number. */
+	if (dir->kind == PFS_KIND_TOP && !strcmp(name, LONG_KEYS_NAME))
+		out_found->attr.st_ino =
+			pfs_ino(dir->scope, pfs_virtual_ino(out_found->attr.st_ino, name));
+}
+
 /* ---- Keys -------------------------------------------------------------------------------- */
 
 static bool find_directory(PfsMount *mount, PfsScope *scope, const PfsPlace *where,
@@ -67,6 +79,27 @@ static bool find_directory(PfsMount *mount, PfsScope *scope, const PfsPlace *whe
 		return false;
 	if (*out_exists)
 		pfs_found_directory(mount, scope, &attrs, out_found);
+	return true;
+}
+
+/* A level of long components: there if a key is in it, which other keys with its prefix are not. */
+static bool find_level(PfsMount *mount, PfsInode *dir, const char *name, const PfsPlace *where,
+		       PfsFound *out_found, bool *out_exists, GError **error)
+{
+	const ProllyKeyDir keydir = pfs_place_get_dir(where);
+	const ProllyPlace place = pfs_place_get(where);
+	g_autoptr(ProllyDirectory) level = NULL;
+	g_auto(ProllyAttrs) attrs = {0};
+	ProllyDirent first;
+	bool end;
+
+	if (!prolly_directory_open_kind(dir->scope->view, where->ns, &keydir, false, &level,
+					error) ||
+	    !prolly_directory_next(level, &first, &end, error) ||
+	    !prolly_view_get_directory(dir->scope->view, &place, &attrs, out_exists, NULL, error))
+		return false;
+	*out_exists = !end;
+	pfs_found_named_directory(mount, dir, name, &attrs, out_found);
 	return true;
 }
 
@@ -122,6 +155,9 @@ bool pfs_keys_find(PfsMount *mount, PfsInode *dir, const char *name, PfsFound *o
 		return !found ||
 		       find_key(mount, scope, &meaning.key, out_found, out_found_it, error);
 	}
+	if (meaning.type == PROLLY_NAME_MORE)
+		return find_level(mount, dir, name, &meaning.directory, out_found, out_found_it,
+				  error);
 	if (!find_directory(mount, scope, &meaning.directory, out_found, &found, error))
 		return false;
 	if (!found && !find_key(mount, scope, &meaning.key, out_found, &found, error))

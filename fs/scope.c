@@ -202,7 +202,7 @@ static void set_meaning(const PfsPlace *dir, const ProllyKeyName *name, GByteArr
 	}
 }
 
-static ProllyKeyDir key_dir(const PfsPlace *dir)
+ProllyKeyDir pfs_place_get_dir(const PfsPlace *dir)
 {
 	return (ProllyKeyDir){
 		.kind = dir->dir_kind, .prefix = dir->bytes->data, .prefix_len = dir->bytes->len};
@@ -210,7 +210,7 @@ static ProllyKeyDir key_dir(const PfsPlace *dir)
 
 void pfs_place_lookup(const PfsPlace *dir, const char *name, PfsMeaning *out_meaning)
 {
-	const ProllyKeyDir keydir = key_dir(dir);
+	const ProllyKeyDir keydir = pfs_place_get_dir(dir);
 	GByteArray *bytes = g_byte_array_sized_new(dir->bytes->len + PROLLY_NAME_MAX + 1);
 	ProllyKeyName found;
 
@@ -221,7 +221,7 @@ void pfs_place_lookup(const PfsPlace *dir, const char *name, PfsMeaning *out_mea
 bool pfs_place_create(const PfsPlace *dir, const char *name, PfsMeaning *out_meaning,
 		      GError **error)
 {
-	const ProllyKeyDir keydir = key_dir(dir);
+	const ProllyKeyDir keydir = pfs_place_get_dir(dir);
 	GByteArray *bytes = g_byte_array_sized_new(dir->bytes->len + PROLLY_NAME_MAX + 1);
 	ProllyKeyName made;
 
