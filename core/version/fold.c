@@ -49,6 +49,25 @@ static bool is_load(const Folding *self, guint level)
 	       PROLLY_GENERATION_LOAD;
 }
 
+/* Is any of the generations no load? */
+static bool has_entry_records(const Folding *self)
+{
+	for (guint i = (guint)self->first; i < self->working->state->generations->len; i++) {
+		if (!is_load(self, i))
+			return true;
+	}
+	return false;
+}
+
+static bool has_load(const Folding *self)
+{
+	for (guint i = (guint)self->first; i < self->working->state->generations->len; i++) {
+		if (is_load(self, i))
+			return true;
+	}
+	return false;
+}
+
 /* ---- Namespaces -------------------------------------------------------------------------- */
 
 static int compare_names(gconstpointer a, gconstpointer b)
@@ -86,9 +105,14 @@ static bool list_names(Folding *self, GPtrArray **out_present, GError **error)
 
 typedef struct {
 	const Folding *folding;
+	const char *ns;
+	const ProllyTree *old; /* nullable */
 	ProllyScan *scan;
 	bool started;
-	GBytes *stored; /* of the present edit, if extents were folded into it */
+	GBytes *stored;     /* of the present edit, if extents were folded into it */
+	bool may_void;      /* a load may have put keys below a marker */
+	GByteArray *parent; /* directory of the last loaded key that was looked at, "" at first */
+	GPtrArray *markers; /* of GBytes: those that loaded keys may void */
 } ValueEdits;
 
 static bool step_scan(ProllyScan *scan, bool *started, GError **error)
@@ -110,6 +134,84 @@ static bool fold_extents(ValueEdits *self, const ProllyFinding *finding, GError 
 				   working->snapshot, &entry, &self->stored, error);
 }
 
+/* Is there a marker with this key in TREE? */
+static bool has_marker(const Folding *self, const ProllyTree *tree, const uint8_t *key, size_t len,
+		       bool *out_has, GError **error)
+{
+	g_auto(ProllyValueRef) value = {0};
+
+	if (!prolly_tree_get(get_context(self), tree, key, len, &value, error))
+		return false;
+	*out_has = value.node && value.len && value.data[0] == PROLLY_KIND_DIRECTORY;
+	return true;
+}
+
+/* Is there a marker with this key in a generation that is no load? */
+static bool has_staged_marker(const Folding *self, const char *ns, const uint8_t *key, size_t len,
+			      bool *out_has, GError **error)
+{
+	const GArray *generations = self->working->state->generations;
+	ProllyDb *db = self->working->repo->body->db;
+
+	*out_has = false;
+	for (guint i = (guint)self->first; i < generations->len && !*out_has; i++) {
+		g_auto(ProllyRecordKey) record_key = {0};
+		g_autoptr(GBytes) bytes = NULL;
+		ProllyStagedRecord record;
+
+		if (is_load(self, i))
+			continue;
+		prolly_record_key_init(&record_key, prolly_branch_get_id(self->working->branch),
+				       g_array_index(generations, uint64_t, i), PROLLY_RECORD_ENTRY,
+				       ns, key, len);
+		if (!prolly_db_get(db, PROLLY_DB_STAGED, self->working->snapshot, record_key.data,
+				   record_key.len, &bytes, error))
+			return false;
+		if (!bytes)
+			continue;
+		if (!prolly_staged_record_parse(g_bytes_get_data(bytes, NULL),
+						g_bytes_get_size(bytes), &record, error))
+			return false;
+		*out_has = record.flags & PROLLY_STAGED_VALUE && record.stored_len &&
+			   record.stored[0] == PROLLY_KIND_DIRECTORY;
+	}
+	return true;
+}
+
+/* How many bytes two strings have in common. */
+static size_t common_length(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
+{
+	size_t len = 0;
+
+	while (len < a_len && len < b_len && a[len] == b[len])
+		len++;
+	return len;
+}
+
+/* Notes markers of the directories that KEY, a loaded one, lies in and the last one did not. */
+static bool note_void_markers(ValueEdits *self, const uint8_t *key, size_t len, GError **error)
+{
+	size_t from = common_length(self->parent->data, self->parent->len, key, len), end = len;
+
+	while (end > 0 && key[end - 1] != '/')
+		end--;
+	for (size_t i = from; i < end; i++) {
+		bool has = false;
+
+		if (key[i] != '/')
+			continue;
+		if (self->old && !has_marker(self->folding, self->old, key, i, &has, error))
+			return false;
+		if (!has && !has_staged_marker(self->folding, self->ns, key, i, &has, error))
+			return false;
+		if (has)
+			g_ptr_array_add(self->markers, g_bytes_new(key, i));
+	}
+	g_byte_array_set_size(self->parent, 0);
+	g_byte_array_append(self->parent, key, (guint)end);
+	return true;
+}
+
 /* The ProllyEditFunc of a namespace: its staged values and deletions. */
 static bool next_value(void *data, ProllyEdit *out_edit, bool *out_end, GError **error)
 {
@@ -129,6 +231,9 @@ static bool next_value(void *data, ProllyEdit *out_edit, bool *out_end, GError *
 	out_edit->key = prolly_scan_get_key(self->scan, &out_edit->key_len);
 	if (!prolly_finding_exists(finding))
 		return true;
+	if (self->may_void && is_load(self->folding, (guint)finding->value_level) &&
+	    !note_void_markers(self, out_edit->key, out_edit->key_len, error))
+		return false;
 	out_edit->value = finding->stored;
 	out_edit->value_len = finding->stored_len;
 	if (finding->extents) {
@@ -139,91 +244,58 @@ static bool next_value(void *data, ProllyEdit *out_edit, bool *out_end, GError *
 	return true;
 }
 
-static bool fold_values(const Folding *self, const char *ns, const ProllyTree *old,
-			ProllyTree *out_tree, GError **error)
-{
-	ValueEdits edits = {
-		.folding = self,
-		.scan = prolly_scan_new(self->working, ns, NULL, 0, self->first,
-					PROLLY_SCAN_DELETED),
-	};
-	bool ok = prolly_tree_apply(get_context(self), old, next_value, &edits, out_tree, error);
-
-	prolly_scan_free(edits.scan);
-	g_clear_pointer(&edits.stored, g_bytes_unref);
-	return ok;
-}
-
-/* ---- Void markers ------------------------------------------------------------------------ */
-
-/* Is there a marker in TREE whose directory is PREFIX? */
-static bool has_marker(const Folding *self, const ProllyTree *tree, const uint8_t *prefix,
-		       size_t prefix_len, bool *out_has, GError **error)
-{
-	g_auto(ProllyValueRef) value = {0};
-
-	*out_has = false;
-	if (prefix_len == 0)
-		return true;
-	if (!prolly_tree_get(get_context(self), tree, prefix, prefix_len - 1, &value, error))
-		return false;
-	*out_has = value.node && value.len && value.data[0] == PROLLY_KIND_DIRECTORY;
-	return true;
-}
-
-/* Adds to MARKERS (of GBytes) the markers in TREE that generation LEVEL, a load, has keys below. */
-static bool find_void_markers(const Folding *self, guint level, const char *ns,
-			      const ProllyTree *tree, GPtrArray *markers, GError **error)
-{
-	g_autoptr(ProllyDbIter) iter = prolly_staged_iter_new(self->working, (int)level,
-							      PROLLY_RECORD_PRESENCE, ns, NULL, 0);
-
-	for (prolly_db_iter_seek_first(iter); prolly_db_iter_is_valid(iter);
-	     prolly_db_iter_next(iter)) {
-		size_t len, prefix_len;
-		const uint8_t *key = prolly_db_iter_get_key(iter, &len), *prefix;
-		const char *name;
-		bool has;
-
-		if (!prolly_record_key_split(key, len, &name, &prefix, &prefix_len))
-			return prolly_throw(error, PROLLY_ERROR_CORRUPT,
-					    "a staged record of a load is damaged");
-		if (!has_marker(self, tree, prefix, prefix_len, &has, error))
-			return false;
-		if (has)
-			g_ptr_array_add(markers, g_bytes_new(prefix, prefix_len - 1));
-	}
-	return prolly_db_iter_check(iter, error);
-}
-
 static int compare_bytes(gconstpointer a, gconstpointer b)
 {
 	return g_bytes_compare(*(GBytes *const *)a, *(GBytes *const *)b);
 }
 
-static bool drop_void_markers(const Folding *self, const char *ns, ProllyTree *tree, GError **error)
+/* Deletes MARKERS (of GBytes) as far as they are in TREE. */
+static bool drop_void_markers(const Folding *self, GPtrArray *markers, ProllyTree *tree,
+			      GError **error)
 {
-	g_autoptr(GPtrArray) markers =
-		g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
-	g_autoptr(GArray) edits = g_array_new(FALSE, FALSE, sizeof(ProllyEdit));
+	g_autoptr(GArray) edits = g_array_new(FALSE, TRUE, sizeof(ProllyEdit));
 
-	for (guint i = (guint)self->first; i < self->working->state->generations->len; i++) {
-		if (is_load(self, i) && !find_void_markers(self, i, ns, tree, markers, error))
-			return false;
-	}
 	g_ptr_array_sort(markers, compare_bytes);
 	for (guint i = 0; i < markers->len; i++) {
 		GBytes *marker = g_ptr_array_index(markers, i);
 		ProllyEdit edit = {0};
+		bool is;
 
 		if (i > 0 && g_bytes_equal(marker, g_ptr_array_index(markers, i - 1)))
 			continue;
 		edit.key = g_bytes_get_data(marker, &edit.key_len);
-		g_array_append_val(edits, edit);
+		if (!has_marker(self, tree, edit.key, edit.key_len, &is, error))
+			return false;
+		if (is)
+			g_array_append_val(edits, edit);
 	}
 	return edits->len == 0 || prolly_tree_apply_array(get_context(self), tree,
 							  (const ProllyEdit *)(void *)edits->data,
 							  edits->len, tree, error);
+}
+
+static bool fold_values(const Folding *self, const char *ns, const ProllyTree *old,
+			ProllyTree *out_tree, GError **error)
+{
+	ValueEdits edits = {
+		.folding = self,
+		.ns = ns,
+		.old = old,
+		.may_void = prolly_namespace_has_directories(ns) && has_load(self) &&
+			    ((old && old->keys) || has_entry_records(self)),
+		.scan = prolly_scan_new(self->working, ns, NULL, 0, self->first,
+					PROLLY_SCAN_DELETED),
+		.parent = g_byte_array_new(),
+		.markers = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref),
+	};
+	bool ok = prolly_tree_apply(get_context(self), old, next_value, &edits, out_tree, error) &&
+		  drop_void_markers(self, edits.markers, out_tree, error);
+
+	prolly_scan_free(edits.scan);
+	g_byte_array_unref(edits.parent);
+	g_ptr_array_unref(edits.markers);
+	g_clear_pointer(&edits.stored, g_bytes_unref);
+	return ok;
 }
 
 /* ---- The trees --------------------------------------------------------------------------- */
@@ -258,7 +330,6 @@ static bool fold_namespace(const Folding *self, const char *name, ProllyFold *fo
 	uint64_t changes;
 
 	if (!fold_values(self, name, old, &ns.tree, error) ||
-	    !drop_void_markers(self, name, &ns.tree, error) ||
 	    !count_changes(self, old, &ns.tree, &changes, error))
 		return false;
 	fold->changes += changes;
@@ -382,15 +453,6 @@ typedef struct {
 	Records records;
 	GByteArray *key, *value; /* of the present edit */
 } AttrEdits;
-
-static bool has_entry_records(const Folding *self)
-{
-	for (guint i = (guint)self->first; i < self->working->state->generations->len; i++) {
-		if (!is_load(self, i))
-			return true;
-	}
-	return false;
-}
 
 static void leave_phase(AttrEdits *self)
 {

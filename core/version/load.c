@@ -10,8 +10,8 @@
  * next start; so does a load that is given up, at once.
  *
  * The load neither reads nor locks anything of the branch while it is filled. What it would have to
- * know to keep directories' markers right, it leaves to readers: a presence record says that it has
- * keys below a directory, which voids an older marker there (working.c, fold.c). Entries get no
+ * know to keep directories' markers right is found by readers: an older marker of a directory that
+ * a load has keys below is void (working.c), and a commit drops it (fold.c). Entries get no
  * attributes; their time is that of the attachment, one record for all of them.
  *
  * A short load goes through the log, since a file for a few entries costs more.
@@ -20,9 +20,8 @@
 
 #include <string.h>
 
-#define BUFFER_BYTES       (24u << 20) /* of keys and values, before they are sorted and written */
-#define INGEST_MIN         (1u << 20)  /* bytes from which ingesting a file pays */
-#define RECENT_DIRECTORIES 1024        /* presences remembered, not to be written twice */
+#define BUFFER_BYTES (24u << 20) /* of keys and values, before they are sorted and written */
+#define INGEST_MIN   (1u << 20)  /* bytes from which ingesting a file pays */
 
 typedef struct {
 	size_t offset; /* in the buffer */
@@ -40,7 +39,6 @@ struct ProllyLoad {
 	GByteArray *bytes;  /* keys and values of ENTRIES, one after the other */
 	GArray *entries;    /* of BufferedEntry */
 	GByteArray *record; /* scratch */
-	GHashTable *present; /* of GBytes: directories whose presence was written lately */
 	bool attached;
 };
 
@@ -69,8 +67,6 @@ bool prolly_load_new(ProllyRepo *repo, ProllyBranch *branch, const char *ns, Pro
 	load->bytes = g_byte_array_new();
 	load->record = g_byte_array_new();
 	load->entries = g_array_new(FALSE, FALSE, sizeof(BufferedEntry));
-	load->present = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
-					      (GDestroyNotify)g_bytes_unref, NULL);
 	*out_load = load;
 	return true;
 }
@@ -93,7 +89,6 @@ void prolly_load_free(ProllyLoad *load)
 		return;
 	if (!load->attached)
 		discard(load);
-	g_hash_table_unref(load->present);
 	g_array_unref(load->entries);
 	g_byte_array_unref(load->record);
 	g_byte_array_unref(load->bytes);
@@ -204,44 +199,14 @@ static bool flush_buffer(ProllyLoad *load, GError **error)
 	return ok;
 }
 
-/* ---- Presences --------------------------------------------------------------------------- */
-
-static void put_record(ProllyLoad *load, ProllyRecordType type, const char *ns, const void *rest,
-		       size_t rest_len, const void *value, size_t value_len, ProllyDbBatch *batch)
+static void put_record(ProllyLoad *load, ProllyRecordType type, const char *ns, const void *value,
+		       size_t value_len, ProllyDbBatch *batch)
 {
 	g_auto(ProllyRecordKey) key = {0};
 
 	prolly_record_key_init(&key, prolly_branch_get_id(load->branch), load->generation, type, ns,
-			       rest, rest_len);
+			       NULL, 0);
 	prolly_db_batch_put(batch, PROLLY_DB_STAGED, key.data, key.len, value, value_len);
-}
-
-/* Writes the presence of the directory KEY is in, and of those above it that are new. */
-static bool note_presence(ProllyLoad *load, const uint8_t *key, size_t key_len, GError **error)
-{
-	g_autoptr(ProllyDbBatch) batch = NULL;
-	ProllyPlace place = {load->ns, key, key_len};
-	bool top = false;
-
-	while (!top) {
-		GBytes *directory;
-
-		place.key_len = prolly_place_parent_len(&place);
-		top = place.key_len == 0;
-		directory = g_bytes_new(place.key, place.key_len);
-		if (g_hash_table_contains(load->present, directory)) {
-			g_bytes_unref(directory);
-			break;
-		}
-		if (g_hash_table_size(load->present) >= RECENT_DIRECTORIES)
-			g_hash_table_remove_all(load->present);
-		g_hash_table_add(load->present, directory);
-		if (!batch)
-			batch = prolly_db_batch_new(load->repo->body->db);
-		put_record(load, PROLLY_RECORD_PRESENCE, load->ns, place.key, place.key_len, "", 0,
-			   batch);
-	}
-	return !batch || prolly_db_write(load->repo->body->db, batch, PROLLY_DB_BUFFERED, error);
 }
 
 /* ---- Adding ------------------------------------------------------------------------------ */
@@ -262,8 +227,7 @@ bool prolly_load_add(ProllyLoad *load, const void *key, size_t key_len, const vo
 				    "a key of %zu bytes is over the limit of %u", key_len,
 				    PROLLY_KEY_MAX);
 	if (!prolly_value_store(prolly_repo_get_context(load->repo), PROLLY_KIND_FILE, content,
-				content_len, &stored, error) ||
-	    !note_presence(load, key, key_len, error))
+				content_len, &stored, error))
 		return false;
 	record.stored = g_bytes_get_data(stored, &record.stored_len);
 	g_byte_array_set_size(load->record, 0);
@@ -286,9 +250,9 @@ static bool write_head(ProllyLoad *load, GError **error)
 	uint8_t time[8];
 
 	prolly_set_le64(time, (uint64_t)prolly_time_now());
-	put_record(load, PROLLY_RECORD_TIME, "", NULL, 0, time, sizeof(time), batch);
+	put_record(load, PROLLY_RECORD_TIME, "", time, sizeof(time), batch);
 	if (load->ns[0])
-		put_record(load, PROLLY_RECORD_NAMESPACE, load->ns, NULL, 0, "\1", 1, batch);
+		put_record(load, PROLLY_RECORD_NAMESPACE, load->ns, "\1", 1, batch);
 	return prolly_db_write(db, batch, PROLLY_DB_BUFFERED, error);
 }
 

@@ -6,26 +6,26 @@
  * A key is branch id (be32), generation (be64), type (a byte), namespace, NUL, rest; so a
  * generation, a type in it, and a namespace in that are each one range, in key order. A
  * generation's number has its top bit set if a load made it, so that a reader knows without asking
- * that it holds entries without attributes and presences of directories.
+ * that it holds entries without attributes and says nothing of directories.
  *
  *   e  an entry: flags; with extents their number, base length and length as varints; with
  *      attributes their length as a varint and the record (attrs.c); the rest is the stored value
  *   d  a directory: a byte of state (ProllyDirectoryState), then a record of attributes
  *   l  a link group: (namespace, key) pairs of strings (links.c)
  *   n  a namespace: one byte, 1 made, 0 removed
- *   p  a presence: nothing
  *   t  the time a load was attached: le64 nanoseconds
  *
  * One put carries value and attributes, so a crash never parts them. What is absent in a generation
  * shows through from older ones: value and attributes each on its own, but a tombstone hides both.
  *
  * I1. Every change of a directory's set of children writes the directory's record in the generation
- *     it is made in (a load: a presence). So what no generation has a record of is, in this
- * respect, as it is committed. I2. The state byte is right as long as the branch's last move is the
- * one the record names. I3. Generations that no state lists are garbage: a load that was not
- * attached, or what a commit left behind between publishing and deleting. Deleting comes after the
- * new state is in place, in a write of its own: a reader that looked into a generation while it
- * went away finds, when it looks at the state again, another one, and starts over.
+ *     it is made in, but for a load, whose entries are looked at instead. So what no generation has
+ *     a record of, and no load a key below, is in this respect as it is committed.
+ * I2. The state byte is right as long as the branch's last move is the one the record names.
+ * I3. Generations that no state lists are garbage: a load that was not attached, or what a commit
+ *     left behind between publishing and deleting. Deleting comes after the new state is in place,
+ *     in a write of its own: a reader that looked into a generation while it went away finds, when
+ *     it looks at the state again, another one, and starts over.
  */
 
 #include "version/working-private.h"

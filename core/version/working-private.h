@@ -17,11 +17,10 @@ typedef enum {
 	PROLLY_RECORD_ENTRY = 'e',     /* ns, key: value and attributes of a key */
 	PROLLY_RECORD_LINKS = 'l',     /* "", group as be64: members of a link group */
 	PROLLY_RECORD_NAMESPACE = 'n', /* ns, "": it was made, or removed */
-	PROLLY_RECORD_PRESENCE = 'p',  /* ns, prefix: a load has keys below it */
 	PROLLY_RECORD_TIME = 't',      /* "", "": when a load was attached */
 } ProllyRecordType;
 
-/* A generation whose number has this bit is a load's: entries with values only, and presences. */
+/* A generation whose number has this bit is a load's: entries with values only. */
 #define PROLLY_GENERATION_LOAD (UINT64_C(1) << 63)
 
 typedef struct {

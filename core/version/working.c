@@ -17,8 +17,8 @@
  *   - with a committed value, unless a move after the record's sequence changed the key (moves.c).
  * What has neither has the time of the newest move that changed it, or else that of the head.
  *
- * A marker that a load lies over is void if the load has keys below that directory: the load says
- * so by a presence, because it neither reads nor locks anything while it is made.
+ * A marker that a load lies over is void if the load has keys below that directory. The load does
+ * not see to it itself, because it neither reads nor locks anything while it is made.
  */
 
 #include "version/working-private.h"
@@ -192,18 +192,16 @@ bool prolly_working_find_committed_attrs(const ProllyWorking *working, ProllyRec
 	return true;
 }
 
-static bool has_presence(const ProllyWorking *working, int level, const char *ns,
-			 const void *prefix, size_t len, bool *out_has, GError **error)
+/* Does generation LEVEL, a load's, have keys that start with PREFIX? */
+static bool has_loaded(const ProllyWorking *working, int level, const char *ns, const void *prefix,
+		       size_t len, bool *out_has, GError **error)
 {
-	g_auto(ProllyRecordKey) key = {0};
-	g_autoptr(GBytes) value = NULL;
+	g_autoptr(ProllyDbIter) iter =
+		prolly_staged_iter_new(working, level, PROLLY_RECORD_ENTRY, ns, prefix, len);
 
-	prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_PRESENCE, ns, prefix,
-			       len);
-	if (!get_record(working, &key, level, &value, error))
-		return false;
-	*out_has = value != NULL;
-	return true;
+	prolly_db_iter_seek_first(iter);
+	*out_has = prolly_db_iter_is_valid(iter);
+	return prolly_db_iter_check(iter, error);
 }
 
 bool prolly_working_drop_void_marker(const ProllyWorking *working, const ProllyPlace *place,
@@ -221,8 +219,7 @@ bool prolly_working_drop_void_marker(const ProllyWorking *working, const ProllyP
 			memcpy(prefix, place->key, place->key_len);
 			prefix[place->key_len] = '/';
 		}
-		if (!has_presence(working, level, place->ns, prefix, place->key_len + 1, &has,
-				  error))
+		if (!has_loaded(working, level, place->ns, prefix, place->key_len + 1, &has, error))
 			return false;
 	}
 	if (has) {
@@ -505,8 +502,8 @@ static bool find_directory_record(const ProllyWorking *working, const ProllyPlac
 		size_t len;
 
 		if (is_load(working, level)) {
-			if (!*out_loaded && !has_presence(working, level, place->ns, place->key,
-							  place->key_len, out_loaded, error))
+			if (!*out_loaded && !has_loaded(working, level, place->ns, place->key,
+							place->key_len, out_loaded, error))
 				return false;
 			continue;
 		}
