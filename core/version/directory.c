@@ -40,6 +40,7 @@ struct ProllyDirectory {
 	guint next_namespace;
 	Phase phase;
 	ProllyScan *scan;
+	bool has_more;
 	GByteArray *last_more;
 	GByteArray *key; /* of the entry that was given last */
 	ProllyEntry entry;
@@ -159,6 +160,7 @@ static bool give_directory(ProllyDirectory *self, const ProllyKeyEntry *found, P
 	if (!fill_directory(self, &place, out, error))
 		return false;
 	if (found->type == PROLLY_ENTRY_MORE) {
+		self->has_more = true;
 		g_byte_array_set_size(self->last_more, 0);
 		g_byte_array_append(self->last_more, self->key->data, (guint)found->prefix_len);
 		return prolly_scan_next(self->scan, error);
@@ -172,7 +174,7 @@ static bool give_directory(ProllyDirectory *self, const ProllyKeyEntry *found, P
 
 static bool is_last_more(const ProllyDirectory *self, const ProllyKeyEntry *found)
 {
-	return self->last_more->len && self->last_more->len == found->prefix_len &&
+	return self->has_more && self->last_more->len == found->prefix_len &&
 	       !memcmp(self->last_more->data, self->key->data, found->prefix_len);
 }
 
@@ -345,6 +347,7 @@ GBytes *prolly_directory_tell(ProllyDirectory *self)
 	}
 	prolly_append_u8(position, (uint8_t)phase);
 	prolly_append_string(position, key, len);
+	prolly_append_u8(position, self->has_more);
 	prolly_append_string(position, self->last_more->data, self->last_more->len);
 	return g_byte_array_free_to_bytes(position);
 }
@@ -366,16 +369,18 @@ bool prolly_directory_seek(ProllyDirectory *self, GBytes *position, GError **err
 	ProllyReader reader;
 	size_t len, more_len;
 	const uint8_t *key, *more;
-	uint8_t phase;
+	uint8_t phase, has_more;
 
 	prolly_reader_init(&reader, g_bytes_get_data(position, NULL), g_bytes_get_size(position));
 	phase = prolly_reader_u8(&reader);
 	key = prolly_reader_string(&reader, &len);
+	has_more = prolly_reader_u8(&reader);
 	more = prolly_reader_string(&reader, &more_len);
 	if (!prolly_reader_at_end(&reader) || phase > PHASE_END ||
 	    (phase == PHASE_NAMESPACES && !self->namespaces))
 		return prolly_throw(error, PROLLY_ERROR_INVALID, "no position in this directory");
 	self->phase = phase;
+	self->has_more = has_more;
 	g_byte_array_set_size(self->last_more, 0);
 	if (more_len)
 		g_byte_array_append(self->last_more, more, (guint)more_len);

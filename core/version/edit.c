@@ -475,7 +475,7 @@ bool prolly_edit_link(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace 
 {
 	g_auto(ProllyTransaction) txn = {0};
 	g_auto(Object) object = {0};
-	uint64_t salt;
+	uint64_t salt = 0;
 
 	if (!prolly_place_check(from, error) || !prolly_place_check(to, error) ||
 	    !prolly_transaction_begin(&txn, repo, branch, error) ||

@@ -155,9 +155,6 @@ typedef struct {
  * unnamed namespace with an empty prefix is the branch's own: the namespaces are in it too. */
 bool prolly_directory_open(ProllyView *view, const ProllyPlace *place, bool with_attrs,
 			   ProllyDirectory **out_directory, GError **error);
-/* The same for the directory of the unnamed namespace's long keys (keypath.h). */
-bool prolly_directory_open_long_keys(ProllyView *view, bool with_attrs,
-				     ProllyDirectory **out_directory, GError **error);
 /* The same of a directory of any kind, which a place alone does not always tell: DIR (keypath.h) of
  * namespace NS. The entries of a branch's directory are its namespaces, then the unnamed one's keys. */
 bool prolly_directory_open_kind(ProllyView *view, const char *ns, const ProllyKeyDir *dir,
