@@ -86,20 +86,27 @@ bool prolly_cursor_seek_last(ProllyCursor *self, GError **error)
 	return prolly_path_seek_rank(&self->path, keys ? keys - 1 : 0, error) && arrive(self);
 }
 
-bool prolly_cursor_seek(ProllyCursor *self, const void *key, size_t len, GError **error)
+/* To the first entry >= KEY. What lies behind in the same leaf is near: the path climbs only as far
+ * as it must. */
+static bool seek_key(ProllyCursor *self, const uint8_t *key, size_t len, GError **error)
 {
+	bool forward =
+		self->valid && prolly_node_compare_key(self->path.frames[0].view, 0, key, len) <= 0;
 	bool found;
 
 	leave(self);
-	return prolly_path_seek(&self->path, key_or_empty(key), len, &found, error) && arrive(self);
+	return forward ? prolly_path_seek_forward(&self->path, key, len, &found, error)
+		       : prolly_path_seek(&self->path, key, len, &found, error);
+}
+
+bool prolly_cursor_seek(ProllyCursor *self, const void *key, size_t len, GError **error)
+{
+	return seek_key(self, key_or_empty(key), len, error) && arrive(self);
 }
 
 bool prolly_cursor_seek_before(ProllyCursor *self, const void *key, size_t len, GError **error)
 {
-	bool found;
-
-	leave(self);
-	if (!prolly_path_seek(&self->path, key_or_empty(key), len, &found, error))
+	if (!seek_key(self, key_or_empty(key), len, error))
 		return false;
 	if (self->path.frames[0].index == 0)
 		return step_leaf(self, false, error);

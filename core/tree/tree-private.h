@@ -244,7 +244,8 @@ G_GNUC_INTERNAL bool prolly_path_load(ProllyPath *path, GError **error);
 /* Goes to the first entry >= KEY; to behind the last leaf's last if there is none. */
 G_GNUC_INTERNAL bool prolly_path_seek(ProllyPath *path, const uint8_t *key, size_t len,
 				      bool *out_found, GError **error);
-/* The same from a place that is known to be <= KEY's: climbs only as far as it must. */
+/* The same from a place in a leaf whose first key is <= KEY, or behind the last entry if KEY's
+ * place is there too: climbs only as far as it must. */
 G_GNUC_INTERNAL bool prolly_path_seek_forward(ProllyPath *path, const uint8_t *key, size_t len,
 					      bool *out_found, GError **error);
 /* Goes to entry RANK; to behind the last if there are not so many. */
