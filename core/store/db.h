@@ -3,15 +3,15 @@
 
 /*
  * db: the store's own database, RocksDB under STORE/data (or in memory), as an ordered map of bytes
- * in a few families. It holds the working sets, the journal, local attributes, and, with the default
- * back end, the nodes.
+ * in a few families. It holds the working sets, the journal, local attributes, and, with the
+ * default back end, the nodes.
  *
  * Durability. A write that returned survives the death of the process (it is in the log, given to
  * the kernel); a write with SYNC, and everything written before it, survives a power cut. Recovery
  * is point-in-time: after a power cut the database is as it was after some write, no earlier than
- * the last synced one. That last clause is checked: a mark of two slots (STORE/data.mark) is written
- * after each sync with the sequence number reached, and a recovery that ends before it is refused
- * as damage (PROLLY_ERROR_CORRUPT), since it would lose what was promised.
+ * the last synced one. That last clause is checked: a mark of two slots (STORE/data.mark) is
+ * written after each sync with the sequence number reached, and a recovery that ends before it is
+ * refused as damage (PROLLY_ERROR_CORRUPT), since it would lose what was promised.
  *
  * Threads: any number; an iterator belongs to one thread at a time.
  */
@@ -38,7 +38,7 @@ typedef enum {
 
 typedef struct {
 	const char *path; /* the directory; NULL: in memory, vanishes on close */
-	bool create;      /* make it if there is none; else its absence is PROLLY_ERROR_NOT_A_STORE */
+	bool create; /* make it if there is none; else its absence is PROLLY_ERROR_NOT_A_STORE */
 } ProllyDbOptions;
 
 bool prolly_db_open(const ProllyDbOptions *options, ProllyDb **out_db, GError **error);
@@ -65,8 +65,8 @@ void prolly_db_snapshot_free(ProllyDb *db, ProllyDbSnapshot *snapshot); /* NULL 
 ProllyDbIter *prolly_db_iter_new(ProllyDb *db, ProllyDbFamily family,
 				 const ProllyDbSnapshot *snapshot, const void *lower,
 				 size_t lower_len, const void *upper, size_t upper_len);
-void prolly_db_iter_free(ProllyDbIter *iter); /* NULL is allowed */
-void prolly_db_iter_seek(ProllyDbIter *iter, const void *key, size_t key_len);      /* >= key */
+void prolly_db_iter_free(ProllyDbIter *iter);                                  /* NULL is allowed */
+void prolly_db_iter_seek(ProllyDbIter *iter, const void *key, size_t key_len); /* >= key */
 void prolly_db_iter_seek_for_prev(ProllyDbIter *iter, const void *key, size_t len); /* <= key */
 void prolly_db_iter_seek_first(ProllyDbIter *iter);
 void prolly_db_iter_seek_last(ProllyDbIter *iter);
@@ -118,8 +118,8 @@ bool prolly_db_ingest(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry *
 		      GError **error);
 
 /*
- * After a range was deleted: gives the files that lay wholly in [LOWER, UPPER) back to the disk now,
- * and lets compaction take the rest. Cheap; nothing readable changes.
+ * After a range was deleted: gives the files that lay wholly in [LOWER, UPPER) back to the disk
+ * now, and lets compaction take the rest. Cheap; nothing readable changes.
  */
 void prolly_db_reclaim_range(ProllyDb *db, ProllyDbFamily family, const void *lower,
 			     size_t lower_len, const void *upper, size_t upper_len);

@@ -24,8 +24,9 @@ typedef struct {
 	void (*close)(ProllyBackend *self);
 
 	/*
-	 * OUT_NODES[i] (transfer full): the bytes stored under HASHES[i], or NULL if there are none.
-	 * The bytes are unchecked, and 8-byte aligned. A node put under another class may be found.
+	 * OUT_NODES[i] (transfer full): the bytes stored under HASHES[i], or NULL if there are
+	 * none. The bytes are unchecked, and 8-byte aligned. A node put under another class may be
+	 * found.
 	 */
 	bool (*get_many)(ProllyBackend *self, ProllyNodeClass node_class, const ProllyHash *hashes,
 			 size_t n, GBytes **out_nodes, GError **error);
@@ -41,7 +42,8 @@ typedef struct {
 	bool (*put_many)(ProllyBackend *self, const ProllyBackendNode *nodes, size_t n,
 			 ProllyDbBatch *batch, GError **error);
 
-	/* Returns when everything put without a batch is durable, or will be once the database is synced. */
+	/* Returns when everything put without a batch is durable, or will be once the database is
+	 * synced. */
 	bool (*sync)(ProllyBackend *self, GError **error);
 
 	bool (*foreach)(ProllyBackend *self, ProllyNodeClass node_class, ProllyStoreFunc func,

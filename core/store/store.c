@@ -78,10 +78,12 @@ typedef struct {
 	ProllyBackendKind kind;
 	ProllyBackend *backend;
 	ProllyCache *caches[PROLLY_N_NODE_CLASSES];
+	GThreadPool *mover; /* one thread, made when there is something to move */
 
 	GMutex lock;     /* protects all below */
 	GCond turn_free; /* signalled when it becomes so */
 	Turn turn;
+	bool mover_called; /* and has not come yet */
 	NodeSet pending;
 	NodeSet moving; /* empty when the turn is free */
 } Shared;
@@ -113,124 +115,6 @@ bool prolly_backend_kind_from_text(const char *text, ProllyBackendKind *out_kind
 		}
 	}
 	return false;
-}
-
-/* ---- Lifecycle --------------------------------------------------------------------------- */
-
-/* Plain files keep nothing but what is in use, which needs no cache. */
-static void make_caches(Shared *shared, uint64_t size)
-{
-	if (size == 0)
-		size = DEFAULT_CACHE_SIZE;
-	if (shared->kind == PROLLY_BACKEND_FILE)
-		size = 0;
-	shared->caches[PROLLY_NODE_CHUNK] = prolly_cache_new(size / CHUNK_CACHE_SHARE);
-	shared->caches[PROLLY_NODE_TREE] = prolly_cache_new(size - size / CHUNK_CACHE_SHARE);
-}
-
-/* BACKEND is (transfer full). */
-static ProllyStore *new_store(ProllyBackendKind kind, ProllyBackend *backend, uint64_t cache_size)
-{
-	Shared *shared = g_new0(Shared, 1);
-	ProllyStore *store = g_new0(ProllyStore, 1);
-
-	shared->ref_count = 1;
-	shared->kind = kind;
-	shared->backend = backend;
-	g_mutex_init(&shared->lock);
-	g_cond_init(&shared->turn_free);
-	init_set(&shared->pending);
-	init_set(&shared->moving);
-	make_caches(shared, cache_size);
-
-	store->ref_count = 1;
-	store->shared = shared;
-	return store;
-}
-
-static bool open_file_backend(const char *path, ProllyBackend **out_backend, GError **error)
-{
-	g_autofree char *nodes = g_build_filename(path, "nodes", NULL);
-
-	return prolly_backend_file_open(nodes, out_backend, error);
-}
-
-bool prolly_store_open(const ProllyStoreOptions *options, ProllyStore **out_store, GError **error)
-{
-	ProllyBackend *backend = NULL;
-
-	switch (options->kind) {
-	case PROLLY_BACKEND_MEMORY:
-		backend = prolly_backend_memory_new();
-		break;
-	case PROLLY_BACKEND_FILE:
-	case PROLLY_BACKEND_CACHED_FILE:
-		if (!open_file_backend(options->path, &backend, error))
-			return false;
-		break;
-	case PROLLY_BACKEND_ROCKSDB:
-		if (!prolly_backend_rocksdb_open(options->db, &backend, error))
-			return false;
-		break;
-	}
-	g_return_val_if_fail(backend != NULL, false);
-	*out_store = new_store(options->kind, backend, options->cache_size);
-	return true;
-}
-
-ProllyStore *prolly_store_new_memory(void)
-{
-	return new_store(PROLLY_BACKEND_MEMORY, prolly_backend_memory_new(), 0);
-}
-
-ProllyStore *prolly_store_new_counting(ProllyStore *store, ProllyWork *work)
-{
-	ProllyStore *counting = g_new0(ProllyStore, 1);
-
-	counting->ref_count = 1;
-	counting->shared = store->shared;
-	g_atomic_int_inc(&store->shared->ref_count);
-	counting->work = prolly_work_ref(work);
-	return counting;
-}
-
-ProllyStore *prolly_store_ref(ProllyStore *store)
-{
-	g_atomic_int_inc(&store->ref_count);
-	return store;
-}
-
-static void unref_shared(Shared *shared)
-{
-	if (!g_atomic_int_dec_and_test(&shared->ref_count))
-		return;
-	clear_set(&shared->pending);
-	clear_set(&shared->moving);
-	for (int i = 0; i < PROLLY_N_NODE_CLASSES; i++)
-		prolly_cache_free(shared->caches[i]);
-	shared->backend->class->close(shared->backend);
-	g_cond_clear(&shared->turn_free);
-	g_mutex_clear(&shared->lock);
-	g_free(shared);
-}
-
-void prolly_store_unref(ProllyStore *store)
-{
-	if (!store || !g_atomic_int_dec_and_test(&store->ref_count))
-		return;
-	unref_shared(store->shared);
-	prolly_work_unref(store->work);
-	g_free(store);
-}
-
-ProllyBackendKind prolly_store_get_kind(ProllyStore *store)
-{
-	return store->shared->kind;
-}
-
-ProllyBackend *prolly_store_get_backend(ProllyStore *store)
-{
-	return store->shared->backend;
 }
 
 /* ---- Moving nodes to the back end -------------------------------------------------------- */
@@ -324,30 +208,162 @@ static bool flush_pending(Shared *shared, ProllyDbBatch *batch, bool sync, GErro
 	return true;
 }
 
-bool prolly_store_flush(ProllyStore *store, ProllyDbBatch *batch, GError **error)
+/* What has to be done about the size of `pending` after a put. */
+typedef enum {
+	ROOM_ENOUGH,
+	ROOM_CALL_MOVER,
+	ROOM_MOVE_NOW,
+} Room;
+
+/* The lock is held. */
+static Room check_room(Shared *shared)
 {
-	return flush_pending(store->shared, batch, true, error);
+	if (shared->turn == TURN_BATCH || shared->pending.bytes < PENDING_BOUND)
+		return ROOM_ENOUGH;
+	if (shared->pending.bytes >= 2 * PENDING_BOUND)
+		return ROOM_MOVE_NOW;
+	if (shared->mover_called || shared->turn == TURN_MOVING)
+		return ROOM_ENOUGH;
+	shared->mover_called = true;
+	return ROOM_CALL_MOVER;
 }
 
-void prolly_store_flushed(ProllyStore *store, bool written)
+/* What fails here is pending again, and fails the one who has to move it. */
+static void run_mover(gpointer call, gpointer data)
 {
-	Shared *shared = store->shared;
+	Shared *shared = data;
 
-	g_return_if_fail(shared->turn == TURN_BATCH);
-	end_move(shared, written);
+	flush_pending(shared, NULL, false, NULL);
+	g_mutex_lock(&shared->lock);
+	shared->mover_called = false;
+	g_mutex_unlock(&shared->lock);
 }
 
-/* Is it for a put to make room? The lock is held. */
-static bool wants_spill(const Shared *shared)
+static bool make_room(Shared *shared, Room room, GError **error)
 {
-	switch (shared->turn) {
-	case TURN_FREE:
-		return shared->pending.bytes >= PENDING_BOUND;
-	case TURN_MOVING:
-		return shared->pending.bytes >= 2 * PENDING_BOUND;
-	default:
-		return false;
+	if (room == ROOM_CALL_MOVER)
+		g_thread_pool_push(shared->mover, shared, NULL);
+	return room != ROOM_MOVE_NOW || flush_pending(shared, NULL, false, error);
+}
+
+/* ---- Lifecycle --------------------------------------------------------------------------- */
+
+/* Plain files keep nothing but what is in use, which needs no cache. */
+static void make_caches(Shared *shared, uint64_t size)
+{
+	if (size == 0)
+		size = DEFAULT_CACHE_SIZE;
+	if (shared->kind == PROLLY_BACKEND_FILE)
+		size = 0;
+	shared->caches[PROLLY_NODE_CHUNK] = prolly_cache_new(size / CHUNK_CACHE_SHARE);
+	shared->caches[PROLLY_NODE_TREE] = prolly_cache_new(size - size / CHUNK_CACHE_SHARE);
+}
+
+/* BACKEND is (transfer full). */
+static ProllyStore *new_store(ProllyBackendKind kind, ProllyBackend *backend, uint64_t cache_size)
+{
+	Shared *shared = g_new0(Shared, 1);
+	ProllyStore *store = g_new0(ProllyStore, 1);
+
+	shared->ref_count = 1;
+	shared->kind = kind;
+	shared->backend = backend;
+	g_mutex_init(&shared->lock);
+	g_cond_init(&shared->turn_free);
+	init_set(&shared->pending);
+	init_set(&shared->moving);
+	make_caches(shared, cache_size);
+	shared->mover = g_thread_pool_new(run_mover, shared, 1, FALSE, NULL);
+
+	store->ref_count = 1;
+	store->shared = shared;
+	return store;
+}
+
+static bool open_file_backend(const char *path, ProllyBackend **out_backend, GError **error)
+{
+	g_autofree char *nodes = g_build_filename(path, "nodes", NULL);
+
+	return prolly_backend_file_open(nodes, out_backend, error);
+}
+
+bool prolly_store_open(const ProllyStoreOptions *options, ProllyStore **out_store, GError **error)
+{
+	ProllyBackend *backend = NULL;
+
+	switch (options->kind) {
+	case PROLLY_BACKEND_MEMORY:
+		backend = prolly_backend_memory_new();
+		break;
+	case PROLLY_BACKEND_FILE:
+	case PROLLY_BACKEND_CACHED_FILE:
+		if (!open_file_backend(options->path, &backend, error))
+			return false;
+		break;
+	case PROLLY_BACKEND_ROCKSDB:
+		if (!prolly_backend_rocksdb_open(options->db, &backend, error))
+			return false;
+		break;
 	}
+	g_return_val_if_fail(backend != NULL, false);
+	*out_store = new_store(options->kind, backend, options->cache_size);
+	return true;
+}
+
+ProllyStore *prolly_store_new_memory(void)
+{
+	return new_store(PROLLY_BACKEND_MEMORY, prolly_backend_memory_new(), 0);
+}
+
+ProllyStore *prolly_store_new_counting(ProllyStore *store, ProllyWork *work)
+{
+	ProllyStore *counting = g_new0(ProllyStore, 1);
+
+	counting->ref_count = 1;
+	counting->shared = store->shared;
+	g_atomic_int_inc(&store->shared->ref_count);
+	counting->work = prolly_work_ref(work);
+	return counting;
+}
+
+ProllyStore *prolly_store_ref(ProllyStore *store)
+{
+	g_atomic_int_inc(&store->ref_count);
+	return store;
+}
+
+static void unref_shared(Shared *shared)
+{
+	if (!g_atomic_int_dec_and_test(&shared->ref_count))
+		return;
+	g_thread_pool_free(shared->mover, TRUE, TRUE);
+	clear_set(&shared->pending);
+	clear_set(&shared->moving);
+	for (int i = 0; i < PROLLY_N_NODE_CLASSES; i++)
+		prolly_cache_free(shared->caches[i]);
+	shared->backend->class->close(shared->backend);
+	g_cond_clear(&shared->turn_free);
+	g_mutex_clear(&shared->lock);
+	g_free(shared);
+}
+
+void prolly_store_unref(ProllyStore *store)
+{
+	if (!store || !g_atomic_int_dec_and_test(&store->ref_count))
+		return;
+	unref_shared(store->shared);
+	prolly_work_unref(store->work);
+	g_free(store);
+}
+
+ProllyBackendKind prolly_store_get_kind(ProllyStore *store)
+{
+	return store->shared->kind;
+}
+
+ProllyBackend *prolly_store_get_backend(ProllyStore *store)
+{
+	return store->shared->backend;
 }
 
 /* ---- Read -------------------------------------------------------------------------------- */
@@ -494,7 +510,7 @@ bool prolly_store_foreach(ProllyStore *store, ProllyNodeClass node_class, Prolly
  * Makes NODE (transfer full) pending, unless one of its hash is held already; returns (transfer
  * full) the one that stands.
  */
-static ProllyNode *add_pending(Shared *shared, ProllyNode *node, bool *out_spill)
+static ProllyNode *add_pending(Shared *shared, ProllyNode *node, Room *out_room)
 {
 	g_mutex_lock(&shared->lock);
 	ProllyNode *found = g_hash_table_lookup(shared->pending.by_hash, &node->hash);
@@ -505,7 +521,7 @@ static ProllyNode *add_pending(Shared *shared, ProllyNode *node, bool *out_spill
 		prolly_node_ref(found);
 	else
 		add_to_set(&shared->pending, prolly_node_ref(node));
-	*out_spill = wants_spill(shared);
+	*out_room = check_room(shared);
 	g_mutex_unlock(&shared->lock);
 
 	if (!found)
@@ -518,7 +534,7 @@ bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *b
 		      ProllyHash *out_hash, ProllyNode **out_node, GError **error)
 {
 	Shared *shared = store->shared;
-	bool spill = false;
+	Room room = ROOM_ENOUGH;
 	ProllyHash hash;
 
 	prolly_hash_compute(bytes, len, &hash);
@@ -530,8 +546,8 @@ bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *b
 		node = add_pending(
 			shared,
 			prolly_node_new_take(node_class, &hash, g_bytes_new_take(bytes, len)),
-			&spill);
-	if (spill && !flush_pending(shared, NULL, false, error))
+			&room);
+	if (!make_room(shared, room, error))
 		return false;
 	if (store->work)
 		prolly_work_count_put(store->work, node);
@@ -540,6 +556,19 @@ bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *b
 	if (out_node)
 		*out_node = g_steal_pointer(&node);
 	return true;
+}
+
+bool prolly_store_flush(ProllyStore *store, ProllyDbBatch *batch, GError **error)
+{
+	return flush_pending(store->shared, batch, true, error);
+}
+
+void prolly_store_flushed(ProllyStore *store, bool written)
+{
+	Shared *shared = store->shared;
+
+	g_return_if_fail(shared->turn == TURN_BATCH);
+	end_move(shared, written);
 }
 
 bool prolly_store_delete_many(ProllyStore *store, ProllyNodeClass node_class,

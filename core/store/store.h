@@ -81,15 +81,17 @@ bool prolly_backend_kind_from_text(const char *text, ProllyBackendKind *out_kind
 
 typedef struct {
 	ProllyBackendKind kind;
-	const char *path;    /* of the store's directory; nodes of file back ends are in PATH/nodes; NULL: memory */
-	ProllyDb *db;        /* where rocksdb keeps nodes; borrowed, outlives the store; NULL for others */
+	const char *path; /* of the store's directory; nodes of file back ends are in PATH/nodes;
+			     NULL: memory */
+	ProllyDb *db; /* where rocksdb keeps nodes; borrowed, outlives the store; NULL for others */
 	uint64_t cache_size; /* bytes; 0: the default, 256 MiB */
 } ProllyStoreOptions;
 
 /* Opens a node store (its directory is made if it is missing). */
 bool prolly_store_open(const ProllyStoreOptions *options, ProllyStore **out_store, GError **error);
 
-/* A memory store of its own, with no database: for tests and for hashing things that are not kept. */
+/* A memory store of its own, with no database: for tests and for hashing things that are not kept.
+ */
 ProllyStore *prolly_store_new_memory(void);
 
 /*
@@ -105,8 +107,8 @@ void prolly_store_unref(ProllyStore *store);
 /* ---- Read -------------------------------------------------------------------------------- */
 
 /* (transfer full) The node HASH names. Absent: PROLLY_ERROR_MISSING. */
-ProllyNode *prolly_store_get(ProllyStore *store, ProllyNodeClass node_class,
-			     const ProllyHash *hash, GError **error);
+ProllyNode *prolly_store_get(ProllyStore *store, ProllyNodeClass node_class, const ProllyHash *hash,
+			     GError **error);
 
 /* As N prolly_store_get, in one request of the back end. OUT_NODES[i] are (transfer full). */
 bool prolly_store_get_many(ProllyStore *store, ProllyNodeClass node_class, const ProllyHash *hashes,
@@ -116,7 +118,8 @@ bool prolly_store_get_many(ProllyStore *store, ProllyNodeClass node_class, const
 bool prolly_store_has_many(ProllyStore *store, ProllyNodeClass node_class, const ProllyHash *hashes,
 			   size_t n, bool *out_has, GError **error);
 
-/* Calls FUNC for every node of the back end, pending ones not included; stops when it returns false. */
+/* Calls FUNC for every node of the back end, pending ones not included; stops when it returns
+ * false. */
 typedef bool (*ProllyStoreFunc)(const ProllyHash *hash, uint64_t size, void *data, GError **error);
 bool prolly_store_foreach(ProllyStore *store, ProllyNodeClass node_class, ProllyStoreFunc func,
 			  void *data, GError **error);
@@ -124,8 +127,9 @@ bool prolly_store_foreach(ProllyStore *store, ProllyNodeClass node_class, Prolly
 /* ---- Write ------------------------------------------------------------------------------- */
 
 /*
- * Hashes BYTES (transfer full, from g_malloc; freed by the store whatever happens) and puts the node.
- * Idempotent: a node that is there is not written again. OUT_HASH, OUT_NODE (transfer full) nullable.
+ * Hashes BYTES (transfer full, from g_malloc; freed by the store whatever happens) and puts the
+ * node. Idempotent: a node that is there is not written again. OUT_HASH, OUT_NODE (transfer full)
+ * nullable.
  */
 bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *bytes, size_t len,
 		      ProllyHash *out_hash, ProllyNode **out_node, GError **error);
@@ -139,20 +143,23 @@ bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *b
 bool prolly_store_flush(ProllyStore *store, ProllyDbBatch *batch, GError **error);
 
 /*
- * For nodes that prolly_store_flush put into a batch: they are handed to readers until the batch was
- * written. Call once after each flush with a batch that succeeded, after the batch's write, whatever
- * the back end: until then every other flush waits. WRITTEN false puts the nodes back to pending.
+ * For nodes that prolly_store_flush put into a batch: they are handed to readers until the batch
+ * was written. Call once after each flush with a batch that succeeded, after the batch's write,
+ * whatever the back end: until then every other flush waits. WRITTEN false puts the nodes back to
+ * pending.
  */
 void prolly_store_flushed(ProllyStore *store, bool written);
 
-/* Removes nodes; absent ones are no error. For garbage collection, which knows nobody reads them. */
+/* Removes nodes; absent ones are no error. For garbage collection, which knows nobody reads them.
+ */
 bool prolly_store_delete_many(ProllyStore *store, ProllyNodeClass node_class,
 			      const ProllyHash *hashes, size_t n, GError **error);
 
 /* ---- Figures ----------------------------------------------------------------------------- */
 
 typedef struct {
-	uint64_t nodes; /* as stored, both classes; an estimate where counting would read everything */
+	uint64_t nodes; /* as stored, both classes; an estimate where counting would read everything
+			 */
 	uint64_t bytes;
 	uint64_t cache_capacity;
 	uint64_t cache_bytes;
