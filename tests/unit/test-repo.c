@@ -25,7 +25,7 @@ static void run(const char *format, ...)
 	g_autoptr(GError) error = NULL;
 	g_autofree char *command = NULL;
 	int status = 0;
-	char *argv[] = {"sh", "-c", NULL, NULL};
+	char *argv[] = {(char *)"sh", (char *)"-c", NULL, NULL};
 	va_list args;
 
 	va_start(args, format);
@@ -47,7 +47,7 @@ static char *capture(const char *format, ...)
 	g_autofree char *command = NULL;
 	char *output = NULL;
 	int status = 0;
-	char *argv[] = {"sh", "-c", NULL, NULL};
+	char *argv[] = {(char *)"sh", (char *)"-c", NULL, NULL};
 	va_list args;
 
 	va_start(args, format);
