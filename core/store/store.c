@@ -8,9 +8,9 @@
  * caller's batch it stays in `moving` until the batch was written. If the back end fails, `moving`
  * goes back to the front of `pending`.
  *
- * Over the bound it is a thread of the store's that moves, so that the back end's work and its syncs
- * overlap with the making of nodes: 1 GiB of chunks into RocksDB took 5.4 s without it, 2.3 s with
- * it. Over twice the bound whoever puts has to, and learns why the thread could not.
+ * Over the bound it is a thread of the store's that moves, so that the back end's work and its
+ * syncs overlap with the making of nodes: 1 GiB of chunks into RocksDB took 5.4 s without it, 2.3 s
+ * with it. Over twice the bound whoever puts has to, and learns why the thread could not.
  *
  *  I1  A node that was put is at any moment in at least one of pending, moving, back end; and a
  *      reader looks in this order (the cache before all), which is the order in which nodes
