@@ -182,9 +182,8 @@ bool prolly_edit_put(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *
 }
 
 bool prolly_staged_put_value_locked(ProllyRepo *repo, ProllyBranch *branch,
-				    const ProllyPlace *place, GBytes *stored, uint64_t extents,
-				    uint64_t base_length, uint64_t length, const ProllyAttrs *attrs,
-				    ProllyDbBatch *batch, GError **error)
+				    const ProllyPlace *place, const ProllyStagedContent *content,
+				    const ProllyAttrs *attrs, ProllyDbBatch *batch, GError **error)
 {
 	g_autoptr(ProllyState) state = prolly_branch_get_state(branch);
 	ProllyTransaction txn = {
@@ -194,13 +193,13 @@ bool prolly_staged_put_value_locked(ProllyRepo *repo, ProllyBranch *branch,
 		.sequence = prolly_state_get_sequence(state),
 	};
 	ProllyStagedRecord laid_over = {
-		.extents = extents,
-		.base_length = base_length,
-		.length = length,
+		.extents = content->extents,
+		.base_length = content->base_length,
+		.length = content->length,
 	};
 	g_auto(Object) object = {0};
 	size_t len;
-	const uint8_t *data = g_bytes_get_data(stored, &len);
+	const uint8_t *data = g_bytes_get_data(content->stored, &len);
 
 	if (!load_object(&txn, place, &object, error) ||
 	    !check_file(place, &object_get(&object, 0)->finding, error))
@@ -306,8 +305,7 @@ static bool put_kind(ProllyTransaction *txn, Name *name, int kind, GError **erro
 	if (!prolly_finding_to_entry(finding, &entry, error))
 		return false;
 	if (finding->extents && finding->value_level != 0) {
-		if (!prolly_extents_fold(&repo->context, repo->body->db, NULL, &entry, &stored,
-					 error))
+		if (!prolly_extents_fold(repo, NULL, &entry, &stored, error))
 			return false;
 	} else {
 		stored = g_bytes_ref(entry.stored);

@@ -6,12 +6,12 @@
  * returned the change survives the death of the process (prolly_repo_sync: a power cut).
  *
  * Directories follow their keys: making a key takes the marker out of a directory that was empty,
- * removing the last key of one puts it there (never for a namespace, which exists by itself), and the
- * parent's times move as POSIX says. Open files (file.h) follow renames and become orphans on
+ * removing the last key of one puts it there (never for a namespace, which exists by itself), and
+ * the parent's times move as POSIX says. Open files (file.h) follow renames and become orphans on
  * removal.
  *
- * Errors besides I/O: TOO_BIG and INVALID for keys and names, NOT_FOUND, EXISTS, NOT_EMPTY, NOT_DIR,
- * IS_DIR, and STALE on a branch that was deleted meanwhile.
+ * Errors besides I/O: TOO_BIG and INVALID for keys and names, NOT_FOUND, EXISTS, NOT_EMPTY,
+ * NOT_DIR, IS_DIR, and STALE on a branch that was deleted meanwhile.
  */
 
 #include "version/view.h"
@@ -20,24 +20,26 @@
 
 enum {
 	PROLLY_EDIT_EXCLUSIVE = 1 << 0, /* EXISTS if the key is there */
-	PROLLY_EDIT_KEEP_ATTRS = 1 << 1, /* an existing key keeps its attributes but for ATTRS' ones */
+	PROLLY_EDIT_KEEP_ATTRS =
+		1 << 1, /* an existing key keeps its attributes but for ATTRS' ones */
 };
 
 /*
- * Stages PLACE = STORED (blob.h) and makes the namespace if it is missing. ATTRS (nullable) gives the
- * attributes whose bits are in its HAS; times not given are now. *OUT_ATTRS (nullable): what the key
- * has now.
+ * Stages PLACE = STORED (blob.h) and makes the namespace if it is missing. ATTRS (nullable) gives
+ * the attributes whose bits are in its HAS; times not given are now. *OUT_ATTRS (nullable): what
+ * the key has now.
  */
-bool prolly_edit_put(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place, GBytes *stored,
-		     const ProllyAttrs *attrs, unsigned flags, ProllyAttrs *out_attrs,
-		     GError **error);
+bool prolly_edit_put(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place,
+		     GBytes *stored, const ProllyAttrs *attrs, unsigned flags,
+		     ProllyAttrs *out_attrs, GError **error);
 
 /* *OUT_FOUND nullable: with it an absent key is no error, without NOT_FOUND. */
 bool prolly_edit_delete(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place,
 			bool *out_found, GError **error);
 
 /* Changes the attributes in ATTRS->has (ctime is now unless given) of a key, or of a directory
- * (PLACE is its prefix). KIND >= 0 changes a file's kind too (FILE <-> EXECUTABLE), a staged change. */
+ * (PLACE is its prefix). KIND >= 0 changes a file's kind too (FILE <-> EXECUTABLE), a staged
+ * change. */
 bool prolly_edit_set_attrs(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place,
 			   bool is_directory, const ProllyAttrs *attrs, int kind,
 			   ProllyAttrs *out_attrs, GError **error);

@@ -4,18 +4,18 @@
  * large file cost a few bytes until a commit folds them in.
  *
  * A staged value with extents names them by a number. Under it, in family EXTENTS, lie the writes
- *in the order they were made:
+ * in the order they were made:
  *
- *	key    number be64, sequence be64
- *	value  offset le64, length le64, the bytes (none: zeros)
+ *   key    number be64, sequence be64
+ *   value  offset le64, length le64, the bytes (none: zeros)
  *
  * The number has the branch's id in its upper 24 bits and below them a number from the counter that
  * also numbers generations. It is drawn after the generation whose record names it and before the
  * next one, so the extents that end with a generation are one range of keys, and it is known
- *without looking whether a number belongs to the generation that is written to now.
+ * without looking whether a number belongs to the generation that is written to now.
  *
- * Replaying the records in order over the stored value gives the content (extents_load). They are
- * bounded by whoever writes them (file.c), since the replay is done in memory.
+ * Replaying the records in order over the stored value gives the content (prolly_extents_load).
+ * They are bounded by whoever writes them (file.c), since the replay is done in memory.
  */
 #include "version/file-private.h"
 
@@ -143,22 +143,21 @@ bool prolly_extents_load(ProllyDb *db, const ProllyDbSnapshot *snapshot, const P
 	return true;
 }
 
-bool prolly_extents_fold(const ProllyTreeContext *context, ProllyDb *db,
-			 const ProllyDbSnapshot *snapshot, const ProllyEntry *entry,
-			 GBytes **out_stored, GError **error)
+bool prolly_extents_fold(ProllyRepo *repo, const ProllyDbSnapshot *snapshot,
+			 const ProllyEntry *entry, GBytes **out_stored, GError **error)
 {
 	g_auto(ProllyOverlay) overlay = {0};
 
-	return prolly_extents_load(db, snapshot, entry, &overlay, NULL, error) &&
-	       prolly_overlay_store(&overlay, context, entry->kind, out_stored, error);
+	return prolly_extents_load(repo->body->db, snapshot, entry, &overlay, NULL, error) &&
+	       prolly_overlay_store(&overlay, &repo->context, entry->kind, out_stored, error);
 }
 
-bool prolly_extents_read(const ProllyTreeContext *context, ProllyDb *db,
-			 const ProllyDbSnapshot *snapshot, const ProllyEntry *entry,
-			 uint64_t offset, void *buffer, size_t len, size_t *out_len, GError **error)
+bool prolly_extents_read(ProllyRepo *repo, const ProllyDbSnapshot *snapshot,
+			 const ProllyEntry *entry, uint64_t offset, void *buffer, size_t len,
+			 size_t *out_len, GError **error)
 {
 	g_auto(ProllyOverlay) overlay = {0};
 
-	return prolly_extents_load(db, snapshot, entry, &overlay, NULL, error) &&
-	       prolly_overlay_read(&overlay, context, offset, buffer, len, out_len, error);
+	return prolly_extents_load(repo->body->db, snapshot, entry, &overlay, NULL, error) &&
+	       prolly_overlay_read(&overlay, &repo->context, offset, buffer, len, out_len, error);
 }

@@ -3,38 +3,47 @@
  * File: a key's value as an open file.
  *
  * The content is an overlay: the value as it is stored, and over it what was written. Writing
- *touches memory only; staging turns it into records, at a flush, or before the branch is frozen for
- *a commit (prolly_files_flush_all). What staging writes depends on the content:
+ * touches memory only; staging turns it into records: at a flush, or before the branch is frozen
+ * for a commit (prolly_files_flush_all). What staging writes depends on the content.
  *
- *	short (the format's inline limit)            the bytes, inline
- *	a good part of it was written                a blob, made by splicing the runs into the old
- *one little was written over something large      the runs as extents (extents.c)
- *
- * Only what was written since the last time is recorded then, under the same number, as long as the
- * branch's generation is the same. Whenever the runs hold more than RUN_BYTES_MAX, they are spliced
- * into the blob at once, by the writer, without the branch's lock: so a file of any size is written
- * in bounded memory, each byte is chunked once if it comes in order, and nobody waits for it.
+ *   short (the format's inline limit)             the bytes, inline
+ *   a little was written over something large     the runs as extents (extents.c)
+ *   else                                          a blob, made by splicing the runs into the old
+ * one
  *
  * Why extents at all: a splice reads and writes the chunks around each run, some 128 KiB, and every
- * node on the way. A database in a mount, which writes a page and syncs, pays 4 KiB instead.
+ * node on the way. A database in a mount, which writes a page and syncs, pays 4 KiB instead. Only
+ * what was written since the last time is recorded then, under the same number, as long as the
+ * branch's generation is the same; so a page that is written again and again is recorded as often,
+ * and when records pass EXTENTS_MAX they are spliced in, once for so many bytes.
+ *
+ * A splice is never made under the branch's lock, since others write meanwhile: a flush splices
+ * first, and then stages; and what it finds then, or the freezing of the branch finds, that is not
+ * spliced is recorded as extents, however much. The writer itself splices whenever the runs pass
+ * RUN_BYTES_MAX (or RUNS_MAX, since they are an array), so a file of any size is written in bounded
+ * memory, and each byte is chunked once if it comes in order.
  *
  * What is staged is the content between two writes, since both hold the file's lock: a write is
- *never torn by staging.
+ * never torn by staging.
  *
  * Invariants:
  * F1  A file with a name is in its branch's table under all of them; an orphan is in none.
  * F2  is_changed is false only if what is staged (or committed) has this content.
- * F3  If extents is not 0, its records with unrecorded's intervals, and must_rewrite if they say
- *more, account for all of the runs.
+ * F3  If extents is not 0, its records with unrecorded's intervals, or all of the runs anew if
+ *     must_rewrite, account for all of the runs.
  *
- * Locks: write_lock before file->lock. Writers take the latter only; names change under both.
+ * Locks: write_lock before file->lock. Writers take the latter only; names change under both, so
+ * either is enough to read them.
  */
 #include "version/file-private.h"
 
 #include <string.h>
 
 #define RUN_BYTES_MAX (8u << 20) /* bytes written that a file keeps in memory */
-#define STAGE_SHARE   4 /* a splice, not extents, when this part of the length was written */
+#define RUNS_MAX      2048       /* and in how many runs */
+#define INTERVALS_MAX 1024       /* that are remembered to be recorded; more: all of the runs */
+#define EXTENTS_MAX   (1u << 20) /* bytes of records that a flush leaves unspliced */
+#define EXTENTS_SHARE 4          /* nor does it leave this part of the length */
 
 static int64_t now_ns(void)
 {
@@ -223,10 +232,10 @@ void prolly_file_unref(ProllyFile *file)
 			free_file(file);
 		return;
 	}
+	/* Nobody is left to hear of an error; whoever wanted to know has flushed. */
+	(void)prolly_file_flush(file, NULL);
 	branch = prolly_branch_ref(file->branch);
 	g_mutex_lock(&branch->write_lock);
-	/* Nobody is left to hear of an error; whoever wanted to know has flushed. */
-	(void)prolly_file_stage_locked(file, NULL);
 	last = g_atomic_int_dec_and_test(&file->references);
 	if (last)
 		prolly_files_forget(file);
@@ -327,6 +336,9 @@ static void note_change(ProllyFile *file, uint64_t offset, uint64_t len)
 
 	if (last && last->offset + last->len == offset) {
 		last->len += len;
+	} else if (n >= INTERVALS_MAX) {
+		file->must_rewrite = true;
+		g_array_set_size(file->unrecorded, 0);
 	} else if (len) {
 		ProllyInterval interval = {offset, len};
 
@@ -366,7 +378,8 @@ static bool write_locked(ProllyFile *file, uint64_t offset, const uint8_t *data,
 {
 	prolly_overlay_write(&file->content, offset, data, len);
 	note_change(file, offset, len);
-	return file->content.run_bytes <= RUN_BYTES_MAX || splice(file, error);
+	return (file->content.run_bytes <= RUN_BYTES_MAX && file->content.runs->len <= RUNS_MAX) ||
+	       splice(file, error);
 }
 
 bool prolly_file_write(ProllyFile *file, uint64_t offset, const void *data, size_t len,
@@ -428,14 +441,38 @@ bool prolly_file_zero(ProllyFile *file, uint64_t offset, uint64_t len, GError **
 
 /* ---- Staging ----------------------------------------------------------------------------- */
 
-static bool wants_extents(const ProllyFile *file)
+static bool is_short(const ProllyFile *file)
 {
-	const ProllyFormatParameters *parameters =
-		prolly_format_get_parameters(get_context(file)->format);
+	return file->content.length <=
+	       prolly_format_get_parameters(get_context(file)->format)->inline_limit;
+}
+
+/* Is the content a stored value as it is? */
+static bool is_plain(const ProllyFile *file)
+{
 	const ProllyOverlay *content = &file->content;
 
-	return content->length > parameters->inline_limit && content->value.is_blob &&
-	       content->run_bytes < content->length / STAGE_SHARE;
+	return content->runs->len == 0 && content->base_length == content->length &&
+	       content->length == content->value.length;
+}
+
+/* Is little enough written over something large? */
+static bool wants_extents(const ProllyFile *file)
+{
+	const ProllyOverlay *content = &file->content;
+	uint64_t bytes = file->must_rewrite ? 0 : file->recorded_bytes;
+
+	return content->value.is_blob && content->run_bytes < content->length / EXTENTS_SHARE &&
+	       bytes + content->run_bytes <= EXTENTS_MAX;
+}
+
+static void record_run(ProllyFile *file, const ProllyRun *run, uint64_t from, uint64_t to,
+		       ProllyDbBatch *batch)
+{
+	prolly_extents_put(file->extents, file->next_sequence++, from,
+			   run->data ? run->data + (from - run->offset) : NULL, to - from, batch);
+	if (run->data)
+		file->recorded_bytes += to - from;
 }
 
 /* Records what the runs have in [OFFSET, OFFSET + LEN). */
@@ -448,9 +485,7 @@ static void record_interval(ProllyFile *file, uint64_t offset, uint64_t len, Pro
 		uint64_t from = MAX(offset, run->offset), to = MIN(end, run->offset + run->len);
 
 		if (from < to)
-			prolly_extents_put(file->extents, file->next_sequence++, from,
-					   run->data ? run->data + (from - run->offset) : NULL,
-					   to - from, batch);
+			record_run(file, run, from, to, batch);
 	}
 }
 
@@ -477,22 +512,20 @@ static bool record_runs(ProllyFile *file, const ProllyState *state, ProllyDbBatc
 		prolly_extents_delete(file->extents, batch);
 	file->extents = id;
 	file->next_sequence = 0;
+	file->recorded_bytes = 0;
 	file->must_rewrite = false;
 	record_interval(file, 0, file->content.length, batch);
 	return true;
 }
 
-/* Makes the content a stored value, with extents over it where that is better. */
+/* Adds to BATCH what makes the content a stored value with or without extents. */
 static bool prepare(ProllyFile *file, ProllyDbBatch *batch, GError **error)
 {
 	g_autoptr(ProllyState) state = prolly_branch_get_state(file->branch);
-	const ProllyOverlay *content = &file->content;
-	bool is_plain = content->runs->len == 0 && content->length == content->value.length &&
-			content->base_length == content->length;
 
-	if (!is_plain && wants_extents(file))
+	if (!is_plain(file) && !is_short(file))
 		return record_runs(file, state, batch, error);
-	if (!is_plain && !splice(file, error))
+	if (!is_plain(file) && !splice(file, error))
 		return false;
 	if (file->extents && prolly_extents_is_current(file->extents, state))
 		prolly_extents_delete(file->extents, batch);
@@ -503,25 +536,31 @@ static bool prepare(ProllyFile *file, ProllyDbBatch *batch, GError **error)
 
 static bool stage(ProllyFile *file, GError **error)
 {
-	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(file->repo->body->db);
+	ProllyDb *db = file->repo->body->db;
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(db);
+	g_autoptr(GBytes) stored = NULL;
 	const ProllyOwnedPlace *name = g_ptr_array_index(file->places, 0);
-	const ProllyOverlay *content = &file->content;
+	ProllyStagedContent content;
 	ProllyAttrs times = {
 		.has = PROLLY_ATTR_MTIME | PROLLY_ATTR_CTIME,
 		.mtime = file->attrs.mtime,
 		.ctime = file->attrs.ctime,
 	};
-	g_autoptr(GBytes) stored = NULL;
 
 	if (!prepare(file, batch, error))
 		return false;
 	if (file->has_new_nodes && !prolly_store_flush(get_context(file)->store, NULL, error))
 		return false;
-	stored = prolly_value_with_kind(content->stored, file->kind);
-	if (!prolly_staged_put_value_locked(file->repo, file->branch, &name->place, stored,
-					    file->extents, content->base_length, content->length,
+	stored = prolly_value_with_kind(file->content.stored, file->kind);
+	content = (ProllyStagedContent){
+		.stored = stored,
+		.extents = file->extents,
+		.base_length = file->content.base_length,
+		.length = file->content.length,
+	};
+	if (!prolly_staged_put_value_locked(file->repo, file->branch, &name->place, &content,
 					    &times, batch, error) ||
-	    !prolly_db_write(file->repo->body->db, batch, PROLLY_DB_BUFFERED, error))
+	    !prolly_db_write(db, batch, PROLLY_DB_BUFFERED, error))
 		return false;
 	file->is_changed = false;
 	file->has_new_nodes = false;
@@ -554,16 +593,14 @@ static bool is_changed(ProllyFile *file)
 	return changed;
 }
 
-/* Splices what will be staged as a blob before the branch's lock is taken. */
+/* Splices what is better staged as a blob, before the branch's lock is taken. */
 static bool splice_ahead(ProllyFile *file, GError **error)
 {
-	const ProllyFormatParameters *parameters =
-		prolly_format_get_parameters(get_context(file)->format);
 	bool ok = true;
 
 	g_mutex_lock(&file->lock);
-	if (file->is_changed && !file->orphan && file->content.runs->len &&
-	    file->content.length > parameters->inline_limit && !wants_extents(file))
+	if (file->is_changed && !file->orphan && !is_plain(file) && !is_short(file) &&
+	    !wants_extents(file))
 		ok = splice(file, error);
 	g_mutex_unlock(&file->lock);
 	return ok;
@@ -597,13 +634,13 @@ static ProllyOwnedPlace *dup_name(ProllyFile *file)
 
 	if (!file->branch)
 		return NULL;
-	g_mutex_lock(&file->branch->write_lock);
+	g_mutex_lock(&file->lock);
 	if (file->places->len) {
 		const ProllyOwnedPlace *first = g_ptr_array_index(file->places, 0);
 
 		name = prolly_place_dup(&first->place);
 	}
-	g_mutex_unlock(&file->branch->write_lock);
+	g_mutex_unlock(&file->lock);
 	return name;
 }
 
@@ -642,8 +679,7 @@ bool prolly_file_get_attrs(ProllyFile *file, ProllyAttrs *out_attrs, GError **er
 	return true;
 }
 
-/* Of an orphan, or of what has no name: in memory. */
-static void set_own_attrs(ProllyFile *file, const ProllyAttrs *attrs, int kind)
+void prolly_file_note_attrs(ProllyFile *file, const ProllyAttrs *attrs, int kind)
 {
 	ProllyAttrs *own = &file->attrs;
 
@@ -675,14 +711,13 @@ bool prolly_file_set_attrs(ProllyFile *file, const ProllyAttrs *attrs, int kind,
 
 	if (!check_writable(file, 0, 0, error))
 		return false;
-	/* Later writes must not be dated before a time that is set now, nor an earlier one after.
-	 */
+	/* what was written before is dated before a time that is set now */
 	if (!prolly_file_flush(file, error))
 		return false;
 	name = dup_name(file);
 	if (name)
 		return prolly_edit_set_attrs(file->repo, file->branch, &name->place, false, attrs,
 					     kind, NULL, error);
-	set_own_attrs(file, attrs, kind);
+	prolly_file_note_attrs(file, attrs, kind);
 	return true;
 }

@@ -4,11 +4,11 @@
 /*
  * file: a key's value as an open file.
  *
- * All who have a key of a branch open share one ProllyFile, so each sees the others' writes at once.
- * Writes gather in memory, bounded, and are staged at a flush (close), a sync, a commit of the
- * branch, or when there are too many: short values inline, a few bytes over a large value as extents,
- * more as chunks. A file whose key was removed, renamed over, or changed by a merge is an orphan:
- * it reads and writes as before, and what is written ends with it.
+ * All who have a key of a branch open share one ProllyFile, so each sees the others' writes at
+ * once. Writes gather in memory, bounded, and are staged at a flush (close), a sync, a commit of
+ * the branch, or when there are too many: short values inline, a few bytes over a large value as
+ * extents, more as chunks. A file whose key was removed, renamed over, or changed by a merge is an
+ * orphan: it reads and writes as before, and what is written ends with it.
  *
  * Threads: any number on one file.
  */
@@ -24,7 +24,8 @@ bool prolly_file_open(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace 
 bool prolly_file_open_entry(ProllyView *view, const ProllyEntry *entry, ProllyFile **out_file,
 			    GError **error);
 ProllyFile *prolly_file_ref(ProllyFile *file);
-/* The last unref of a file with unstaged bytes stages them; call prolly_file_flush to hear of errors. */
+/* The last unref of a file with unstaged bytes stages them; call prolly_file_flush to hear of
+ * errors. */
 void prolly_file_unref(ProllyFile *file); /* NULL is allowed */
 
 bool prolly_file_read(ProllyFile *file, uint64_t offset, void *buffer, size_t len, size_t *out_len,

@@ -10,8 +10,8 @@
  * link groups.
  *
  * Memory: one path a tree and one entry, whatever the number of entries, but for the void markers:
- * a marker that a load put keys below is deleted by a second batch, since the load's presences do
- * not come in the order of the markers' keys.
+ * a marker that a load put keys below is deleted by a second batch, since those keys do not come
+ * directly after it.
  *
  * Times. What was staged is recorded under SEQUENCE, the number of the move that the commit is, if
  * it is one, so that the move does not void what the caller of a write saw. A value that was loaded
@@ -130,8 +130,7 @@ static bool fold_extents(ValueEdits *self, const ProllyFinding *finding, GError 
 
 	g_clear_pointer(&self->stored, g_bytes_unref);
 	return prolly_finding_to_entry(finding, &entry, error) &&
-	       prolly_extents_fold(get_context(self->folding), working->repo->body->db,
-				   working->snapshot, &entry, &self->stored, error);
+	       prolly_extents_fold(working->repo, working->snapshot, &entry, &self->stored, error);
 }
 
 /* Is there a marker with this key in TREE? */
@@ -544,7 +543,6 @@ static bool edit_directory(AttrEdits *self, GError **error)
 				    "a staged record of a directory is damaged");
 	if (!prolly_attr_record_parse(data + 1, len - 1, &record, error))
 		return false;
-	record.sequence = self->folding->sequence;
 	if (record.attrs.has)
 		prolly_attr_record_append(self->value, &record);
 	return true;

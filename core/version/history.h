@@ -103,7 +103,8 @@ typedef enum {
 	PROLLY_CONFLICT_BOTH_ADDED,
 	PROLLY_CONFLICT_DELETED_BY_THEM,
 	PROLLY_CONFLICT_DELETED_BY_US,
-	PROLLY_CONFLICT_TYPE, /* the kinds differ (file, symlink, executable, ...) in what changed */
+	PROLLY_CONFLICT_TYPE, /* the kinds differ (file, symlink, executable, ...) in what changed
+			       */
 } ProllyConflictKind;
 
 /* Called for each conflict, in order of namespace and key, before anything is changed. The stored
@@ -113,8 +114,8 @@ typedef bool (*ProllyConflictFunc)(const ProllyPlace *place, ProllyConflictKind 
 
 typedef struct {
 	bool no_ff;
-	bool ff_only;  /* DENIED if a merge commit would be needed */
-	bool dry_run;  /* say what would be; write nothing */
+	bool ff_only; /* DENIED if a merge commit would be needed */
+	bool dry_run; /* say what would be; write nothing */
 	const char *message;
 	const ProllySignature *author;
 	const ProllySignature *committer;

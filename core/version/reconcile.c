@@ -563,7 +563,7 @@ static bool run(Reconcile *self, ProllyMergeResult *out_result, ProllyCommitId *
 {
 	ProllyCommitId base, id = self->state->head;
 	ProllyMergeResult result;
-	bool done;
+	bool done = false;
 
 	if (!find_base(self, &base, &done, error))
 		return false;

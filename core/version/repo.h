@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * repo: an open store (STORE on disk, or :memory:): its nodes, its database, its git repository, its
- * branches.
+ * repo: an open store (STORE on disk, or :memory:): its nodes, its database, its git repository,
+ * its branches.
  *
  * One process has a store open at a time; inside it any number of handles (ProllyRepo) share one
  * body. A handle carries what differs between callers: where work is counted, and whether the
@@ -56,16 +56,16 @@ typedef struct {
 } ProllyRepoInitOptions;
 
 /*
- * Makes an empty store with an initial commit. One that exists, or a directory that is not empty, is
- * left untouched: PROLLY_ERROR_EXISTS. OPTIONS nullable. Not for :memory:, which open makes.
+ * Makes an empty store with an initial commit. One that exists, or a directory that is not empty,
+ * is left untouched: PROLLY_ERROR_EXISTS. OPTIONS nullable. Not for :memory:, which open makes.
  */
 bool prolly_repo_init(const char *spec, const ProllyRepoInitOptions *options, GError **error);
 
 typedef struct {
 	bool create;         /* init it first if there is none */
 	uint64_t cache_size; /* bytes of the node cache; 0: the specification's, else 256 MiB */
-	const char *mount;   /* written into the lock: where this process mounts it; NULL: nowhere */
-	unsigned wait_ms;    /* how long to wait for a holder that is going away; 10000 is the rule */
+	const char *mount; /* written into the lock: where this process mounts it; NULL: nowhere */
+	unsigned wait_ms;  /* how long to wait for a holder that is going away; 10000 is the rule */
 } ProllyRepoOptions;
 
 /*
@@ -77,7 +77,8 @@ bool prolly_repo_open(const char *spec, const ProllyRepoOptions *options, Prolly
 		      GError **error);
 
 /* (transfer full) Another handle. WORK nullable: counted nowhere. NOTIFY: changes made through it
- * are told to the observer (false for the filesystem's own operations, which the kernel knows of). */
+ * are told to the observer (false for the filesystem's own operations, which the kernel knows of).
+ */
 ProllyRepo *prolly_repo_new_handle(ProllyRepo *repo, ProllyWork *work, bool notify);
 
 /* Frees a handle. The last one flushes, syncs and closes the store. NULL is allowed. */
@@ -104,8 +105,8 @@ const ProllyTreeContext *prolly_repo_get_context(const ProllyRepo *repo);
 
 /* (transfer full) Names in byte order; elements are char *. */
 bool prolly_branch_list(ProllyRepo *repo, GPtrArray **out_names, GError **error);
-/* *OUT_BRANCH (transfer full) is NULL if there is none. One object a branch while anyone holds it. A
- * branch that git moved meanwhile is taken over as it stands (the observer hears of it). */
+/* *OUT_BRANCH (transfer full) is NULL if there is none. One object a branch while anyone holds it.
+ * A branch that git moved meanwhile is taken over as it stands (the observer hears of it). */
 bool prolly_branch_lookup(ProllyRepo *repo, const char *name, ProllyBranch **out_branch,
 			  GError **error);
 /* At START, with nothing staged; shares the attributes of branch FROM (nullable) if START is its
@@ -121,8 +122,8 @@ bool prolly_branch_rename(ProllyRepo *repo, ProllyBranch *branch, const char *ne
 bool prolly_branch_check_name(const char *name, GError **error);
 
 ProllyBranch *prolly_branch_ref(ProllyBranch *branch);
-void prolly_branch_unref(ProllyBranch *branch); /* NULL is allowed */
-char *prolly_branch_dup_name(ProllyBranch *branch); /* (transfer full) */
+void prolly_branch_unref(ProllyBranch *branch);            /* NULL is allowed */
+char *prolly_branch_dup_name(ProllyBranch *branch);        /* (transfer full) */
 uint32_t prolly_branch_get_id(const ProllyBranch *branch); /* local, never reused, 1 and up */
 void prolly_branch_get_head(ProllyBranch *branch, ProllyCommitId *out_head);
 bool prolly_branch_is_deleted(ProllyBranch *branch);
@@ -137,8 +138,8 @@ typedef struct {
 } ProllyPlace;
 
 /*
- * Hears of changes when they are done and before the function that made them returns. Not called for
- * handles made with NOTIFY false. Called from any thread.
+ * Hears of changes when they are done and before the function that made them returns. Not called
+ * for handles made with NOTIFY false. Called from any thread.
  */
 typedef struct {
 	/* Keys of BRANCH changed (value, kind, existence). PLACES NULL: too many to name (or a

@@ -208,8 +208,7 @@ bool prolly_transaction_copy_value(ProllyTransaction *self, const ProllyPlace *p
 
 	if (finding->extents) {
 		if (!prolly_finding_to_entry(finding, &entry, error) ||
-		    !prolly_extents_fold(&repo->context, repo->body->db, NULL, &entry, &folded,
-					 error))
+		    !prolly_extents_fold(repo, NULL, &entry, &folded, error))
 			return false;
 		stored = g_bytes_get_data(folded, &len);
 	}

@@ -184,16 +184,21 @@ bool prolly_staged_sweep(ProllyRepo *repo, GError **error);
 bool prolly_staged_is_empty(ProllyRepo *repo, ProllyBranch *branch, const ProllyState *state,
 			    bool *out_empty, GError **error);
 
+typedef struct {
+	GBytes *stored;
+	uint64_t extents;     /* not 0: an extents record that lies over ... */
+	uint64_t base_length; /* ... so many bytes of STORED, */
+	uint64_t length;      /* so many bytes in all */
+} ProllyStagedContent;
+
 /*
- * Adds to BATCH the records that make STORED the staged value of PLACE, which exists, and of every
- * other member of its link group, the attributes in ATTRS->has (times) with it. EXTENTS not 0: an
- * extents record that lies over the first BASE_LENGTH bytes of STORED, LENGTH bytes in all. The
- * caller holds branch->write_lock and writes BATCH. Implemented by staged.c.
+ * Adds to BATCH the records that make CONTENT the staged value of PLACE, which exists, and of every
+ * other member of its link group, the attributes in ATTRS->has (times) with it. The caller holds
+ * branch->write_lock and writes BATCH.
  */
 bool prolly_staged_put_value_locked(ProllyRepo *repo, ProllyBranch *branch,
-				    const ProllyPlace *place, GBytes *stored, uint64_t extents,
-				    uint64_t base_length, uint64_t length, const ProllyAttrs *attrs,
-				    ProllyDbBatch *batch, GError **error);
+				    const ProllyPlace *place, const ProllyStagedContent *content,
+				    const ProllyAttrs *attrs, ProllyDbBatch *batch, GError **error);
 
 /* ---- hints.c, moves.c: what a branch remembers in memory ----------------------------------- */
 
@@ -256,16 +261,13 @@ void prolly_files_set_attrs(ProllyBranch *branch, const ProllyPlace *place,
  * their number is over that generation's: a record that is copied to another key, or into a newer
  * generation, is folded first (prolly_extents_fold), since extents go with their generation.
  */
-/* Bytes laid over BASE by extents record ID (family EXTENTS), folded into a stored value. SNAPSHOT
- * nullable: the present. */
-bool prolly_extents_fold(const ProllyTreeContext *context, ProllyDb *db,
-			 const ProllyDbSnapshot *snapshot, const ProllyEntry *entry,
-			 GBytes **out_stored, GError **error);
+/* The bytes laid over ENTRY's stored value, folded into it. SNAPSHOT nullable: the present. */
+bool prolly_extents_fold(ProllyRepo *repo, const ProllyDbSnapshot *snapshot,
+			 const ProllyEntry *entry, GBytes **out_stored, GError **error);
 /* As prolly_view_read, of an entry with extents. */
-bool prolly_extents_read(const ProllyTreeContext *context, ProllyDb *db,
-			 const ProllyDbSnapshot *snapshot, const ProllyEntry *entry,
-			 uint64_t offset, void *buffer, size_t len, size_t *out_len,
-			 GError **error);
+bool prolly_extents_read(ProllyRepo *repo, const ProllyDbSnapshot *snapshot,
+			 const ProllyEntry *entry, uint64_t offset, void *buffer, size_t len,
+			 size_t *out_len, GError **error);
 /* Deletes (in BATCH) the extents of all generations of the branch older than GENERATION: when a
  * commit drops them. UINT64_MAX: all of the branch's. */
 void prolly_extents_delete_before(uint32_t branch_id, uint64_t generation, ProllyDbBatch *batch);

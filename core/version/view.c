@@ -231,8 +231,8 @@ bool prolly_view_read(ProllyView *view, const ProllyEntry *entry, uint64_t offse
 	const uint8_t *stored = g_bytes_get_data(entry->stored, &stored_len);
 
 	if (entry->extents)
-		return prolly_extents_read(context, view->repo->body->db, view->snapshot, entry,
-					   offset, buffer, len, out_len, error);
+		return prolly_extents_read(view->repo, view->snapshot, entry, offset, buffer, len,
+					   out_len, error);
 	return prolly_value_parse(stored, stored_len, &value, error) &&
 	       prolly_value_read(context, &value, offset, buffer, len, out_len, error);
 }

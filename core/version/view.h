@@ -5,8 +5,8 @@
  * view: a state that can be read. A commit; a branch's working state pinned at a moment; or that
  * state live, as it is at each call.
  *
- * A working state is what is staged laid over what is committed (design.md, section 6). A view reads
- * keys, lists keys and directories in key order, and compares with another view.
+ * A working state is what is staged laid over what is committed (design.md, section 6). A view
+ * reads keys, lists keys and directories in key order, and compares with another view.
  */
 
 #include "blob/blob.h"
@@ -29,8 +29,8 @@ enum {
 };
 
 /*
- * Local attributes of a path. HAS says which a record gave (or which a caller gives); ino, nlink and
- * the three times are always filled in when read: derived where nothing recorded them.
+ * Local attributes of a path. HAS says which a record gave (or which a caller gives); ino, nlink
+ * and the three times are always filled in when read: derived where nothing recorded them.
  */
 typedef struct {
 	uint32_t has;
@@ -40,17 +40,18 @@ typedef struct {
 	int64_t atime; /* nanoseconds since the epoch */
 	int64_t mtime;
 	int64_t ctime;
-	uint64_t ino;    /* unique in the branch; fs adds the branch */
+	uint64_t ino; /* unique in the branch; fs adds the branch */
 	uint32_t nlink;
-	uint64_t group;  /* of hard links; 0: none */
-	GBytes *xattrs;  /* (transfer full) names and values, as attrs.c encodes them; nullable */
+	uint64_t group; /* of hard links; 0: none */
+	GBytes *xattrs; /* (transfer full) names and values, as attrs.c encodes them; nullable */
 } ProllyAttrs;
 
 void prolly_attrs_clear(ProllyAttrs *attrs);
 
 /* XATTRS (nullable) -> the value of NAME: *OUT_VALUE (transfer full) NULL if there is none. */
 bool prolly_xattrs_get(GBytes *xattrs, const char *name, GBytes **out_value);
-/* (transfer full) XATTRS with NAME set to VALUE, or without it if VALUE is NULL. NULL if none is left. */
+/* (transfer full) XATTRS with NAME set to VALUE, or without it if VALUE is NULL. NULL if none is
+ * left. */
 GBytes *prolly_xattrs_with(GBytes *xattrs, const char *name, GBytes *value);
 /* (transfer full) Names, in order. */
 GPtrArray *prolly_xattrs_list(GBytes *xattrs);
@@ -58,7 +59,7 @@ GPtrArray *prolly_xattrs_list(GBytes *xattrs);
 /* ---- Entries ----------------------------------------------------------------------------- */
 
 typedef struct {
-	GBytes *stored;   /* (transfer full) the stored value (blob.h) */
+	GBytes *stored; /* (transfer full) the stored value (blob.h) */
 	ProllyKind kind;
 	uint64_t length;  /* of the content, with what is laid over it */
 	uint64_t extents; /* not 0: bytes laid over the stored blob (file.c reads such an entry) */
@@ -143,12 +144,14 @@ bool prolly_view_cursor_get_entry(ProllyViewCursor *cursor, const ProllyEntry **
 typedef struct ProllyDirectory ProllyDirectory;
 
 typedef struct {
-	char name[256];      /* as a path component, NUL-terminated */
-	bool is_directory;   /* one with keys below it, or a marker */
-	const uint8_t *key;  /* of the entry; of a directory: its prefix. Borrowed until the next call */
+	char name[256];    /* as a path component, NUL-terminated */
+	bool is_directory; /* one with keys below it, or a marker */
+	const uint8_t
+		*key; /* of the entry; of a directory: its prefix. Borrowed until the next call */
 	size_t key_len;
-	const ProllyEntry *entry; /* of a key (attributes only if asked for); NULL for a directory */
-	ProllyAttrs attrs;   /* of a directory, if asked for; borrowed. ino is always filled in */
+	const ProllyEntry
+		*entry;    /* of a key (attributes only if asked for); NULL for a directory */
+	ProllyAttrs attrs; /* of a directory, if asked for; borrowed. ino is always filled in */
 } ProllyDirent;
 
 /* (transfer full) The entries of a directory (PLACE as for prolly_view_get_directory). That of the
@@ -156,7 +159,8 @@ typedef struct {
 bool prolly_directory_open(ProllyView *view, const ProllyPlace *place, bool with_attrs,
 			   ProllyDirectory **out_directory, GError **error);
 /* The same of a directory of any kind, which a place alone does not always tell: DIR (keypath.h) of
- * namespace NS. The entries of a branch's directory are its namespaces, then the unnamed one's keys. */
+ * namespace NS. The entries of a branch's directory are its namespaces, then the unnamed one's
+ * keys. */
 bool prolly_directory_open_kind(ProllyView *view, const char *ns, const ProllyKeyDir *dir,
 				bool with_attrs, ProllyDirectory **out_directory, GError **error);
 void prolly_directory_free(ProllyDirectory *directory); /* NULL is allowed */

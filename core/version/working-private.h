@@ -190,8 +190,8 @@ bool prolly_working_find_directory(const ProllyWorking *working, const ProllyPla
 bool prolly_working_has_keys(const ProllyWorking *working, const ProllyPlace *place, bool *out_has,
 			     GError **error);
 bool prolly_working_get_directory_attrs(const ProllyWorking *working, const ProllyPlace *place,
-					ProllyAttrRecord *record, int level,
-					ProllyAttrs *out_attrs, GError **error);
+					ProllyAttrRecord *record, int level, ProllyAttrs *out_attrs,
+					GError **error);
 /* True if keys of NS have directories: all namespaces but the unnamed one. */
 static inline bool prolly_namespace_has_directories(const char *ns)
 {
@@ -247,7 +247,8 @@ bool prolly_hints_has_children(ProllyHints *hints, const ProllyPlace *dir);
 
 /* ---- moves.c: when what came from outside ------------------------------------------------ */
 
-/* The newest move after sequence AFTER that changed PLACE (a key, or below a directory's prefix). */
+/* The newest move after sequence AFTER that changed PLACE (a key, or below a directory's prefix).
+ */
 bool prolly_moves_find(const ProllyWorking *working, const ProllyPlace *place, bool is_directory,
 		       uint64_t after, int64_t *out_time, bool *out_found, GError **error);
 /* The time of what no move and no record tells of: the head commit's. */
@@ -281,8 +282,8 @@ typedef struct {
 	int64_t now;
 	uint64_t sequence;
 	bool is_written;
-	bool is_changing; /* hints say what the batch will have made true */
-	bool has_blobs; /* records refer to nodes: the store is flushed first */
+	bool is_changing;  /* hints say what the batch will have made true */
+	bool has_blobs;    /* records refer to nodes: the store is flushed first */
 	GPtrArray *places; /* of ProllyOwnedPlace *: what to tell; NULL: nobody listens */
 } ProllyTransaction;
 
@@ -322,9 +323,9 @@ void prolly_transaction_put_directory(ProllyTransaction *self, const ProllyPlace
 void prolly_transaction_put_namespace(ProllyTransaction *self, const char *ns, bool exists);
 
 /*
- * PLACE (a key, a directory's prefix, or a namespace) is a child of its directory now, or none any more: markers
- * come and go, times move. Before a removal, prepare reads what it needs, and before an addition in
- * the same transaction.
+ * PLACE (a key, a directory's prefix, or a namespace) is a child of its directory now, or none any
+ * more: markers come and go, times move. Before a removal, prepare reads what it needs, and before
+ * an addition in the same transaction.
  */
 bool prolly_transaction_prepare_removal(ProllyTransaction *self, const ProllyPlace *place,
 					GError **error);
@@ -332,14 +333,16 @@ bool prolly_transaction_add_child(ProllyTransaction *self, const ProllyPlace *pl
 				  GError **error);
 bool prolly_transaction_remove_child(ProllyTransaction *self, const ProllyPlace *place,
 				     GError **error);
-/* edit-directory.c: removes the directory PLACE, which must be empty (NOT_EMPTY, NOT_FOUND, NOT_DIR),
- * but not from among its parent's children; what takes its place derives its number with SALT. */
+/* edit-directory.c: removes the directory PLACE, which must be empty (NOT_EMPTY, NOT_FOUND,
+ * NOT_DIR), but not from among its parent's children; what takes its place derives its number with
+ * SALT. */
 bool prolly_transaction_remove_directory(ProllyTransaction *self, const ProllyPlace *place,
 					 uint64_t salt, GError **error);
 /* The attributes of RECORD as a caller sees them. */
 void prolly_transaction_get_attrs(const ProllyPlace *place, const ProllyAttrRecord *record,
 				  bool is_directory, uint32_t nlink, ProllyAttrs *out_attrs);
-/* Its key and namespace are within the limits; no key in the unnamed namespace may have a prefix. */
+/* Its key and namespace are within the limits; no key in the unnamed namespace may have a prefix.
+ */
 bool prolly_place_check(const ProllyPlace *place, GError **error);
 bool prolly_place_throw(const ProllyPlace *place, ProllyErrorCode code, const char *what,
 			GError **error);
