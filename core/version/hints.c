@@ -17,7 +17,10 @@
  * children a scan; in another the names before `upto` are simply still there).
  *
  * A child is a name: of a key the rest after the prefix, of a subdirectory with its '/'. What lies
- * deeper does not matter, since a subdirectory stays a child until somebody removes it.
+ * deeper does not matter, since a subdirectory stays a child until somebody removes it. An empty
+ * one is found by its marker, whose key is its name without the '/': it is passed by a scan before
+ * names that sort before it. So of a subdirectory H1 holds as soon as `upto` is not before its
+ * marker.
  *
  * Hints are never needed, only fast: at DIRECTORIES_MAX all are forgotten, and so are they when the
  * branch changes other than by an edit. A live count in each node of the tree (design.md, section
@@ -135,27 +138,50 @@ static void set_upto(Hint *hint, GBytes *name)
 	hint->upto = g_bytes_ref(name);
 }
 
+/* Would a scan that goes on behind `upto` find the child NAME? */
+static bool is_behind(const Hint *hint, const uint8_t *name, size_t len)
+{
+	if (len && name[len - 1] == '/')
+		len--; /* where its marker is, if it has one */
+	return !hint->upto || compare_name(hint->upto, name, len) < 0;
+}
+
 static void forget_last_half(Hint *hint)
 {
 	guint keep = hint->names->len / 2;
 
-	g_ptr_array_remove_range(hint->names, keep, hint->names->len - keep);
 	set_upto(hint, g_ptr_array_index(hint->names, keep - 1));
 	hint->at_end = false;
+	for (guint i = hint->names->len; i > keep; i--) {
+		size_t len;
+		const uint8_t *name = g_bytes_get_data(hint->names->pdata[i - 1], &len);
+
+		if (is_behind(hint, name, len))
+			g_ptr_array_remove_index(hint->names, i - 1);
+	}
+}
+
+/* Takes CHILD. */
+static void insert_name(Hint *hint, GBytes *child)
+{
+	size_t len;
+	const void *name = g_bytes_get_data(child, &len);
+	bool equal;
+	guint at = find_name(hint, name, len, &equal);
+
+	if (equal)
+		g_bytes_unref(child);
+	else
+		g_ptr_array_insert(hint->names, (gint)at, child);
 }
 
 void prolly_hints_add(ProllyHints *hints, const ProllyPlace *dir, const void *name, size_t len)
 {
 	Hint *hint = find_hint(hints, dir);
-	bool equal;
-	guint at;
 
-	if (!hint || (!hint->at_end && (!hint->upto || compare_name(hint->upto, name, len) < 0)))
+	if (!hint || (!hint->at_end && is_behind(hint, name, len)))
 		return;
-	at = find_name(hint, name, len, &equal);
-	if (equal)
-		return;
-	g_ptr_array_insert(hint->names, (gint)at, g_bytes_new(name, len));
+	insert_name(hint, g_bytes_new(name, len));
 	if (hint->names->len > NAMES_MAX)
 		forget_last_half(hint);
 }
@@ -213,6 +239,37 @@ static bool seek_behind(ProllyScan *scan, const ProllyPlace *dir, const uint8_t 
 	return prolly_scan_seek(scan, key, key_len, error);
 }
 
+/* (transfer full) The child that the scan's key is or is in. */
+static GBytes *get_child(ProllyScan *scan, const ProllyPlace *dir, bool is_marker)
+{
+	size_t len;
+	const uint8_t *name = prolly_scan_get_key(scan, &len) + dir->key_len;
+	g_autoptr(GByteArray) child = g_byte_array_new();
+
+	len = get_child_len(dir, name, len - dir->key_len);
+	if (len)
+		g_byte_array_append(child, name, (guint)len);
+	if (is_marker)
+		g_byte_array_append(child, (const uint8_t *)"/", 1);
+	return g_byte_array_free_to_bytes(g_steal_pointer(&child));
+}
+
+/* Reads one child, and on to the next key that may be another's. */
+static bool read_child(Hint *hint, ProllyScan *scan, const ProllyPlace *dir, GError **error)
+{
+	bool is_marker = prolly_finding_is_marker(prolly_scan_get_finding(scan));
+	GBytes *child = get_child(scan, dir, is_marker);
+	size_t len;
+	const uint8_t *name = g_bytes_get_data(child, &len);
+	g_autoptr(GBytes) read = g_bytes_new_from_bytes(child, 0, is_marker ? len - 1 : len);
+	bool is_passed = !is_marker && is_directory(dir, name, len);
+
+	set_upto(hint, read);
+	insert_name(hint, child);
+	name = g_bytes_get_data(read, &len);
+	return is_passed ? seek_behind(scan, dir, name, len, error) : prolly_scan_next(scan, error);
+}
+
 static bool read_on(Hint *hint, const ProllyWorking *working, const ProllyPlace *dir,
 		    GError **error)
 {
@@ -224,18 +281,9 @@ static bool read_on(Hint *hint, const ProllyWorking *working, const ProllyPlace 
 	if (upto ? !seek_behind(scan, dir, upto, len, error)
 		 : !prolly_scan_seek(scan, dir->key, dir->key_len, error))
 		return false;
-	for (int i = 0; i < READ_AHEAD && prolly_scan_is_valid(scan); i++) {
-		const uint8_t *key = prolly_scan_get_key(scan, &len);
-		const uint8_t *name = key + dir->key_len;
-		GBytes *child = g_bytes_new(name, get_child_len(dir, name, len - dir->key_len));
-		const uint8_t *data = g_bytes_get_data(child, &len);
-
-		g_ptr_array_add(hint->names, child);
-		set_upto(hint, child);
-		if (!(is_directory(dir, data, len) ? seek_behind(scan, dir, data, len, error)
-						   : prolly_scan_next(scan, error)))
+	for (int i = 0; i < READ_AHEAD && prolly_scan_is_valid(scan); i++)
+		if (!read_child(hint, scan, dir, error))
 			return false;
-	}
 	hint->at_end = !prolly_scan_is_valid(scan);
 	return true;
 }
