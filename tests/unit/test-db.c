@@ -17,6 +17,7 @@ static void test_get_and_put(Site *site, gconstpointer in_memory)
 		put_in(site, (ProllyDbFamily)i, "family", "x", PROLLY_DB_SYNC);
 		assert_value_at(site, (ProllyDbFamily)i, NULL, "family", "x");
 	}
+	g_assert_true(prolly_db_sync(site->db, NULL));
 }
 
 static void test_get_many(Site *site, gconstpointer in_memory)
