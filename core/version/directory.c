@@ -117,14 +117,13 @@ static bool fill_directory(ProllyDirectory *self, const ProllyPlace *place, Prol
 {
 	const ProllyWorking *working = &self->pin.working;
 	g_auto(ProllyAttrRecord) record = {0};
-	int level;
 
-	if (!prolly_working_find_directory(working, place, &record, &level, NULL, error))
+	if (!prolly_working_find_directory(working, place, &record, NULL, error))
 		return false;
 	prolly_attrs_clear(&self->attrs);
 	if (self->with_attrs) {
-		if (!prolly_working_get_directory_attrs(working, place, &record, level,
-							&self->attrs, error))
+		if (!prolly_working_get_directory_attrs(working, place, &record, &self->attrs,
+							error))
 			return false;
 	} else {
 		prolly_transaction_get_attrs(place, &record, true, 1, &self->attrs);

@@ -80,7 +80,7 @@ bool prolly_edit_make_directory(ProllyRepo *repo, ProllyBranch *branch, const Pr
 
 	if (!check_directory(place, error) ||
 	    !prolly_transaction_begin(&txn, repo, branch, error) ||
-	    !prolly_working_find_directory(&txn.working, place, &old, NULL, &state, error) ||
+	    !prolly_working_find_directory(&txn.working, place, &old, &state, error) ||
 	    (place->key_len && !has_key_in_place(&txn, place, &salt, &has, error)))
 		return false;
 	if (has || state != PROLLY_DIRECTORY_GONE)
@@ -126,7 +126,7 @@ bool prolly_transaction_remove_directory(ProllyTransaction *self, const ProllyPl
 	ProllyDirectoryState state;
 	uint64_t marker_salt;
 
-	if (!prolly_working_find_directory(&self->working, place, &record, NULL, &state, error) ||
+	if (!prolly_working_find_directory(&self->working, place, &record, &state, error) ||
 	    !check_removable(self, place, state, &marker_salt, error))
 		return false;
 	if (state == PROLLY_DIRECTORY_EMPTY) {

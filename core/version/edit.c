@@ -357,22 +357,15 @@ static bool set_directory_attrs(ProllyTransaction *txn, const ProllyPlace *place
 				const ProllyAttrs *attrs, ProllyAttrs *out_attrs, GError **error)
 {
 	g_auto(ProllyAttrRecord) record = {0};
-	ProllyAttrs settled;
 	ProllyDirectoryState state;
-	int level;
 
-	if (!prolly_working_find_directory(&txn->working, place, &record, &level, &state, error))
+	if (!prolly_working_find_directory(&txn->working, place, &record, &state, error))
 		return false;
 	if (state == PROLLY_DIRECTORY_GONE)
 		return prolly_place_throw(place, PROLLY_ERROR_NOT_FOUND, "no such directory",
 					  error);
-	if (!prolly_working_get_directory_attrs(&txn->working, place, &record, level, &settled,
-						error))
+	if (!prolly_working_settle_directory(&txn->working, place, &record, error))
 		return false;
-	/* It took the extended attributes with it. */
-	record.attrs.xattrs = settled.xattrs;
-	if (record.attrs.xattrs)
-		record.attrs.has |= PROLLY_ATTR_XATTRS;
 	record.attrs.has |= PROLLY_ATTR_TIMES;
 	change_record(txn, &record, attrs);
 	prolly_transaction_put_directory(txn, place, &record, state);

@@ -187,7 +187,8 @@ static size_t common_length(const uint8_t *a, size_t a_len, const uint8_t *b, si
 	return len;
 }
 
-/* Notes markers of the directories that KEY, a loaded one, lies in and the last one did not. */
+/* Notes markers of the directories that KEY, a staged one, lies in and the last one did not: a load
+ * may have put keys there, whatever became of them since. */
 static bool note_void_markers(ValueEdits *self, const uint8_t *key, size_t len, GError **error)
 {
 	size_t from = common_length(self->parent->data, self->parent->len, key, len), end = len;
@@ -228,11 +229,10 @@ static bool next_value(void *data, ProllyEdit *out_edit, bool *out_end, GError *
 
 	*out_edit = (ProllyEdit){0};
 	out_edit->key = prolly_scan_get_key(self->scan, &out_edit->key_len);
+	if (self->may_void && !note_void_markers(self, out_edit->key, out_edit->key_len, error))
+		return false;
 	if (!prolly_finding_exists(finding))
 		return true;
-	if (self->may_void && is_load(self->folding, (guint)finding->value_level) &&
-	    !note_void_markers(self, out_edit->key, out_edit->key_len, error))
-		return false;
 	out_edit->value = finding->stored;
 	out_edit->value_len = finding->stored_len;
 	if (finding->extents) {
@@ -248,9 +248,23 @@ static int compare_bytes(gconstpointer a, gconstpointer b)
 	return g_bytes_compare(*(GBytes *const *)a, *(GBytes *const *)b);
 }
 
-/* Deletes MARKERS (of GBytes) as far as they are in TREE. */
-static bool drop_void_markers(const Folding *self, GPtrArray *markers, ProllyTree *tree,
-			      GError **error)
+/* Is the marker not what is there, though it was staged or committed? */
+static bool is_void(const Folding *self, const char *ns, const uint8_t *key, size_t len,
+		    bool *out_is, GError **error)
+{
+	g_auto(ProllyFinding) finding = {0};
+	ProllyPlace place = {ns, key, len};
+
+	prolly_finding_init(&finding);
+	if (!prolly_working_find(self->working, &place, self->first, false, &finding, error))
+		return false;
+	*out_is = !prolly_finding_exists(&finding);
+	return true;
+}
+
+/* Deletes those of MARKERS (of GBytes) that are void from TREE. */
+static bool drop_void_markers(const Folding *self, const char *ns, GPtrArray *markers,
+			      ProllyTree *tree, GError **error)
 {
 	g_autoptr(GArray) edits = g_array_new(FALSE, TRUE, sizeof(ProllyEdit));
 
@@ -263,7 +277,7 @@ static bool drop_void_markers(const Folding *self, GPtrArray *markers, ProllyTre
 		if (i > 0 && g_bytes_equal(marker, g_ptr_array_index(markers, i - 1)))
 			continue;
 		edit.key = g_bytes_get_data(marker, &edit.key_len);
-		if (!has_marker(self, tree, edit.key, edit.key_len, &is, error))
+		if (!is_void(self, ns, edit.key, edit.key_len, &is, error))
 			return false;
 		if (is)
 			g_array_append_val(edits, edit);
@@ -288,7 +302,7 @@ static bool fold_values(const Folding *self, const char *ns, const ProllyTree *o
 		.markers = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref),
 	};
 	bool ok = prolly_tree_apply(get_context(self), old, next_value, &edits, out_tree, error) &&
-		  drop_void_markers(self, edits.markers, out_tree, error);
+		  drop_void_markers(self, ns, edits.markers, out_tree, error);
 
 	prolly_scan_free(edits.scan);
 	g_byte_array_unref(edits.parent);

@@ -197,8 +197,7 @@ static bool directory_out(Rename *self, const ProllyPlace *place, GError **error
 	ProllyAttrRecord gone = {.sequence = self->txn->sequence};
 	ProllyDirectoryState state;
 
-	if (!prolly_working_find_directory(&self->txn->working, place, &record, NULL, &state,
-					   error))
+	if (!prolly_working_find_directory(&self->txn->working, place, &record, &state, error))
 		return false;
 	set_salt(&gone, get_salt_after(&record, true));
 	prolly_transaction_put_directory(self->txn, place, &gone, PROLLY_DIRECTORY_GONE);
@@ -217,18 +216,13 @@ static bool directory_in(Rename *self, const ProllyPlace *from, const ProllyPlac
 {
 	g_auto(ProllyAttrRecord) record = {0}, old_record = {0};
 	ProllyDirectoryState state, old_state;
-	ProllyAttrs settled;
-	int level;
+	const ProllyWorking *working = &self->txn->working;
 
-	if (!prolly_working_find_directory(&self->txn->working, from, &record, &level, &state,
-					   error) ||
-	    !prolly_working_find_directory(&self->txn->working, to, &old_record, NULL, &old_state,
-					   error) ||
-	    !prolly_working_get_directory_attrs(&self->txn->working, from, &record, level, &settled,
-						error))
+	if (!prolly_working_find_directory(working, from, &record, &state, error) ||
+	    !prolly_working_find_directory(working, to, &old_record, &old_state, error) ||
+	    !prolly_working_settle_directory(working, from, &record, error))
 		return false;
-	record.attrs.xattrs = settled.xattrs; /* which took them */
-	record.attrs.has |= PROLLY_ATTR_TIMES | (settled.xattrs ? PROLLY_ATTR_XATTRS : 0);
+	record.attrs.has |= PROLLY_ATTR_TIMES;
 	record.sequence = self->txn->sequence;
 	record.attrs.ctime = self->txn->now;
 	keep_number(from, true, &record);
@@ -332,19 +326,26 @@ static ProllyPlace get_marker(const ProllyPlace *dir)
 	return (ProllyPlace){dir->ns, dir->key, dir->key_len - 1};
 }
 
+/* Takes away the marker of an empty directory. */
+static bool marker_out(Rename *self, const End *end, GError **error)
+{
+	ProllyPlace marker;
+
+	if (!end->is_directory || end->state != PROLLY_DIRECTORY_EMPTY)
+		return true;
+	marker = get_marker(&end->place);
+	return key_out(self, &marker, error);
+}
+
 static bool end_out(Rename *self, const End *end, GError **error)
 {
 	Walk walk = {.rename = self, .from = &end->place};
-	ProllyPlace marker;
 
 	prolly_transaction_touch(self->txn, &end->place);
 	if (!end->is_directory)
 		return key_out(self, &end->place, error);
-	if (end->place.key_len && end->state == PROLLY_DIRECTORY_EMPTY) {
-		marker = get_marker(&end->place);
-		if (!key_out(self, &marker, error))
-			return false;
-	}
+	if (!marker_out(self, end, error))
+		return false;
 	return walk_tree(&walk, error);
 }
 
@@ -382,8 +383,8 @@ static bool find_end(Rename *self, End *end, GError **error)
 				       : !end->place.ns[0])
 			return prolly_place_throw(&end->place, PROLLY_ERROR_INVALID,
 						  "is no directory of keys", error);
-		if (!prolly_working_find_directory(&txn->working, &end->place, NULL, NULL,
-						   &end->state, error))
+		if (!prolly_working_find_directory(&txn->working, &end->place, NULL, &end->state,
+						   error))
 			return false;
 		end->exists = end->state != PROLLY_DIRECTORY_GONE;
 		return true;
@@ -473,7 +474,8 @@ static bool move(Rename *self, const End *from, const End *to, GError **error)
 {
 	return (!to->is_directory || check_replaced_directory(self, to, error)) &&
 	       prolly_transaction_prepare_removal(self->txn, &from->place, error) &&
-	       end_out(self, from, error) && end_in(self, from, &to->place, false, error) &&
+	       end_out(self, from, error) && marker_out(self, to, error) &&
+	       end_in(self, from, &to->place, false, error) &&
 	       prolly_transaction_add_child(self->txn, &to->place, error) &&
 	       prolly_transaction_remove_child(self->txn, &from->place, error);
 }

@@ -322,7 +322,7 @@ static bool touch_top(ProllyTransaction *self, GError **error)
 	g_auto(ProllyAttrRecord) record = {0};
 	ProllyDirectoryState state;
 
-	if (!prolly_working_find_directory(&self->working, &top, &record, NULL, &state, error))
+	if (!prolly_working_find_directory(&self->working, &top, &record, &state, error))
 		return false;
 	set_changed(self, &record);
 	prolly_transaction_put_directory(self, &top, &record, PROLLY_DIRECTORY_EXISTS);
@@ -349,7 +349,7 @@ static bool add_to(ProllyTransaction *self, const ProllyPlace *dir, const Prolly
 	ProllyDirectoryState state;
 	bool is_root = !dir->key_len;
 
-	if (!prolly_working_find_directory(&self->working, dir, &record, NULL, &state, error))
+	if (!prolly_working_find_directory(&self->working, dir, &record, &state, error))
 		return false;
 	*out_made = state == PROLLY_DIRECTORY_GONE;
 	if (*out_made && !make_directory_record(self, &record, error))
@@ -416,7 +416,7 @@ static bool remove_from(ProllyTransaction *self, const ProllyPlace *dir, const P
 	ProllyDirectoryState state;
 
 	*out_gone = false;
-	if (!prolly_working_find_directory(&self->working, dir, &record, NULL, &state, error))
+	if (!prolly_working_find_directory(&self->working, dir, &record, &state, error))
 		return false;
 	set_changed(self, &record);
 	if (!dir->key_len) {

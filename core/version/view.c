@@ -277,17 +277,16 @@ static bool get_directory(const ProllyWorking *working, const ProllyPlace *place
 	g_auto(ProllyAttrRecord) record = {0};
 	ProllyDirectoryState state;
 	bool filled;
-	int level;
 
-	if (!prolly_working_find_directory(working, place, out_attrs ? &record : NULL, &level,
-					   &state, error))
+	if (!prolly_working_find_directory(working, place, out_attrs ? &record : NULL, &state,
+					   error))
 		return false;
 	filled = state == PROLLY_DIRECTORY_FILLED;
 	if (state == PROLLY_DIRECTORY_EXISTS && out_empty &&
 	    !has_keys(working, place->ns, &filled, error))
 		return false;
 	if (state != PROLLY_DIRECTORY_GONE && out_attrs &&
-	    !prolly_working_get_directory_attrs(working, place, &record, level, out_attrs, error))
+	    !prolly_working_get_directory_attrs(working, place, &record, out_attrs, error))
 		return false;
 	*out_exists = state != PROLLY_DIRECTORY_GONE;
 	if (out_empty)

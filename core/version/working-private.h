@@ -184,13 +184,16 @@ typedef enum {
 /* The record of directory PLACE (its prefix) as attributes, and the state; each nullable, and the
  * state costs more. */
 bool prolly_working_find_directory(const ProllyWorking *working, const ProllyPlace *place,
-				   ProllyAttrRecord *out_record, int *out_level,
+				   ProllyAttrRecord *out_record,
 				   ProllyDirectoryState *out_state, GError **error);
+/* Its times as they hold now, in all three fields, whether recorded or not. */
+bool prolly_working_settle_directory(const ProllyWorking *working, const ProllyPlace *place,
+				     ProllyAttrRecord *record, GError **error);
 /* Is there a key that starts with PLACE's? */
 bool prolly_working_has_keys(const ProllyWorking *working, const ProllyPlace *place, bool *out_has,
 			     GError **error);
 bool prolly_working_get_directory_attrs(const ProllyWorking *working, const ProllyPlace *place,
-					ProllyAttrRecord *record, int level, ProllyAttrs *out_attrs,
+					ProllyAttrRecord *record, ProllyAttrs *out_attrs,
 					GError **error);
 /* True if keys of NS have directories: all namespaces but the unnamed one. */
 static inline bool prolly_namespace_has_directories(const char *ns)

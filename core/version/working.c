@@ -286,7 +286,8 @@ static bool settle_committed_times(const ProllyWorking *working, const ProllyPla
 	if (!prolly_moves_find(working, place, is_directory, has ? record->sequence : 0, &time,
 			       &moved, error))
 		return false;
-	if (moved) {
+	/* A directory's move may be one of a key far below. */
+	if (moved && !(is_directory && has && record->attrs.mtime >= time)) {
 		replace_times(&record->attrs, time);
 		return true;
 	}
@@ -574,8 +575,8 @@ static bool look_for_keys(const ProllyWorking *working, const ProllyPlace *place
 }
 
 bool prolly_working_find_directory(const ProllyWorking *working, const ProllyPlace *place,
-				   ProllyAttrRecord *out_record, int *out_level,
-				   ProllyDirectoryState *out_state, GError **error)
+				   ProllyAttrRecord *out_record, ProllyDirectoryState *out_state,
+				   GError **error)
 {
 	g_auto(ProllyFinding) finding = {0};
 	g_auto(ProllyAttrRecord) record = {0};
@@ -599,8 +600,6 @@ bool prolly_working_find_directory(const ProllyWorking *working, const ProllyPla
 		*out_state = state;
 	else if (out_state && !look_for_keys(working, place, staged, out_state, error))
 		return false;
-	if (out_level)
-		*out_level = finding.attrs_level;
 	if (out_record) {
 		*out_record = record;
 		memset(&record, 0, sizeof(record));
@@ -608,20 +607,18 @@ bool prolly_working_find_directory(const ProllyWorking *working, const ProllyPla
 	return true;
 }
 
+bool prolly_working_settle_directory(const ProllyWorking *working, const ProllyPlace *place,
+				     ProllyAttrRecord *record, GError **error)
+{
+	return settle_committed_times(working, place, true, record, error);
+}
+
 bool prolly_working_get_directory_attrs(const ProllyWorking *working, const ProllyPlace *place,
-					ProllyAttrRecord *record, int level, ProllyAttrs *out_attrs,
+					ProllyAttrRecord *record, ProllyAttrs *out_attrs,
 					GError **error)
 {
-	ProllyAttrs *attrs = &record->attrs;
-
-	if (!settle_committed_times(working, place, true, record, error))
+	if (!prolly_working_settle_directory(working, place, record, error))
 		return false;
-	if (!(attrs->has & PROLLY_ATTR_INO))
-		attrs->ino = prolly_attr_derive_ino(place->ns, place->key, place->key_len, true,
-						    record->salt);
-	attrs->nlink = 1;
-	attrs->has &= PROLLY_ATTR_PUBLIC;
-	*out_attrs = *attrs;
-	attrs->xattrs = NULL;
+	prolly_transaction_get_attrs(place, record, true, 1, out_attrs);
 	return true;
 }
