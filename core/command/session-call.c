@@ -141,20 +141,22 @@ static bool receive(Receiver *receiver, GError **error)
 			    receiver->path);
 }
 
-/* The next frame, in the buffer: it is PROLLY_FRAME_HEADER_SIZE and *OUT_LEN bytes of it. */
-static bool receive_frame(Receiver *receiver, uint32_t *out_len, GError **error)
+/* Reads until LEN bytes are in the buffer. */
+static bool receive_bytes(Receiver *receiver, size_t len, GError **error)
 {
-	const GByteArray *buffer = receiver->buffer;
-	*out_len = 0;
-	while (buffer->len < PROLLY_FRAME_HEADER_SIZE ||
-	       buffer->len - PROLLY_FRAME_HEADER_SIZE < *out_len) {
+	while (receiver->buffer->len < len)
 		if (!receive(receiver, error))
 			return false;
-		if (buffer->len >= PROLLY_FRAME_HEADER_SIZE)
-			*out_len = prolly_get_le32(buffer->data + 1);
-	}
-	*out_len = prolly_get_le32(buffer->data + 1);
 	return true;
+}
+
+/* The next frame, at the buffer's start: the header and *OUT_LEN bytes. */
+static bool receive_frame(Receiver *receiver, uint32_t *out_len, GError **error)
+{
+	if (!receive_bytes(receiver, PROLLY_FRAME_HEADER_SIZE, error))
+		return false;
+	*out_len = prolly_get_le32(receiver->buffer->data + 1);
+	return receive_bytes(receiver, PROLLY_FRAME_HEADER_SIZE + (size_t)*out_len, error);
 }
 
 static void report_progress(const ProllyStreams *streams, const char *text, size_t len)
