@@ -105,12 +105,12 @@ static bool replay(const uint8_t *value, size_t size, uint64_t id, ProllyOverlay
 }
 
 bool prolly_extents_load(ProllyDb *db, const ProllyDbSnapshot *snapshot, const ProllyEntry *entry,
-			 ProllyOverlay *out_overlay, uint64_t *out_next, GError **error)
+			 ProllyOverlay *out_overlay, ProllyExtentsSize *out_size, GError **error)
 {
 	g_auto(ProllyOverlay) overlay = {0};
 	g_autoptr(ProllyDbIter) iter = NULL;
 	uint8_t lower[8], upper[8];
-	uint64_t next = 0;
+	ProllyExtentsSize recorded = {0};
 	size_t len;
 
 	if (!prolly_overlay_init(&overlay, entry->stored, error))
@@ -129,8 +129,9 @@ bool prolly_extents_load(ProllyDb *db, const ProllyDbSnapshot *snapshot, const P
 			return prolly_throw(error, PROLLY_ERROR_CORRUPT,
 					    "extents %" G_GINT64_MODIFIER "x: damaged key",
 					    entry->extents);
-		next = prolly_get_be64(key + 8) + 1;
+		recorded.next = prolly_get_be64(key + 8) + 1;
 		const uint8_t *value = prolly_db_iter_get_value(iter, &len);
+		recorded.bytes += len;
 		if (!replay(value, len, entry->extents, &overlay, error))
 			return false;
 	}
@@ -138,8 +139,8 @@ bool prolly_extents_load(ProllyDb *db, const ProllyDbSnapshot *snapshot, const P
 		return false;
 	*out_overlay = overlay;
 	overlay = (ProllyOverlay){0};
-	if (out_next)
-		*out_next = next;
+	if (out_size)
+		*out_size = recorded;
 	return true;
 }
 

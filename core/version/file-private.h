@@ -57,10 +57,15 @@ bool prolly_extents_is_current(uint64_t id, const ProllyState *state);
 void prolly_extents_put(uint64_t id, uint64_t sequence, uint64_t offset, const uint8_t *data,
 			uint64_t len, ProllyDbBatch *batch);
 void prolly_extents_delete(uint64_t id, ProllyDbBatch *batch);
-/* The content of ENTRY, with its records laid over it. *OUT_NEXT nullable: the sequence after them.
- */
+/* What the records of a number are: the sequence after the last, and the bytes in all. */
+typedef struct {
+	uint64_t next;
+	uint64_t bytes;
+} ProllyExtentsSize;
+
+/* The content of ENTRY, with its records laid over it. OUT_SIZE nullable. */
 bool prolly_extents_load(ProllyDb *db, const ProllyDbSnapshot *snapshot, const ProllyEntry *entry,
-			 ProllyOverlay *out_overlay, uint64_t *out_next, GError **error);
+			 ProllyOverlay *out_overlay, ProllyExtentsSize *out_size, GError **error);
 
 /* ---- files.c, file.c --------------------------------------------------------------------- */
 
@@ -74,19 +79,19 @@ struct ProllyFile {
 	ProllyRepo *repo;
 	ProllyBranch *branch; /* NULL: a view's, read-only */
 	ProllyView *view;     /* NULL: a branch's */
-	GPtrArray *places;    /* of ProllyOwnedPlace: its names; protected by write_lock */
+	GPtrArray *places; /* of ProllyOwnedPlace: its names; written under write_lock and lock */
 
 	GMutex lock;
 	bool orphan; /* written under write_lock and lock */
 	ProllyKind kind;
 	ProllyAttrs attrs; /* as read at open, with what was written since */
 	ProllyOverlay content;
-	uint64_t extents;       /* where its runs are recorded; 0: nowhere */
-	uint64_t next_sequence; /* of the next record */
-	GArray *unrecorded;     /* of ProllyInterval: written since the last flush */
-	bool is_changed;        /* there is something to stage */
-	bool must_rewrite;      /* the records say more than is true (a truncation) */
-	bool has_new_nodes;     /* the store has nodes that only this file refers to */
+	uint64_t extents;           /* where its runs are recorded; 0: nowhere */
+	ProllyExtentsSize recorded; /* what is there */
+	GArray *unrecorded;         /* of ProllyInterval: written since the last flush */
+	bool is_changed;            /* there is something to stage */
+	bool must_rewrite;          /* the records say more than is true (a truncation) */
+	bool has_new_nodes;         /* the store has nodes that only this file refers to */
 };
 
 /* All under write_lock. */
@@ -96,5 +101,7 @@ void prolly_files_add_name(ProllyFile *file, const ProllyPlace *place);
 void prolly_files_forget(ProllyFile *file);
 /* Stages what FILE has, if it is changed and has a name. */
 bool prolly_file_stage_locked(ProllyFile *file, GError **error);
+/* Sets the attributes and kind that FILE has in memory. */
+void prolly_file_note_attrs(ProllyFile *file, const ProllyAttrs *attrs, int kind);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyOverlay, prolly_overlay_clear)

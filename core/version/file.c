@@ -89,7 +89,7 @@ static bool load_entry(ProllyFile *file, const ProllyDbSnapshot *snapshot, Proll
 	ProllyDb *db = file->repo->body->db;
 
 	if (!(entry->extents ? prolly_extents_load(db, snapshot, entry, &file->content,
-						   &file->next_sequence, error)
+						   &file->recorded, error)
 			     : prolly_overlay_init(&file->content, entry->stored, error)))
 		return false;
 	file->extents = entry->extents;
@@ -460,7 +460,7 @@ static bool is_plain(const ProllyFile *file)
 static bool wants_extents(const ProllyFile *file)
 {
 	const ProllyOverlay *content = &file->content;
-	uint64_t bytes = file->must_rewrite ? 0 : file->recorded_bytes;
+	uint64_t bytes = file->must_rewrite ? 0 : file->recorded.bytes;
 
 	return content->value.is_blob && content->run_bytes < content->length / EXTENTS_SHARE &&
 	       bytes + content->run_bytes <= EXTENTS_MAX;
@@ -469,10 +469,10 @@ static bool wants_extents(const ProllyFile *file)
 static void record_run(ProllyFile *file, const ProllyRun *run, uint64_t from, uint64_t to,
 		       ProllyDbBatch *batch)
 {
-	prolly_extents_put(file->extents, file->next_sequence++, from,
+	prolly_extents_put(file->extents, file->recorded.next++, from,
 			   run->data ? run->data + (from - run->offset) : NULL, to - from, batch);
 	if (run->data)
-		file->recorded_bytes += to - from;
+		file->recorded.bytes += to - from;
 }
 
 /* Records what the runs have in [OFFSET, OFFSET + LEN). */
@@ -511,8 +511,7 @@ static bool record_runs(ProllyFile *file, const ProllyState *state, ProllyDbBatc
 	if (file->extents && prolly_extents_is_current(file->extents, state))
 		prolly_extents_delete(file->extents, batch);
 	file->extents = id;
-	file->next_sequence = 0;
-	file->recorded_bytes = 0;
+	file->recorded = (ProllyExtentsSize){0};
 	file->must_rewrite = false;
 	record_interval(file, 0, file->content.length, batch);
 	return true;

@@ -67,7 +67,9 @@ ProllyFile *prolly_files_find(ProllyBranch *branch, const ProllyPlace *place)
 
 static void take_name(ProllyFile *file, ProllyOwnedPlace *name)
 {
+	g_mutex_lock(&file->lock);
 	g_ptr_array_add(file->places, name);
+	g_mutex_unlock(&file->lock);
 	g_hash_table_replace(file->branch->files, &name->place, file);
 }
 
@@ -83,7 +85,9 @@ static void drop_name(ProllyFile *file, guint index)
 	ProllyOwnedPlace *name = g_ptr_array_index(file->places, index);
 
 	g_hash_table_remove(file->branch->files, &name->place);
+	g_mutex_lock(&file->lock);
 	g_ptr_array_remove_index(file->places, index);
+	g_mutex_unlock(&file->lock);
 }
 
 void prolly_files_forget(ProllyFile *file)
@@ -195,23 +199,8 @@ void prolly_files_set_attrs(ProllyBranch *branch, const ProllyPlace *place,
 {
 	ProllyFile *file = prolly_files_find(branch, place);
 
-	if (!file)
-		return;
-	g_mutex_lock(&file->lock);
-	if (attrs->has & PROLLY_ATTR_MTIME)
-		file->attrs.mtime = attrs->mtime;
-	if (attrs->has & PROLLY_ATTR_ATIME)
-		file->attrs.atime = attrs->atime;
-	if (attrs->has & PROLLY_ATTR_MODE)
-		file->attrs.mode = attrs->mode;
-	if (attrs->has & PROLLY_ATTR_UID)
-		file->attrs.uid = attrs->uid;
-	if (attrs->has & PROLLY_ATTR_GID)
-		file->attrs.gid = attrs->gid;
-	file->attrs.has |= attrs->has & (PROLLY_ATTR_MODE | PROLLY_ATTR_UID | PROLLY_ATTR_GID);
-	if (kind >= 0)
-		file->kind = (ProllyKind)kind;
-	g_mutex_unlock(&file->lock);
+	if (file)
+		prolly_file_note_attrs(file, attrs, kind);
 }
 
 /* ---- Renames ----------------------------------------------------------------------------- */

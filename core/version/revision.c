@@ -2,15 +2,17 @@
 /*
  * Revision: the expressions that name commits, as in gitrevisions(7):
  *
- *	revision  base suffix*
- *	base      a branch, a tag, a full or unique abbreviated commit id, HEAD or @ (the default
- *branch) suffix    ~[N]  the Nth first parent (1)         ^[N]  the Nth parent (1; ^0 is itself)
- *	          @{N}  the Nth last value of a branch   @{DATE}  its value then; next to the name
- *only
+ *   revision  base suffix*
+ *   base      a branch, a tag, a full or unique abbreviated commit id; HEAD or @: the default
+ * branch suffix    ~[N]     the Nth first parent (1)
+ *             ^[N]     the Nth parent (1; ^0 is itself)
+ *             @{N}     the Nth last value of a branch; next to the name only
+ *             @{DATE}  its value then; next to the name only
  *
  * A branch wins over a tag and both over an id, so that a branch named like one can be reached. The
- * references are read through refs.c, since a store in memory keeps them nowhere else; the rest is
- * read from git's objects and reflogs. The whole of it runs under the git lock.
+ * references are read through refs-files.c and refs-memory.c, since a store in memory keeps them
+ * nowhere else; the rest is read from git's objects and reflogs. The whole of it runs under the git
+ * lock.
  */
 #include "version/repo-private.h"
 

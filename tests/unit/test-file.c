@@ -1,0 +1,813 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Open files. Most of it is one model: a file and an array of bytes go through the same random
+ * writes, truncations, zeros, flushes, commits and reopenings, and must be equal at every step,
+ * read through the file, through a view, and after a commit through the commit. Chunks and the
+ * inline limit are small, so that all ways of staging are taken.
+ */
+#include "version/file-private.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define NS "ns"
+
+typedef struct {
+	char *dir;
+	char *store;
+	ProllyRepo *repo;
+	ProllyBranch *branch;
+} Fixture;
+
+static void open_store(Fixture *self)
+{
+	g_autoptr(GError) error = NULL;
+
+	prolly_repo_open(self->store, NULL, &self->repo, &error);
+	g_assert_no_error(error);
+	prolly_branch_lookup(self->repo, "main", &self->branch, &error);
+	g_assert_no_error(error);
+	g_assert_nonnull(self->branch);
+}
+
+static void close_store(Fixture *self)
+{
+	g_clear_pointer(&self->branch, prolly_branch_unref);
+	g_clear_pointer(&self->repo, prolly_repo_free);
+}
+
+static void set_up(Fixture *self, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+	ProllyFormatParameters parameters;
+	ProllyRepoInitOptions options = {.parameters = &parameters};
+
+	prolly_format_parameters_init(&parameters);
+	parameters.inline_limit = 64;
+	parameters.chunk_min = 256;
+	parameters.chunk_average = 1024;
+	parameters.chunk_max = 4096;
+	self->dir = g_dir_make_tmp("prolly-file-XXXXXX", &error);
+	g_assert_no_error(error);
+	self->store = g_build_filename(self->dir, "store", NULL);
+	prolly_repo_init(self->store, &options, &error);
+	g_assert_no_error(error);
+	open_store(self);
+}
+
+static void tear_down(Fixture *self, gconstpointer data)
+{
+	g_autofree char *command = g_strdup_printf("rm -rf '%s'", self->dir);
+
+	close_store(self);
+	g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, NULL, NULL));
+	g_free(self->store);
+	g_free(self->dir);
+}
+
+static ProllyPlace place_of(const char *key)
+{
+	return (ProllyPlace){NS, (const uint8_t *)key, strlen(key)};
+}
+
+static void create(Fixture *self, const char *key)
+{
+	ProllyPlace place = place_of(key);
+	g_autoptr(GBytes) stored = prolly_value_new_inline(PROLLY_KIND_FILE, "", 0);
+	g_autoptr(GError) error = NULL;
+
+	prolly_edit_put(self->repo, self->branch, &place, stored, NULL, PROLLY_EDIT_EXCLUSIVE, NULL,
+			&error);
+	g_assert_no_error(error);
+}
+
+static ProllyFile *open_file(Fixture *self, const char *key)
+{
+	ProllyPlace place = place_of(key);
+	g_autoptr(GError) error = NULL;
+	ProllyFile *file = NULL;
+
+	prolly_file_open(self->repo, self->branch, &place, &file, &error);
+	g_assert_no_error(error);
+	return file;
+}
+
+static ProllyFile *create_file(Fixture *self, const char *key)
+{
+	create(self, key);
+	return open_file(self, key);
+}
+
+static void write_at(ProllyFile *file, uint64_t offset, const void *data, size_t len)
+{
+	g_autoptr(GError) error = NULL;
+
+	prolly_file_write(file, offset, data, len, &error);
+	g_assert_no_error(error);
+}
+
+static void write_text(ProllyFile *file, uint64_t offset, const char *text)
+{
+	write_at(file, offset, text, strlen(text));
+}
+
+static void flush(ProllyFile *file)
+{
+	g_autoptr(GError) error = NULL;
+
+	prolly_file_flush(file, &error);
+	g_assert_no_error(error);
+}
+
+/* (transfer full) All of a file. */
+static GByteArray *read_all(ProllyFile *file)
+{
+	uint64_t length = prolly_file_get_length(file);
+	GByteArray *content = g_byte_array_sized_new((guint)length + 1);
+	g_autoptr(GError) error = NULL;
+	size_t len = 0;
+
+	g_byte_array_set_size(content, (guint)length + 1);
+	prolly_file_read(file, 0, content->data, length + 1, &len, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(len, ==, length);
+	g_byte_array_set_size(content, (guint)length);
+	return content;
+}
+
+static void assert_text(ProllyFile *file, const char *expected)
+{
+	g_autoptr(GByteArray) content = read_all(file);
+
+	g_assert_cmpmem(content->data, content->len, expected, strlen(expected));
+}
+
+/* (transfer full) What VIEW has under KEY; NULL: nothing. */
+static GByteArray *read_view(ProllyView *view, const char *key)
+{
+	ProllyPlace place = place_of(key);
+	g_auto(ProllyEntry) entry = {0};
+	g_autoptr(ProllyFile) file = NULL;
+	g_autoptr(GError) error = NULL;
+	bool found = false;
+
+	prolly_view_get(view, &place, false, &entry, &found, &error);
+	g_assert_no_error(error);
+	if (!found)
+		return NULL;
+	prolly_file_open_entry(view, &entry, &file, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(entry.length, ==, prolly_file_get_length(file));
+	return read_all(file);
+}
+
+static GByteArray *read_live(Fixture *self, const char *key)
+{
+	g_autoptr(ProllyView) view = prolly_view_new_live(self->repo, self->branch);
+
+	return read_view(view, key);
+}
+
+static GByteArray *read_commit(Fixture *self, const char *key)
+{
+	g_autoptr(ProllyView) view = NULL;
+	g_autoptr(GError) error = NULL;
+	ProllyCommitId head;
+
+	prolly_branch_get_head(self->branch, &head);
+	prolly_view_new_commit(self->repo, &head, &view, &error);
+	g_assert_no_error(error);
+	return read_view(view, key);
+}
+
+static void assert_staged(Fixture *self, const char *key, const char *expected)
+{
+	g_autoptr(GByteArray) content = read_live(self, key);
+
+	if (!expected) {
+		g_assert_null(content);
+		return;
+	}
+	g_assert_nonnull(content);
+	g_assert_cmpmem(content->data, content->len, expected, strlen(expected));
+}
+
+static void commit(Fixture *self)
+{
+	g_auto(ProllySignature) who = {0};
+	ProllyCommitOptions options = {
+		.message = "test", .author = &who, .committer = &who, .allow_empty = true};
+	g_autoptr(GError) error = NULL;
+	ProllyCommitId id;
+	uint64_t changes;
+
+	prolly_signature_init_default(&who, false, NULL, &error);
+	g_assert_no_error(error);
+	prolly_history_commit(self->repo, self->branch, &options, &id, &changes, &error);
+	g_assert_no_error(error);
+}
+
+static uint64_t count_records(Fixture *self)
+{
+	g_autoptr(ProllyDbIter) iter =
+		prolly_db_iter_new(self->repo->body->db, PROLLY_DB_EXTENTS, NULL, "", 0, NULL, 0);
+	uint64_t n = 0;
+
+	for (prolly_db_iter_seek_first(iter); prolly_db_iter_is_valid(iter);
+	     prolly_db_iter_next(iter))
+		n++;
+	return n;
+}
+
+/* ---- The model ---------------------------------------------------------------------------- */
+
+typedef struct {
+	Fixture *fixture;
+	ProllyFile *file;
+	GByteArray *content;
+	GRand *rand;
+	uint32_t max; /* bytes of the file */
+} Model;
+
+static void model_resize(Model *model, guint len)
+{
+	guint old = model->content->len;
+
+	g_byte_array_set_size(model->content, len);
+	if (len > old)
+		memset(model->content->data + old, 0, len - old);
+}
+
+static uint32_t any(Model *model, uint32_t below)
+{
+	return (uint32_t)g_rand_int_range(model->rand, 0, (gint32)below);
+}
+
+/* Few of the writes are large. */
+static uint32_t any_length(Model *model)
+{
+	static const uint32_t scales[] = {8, 64, 300, 300, 2000, 20000};
+
+	return 1 + any(model, scales[any(model, G_N_ELEMENTS(scales))]);
+}
+
+static void step_write(Model *model, bool append)
+{
+	uint32_t wanted = any_length(model);
+	uint32_t len = MIN(wanted, model->max / 2);
+	uint32_t offset = append ? model->content->len : any(model, model->max - len);
+	g_autofree uint8_t *data = g_malloc(len);
+
+	if (offset + len > model->max)
+		return;
+	for (uint32_t i = 0; i < len; i++)
+		data[i] = (uint8_t)g_rand_int(model->rand);
+	if (any(model, 8) == 0)
+		memset(data, 0, len);
+	if (append) {
+		g_autoptr(GError) error = NULL;
+		uint64_t at;
+
+		prolly_file_append(model->file, data, len, &at, &error);
+		g_assert_no_error(error);
+		g_assert_cmpuint(at, ==, offset);
+	} else {
+		write_at(model->file, offset, data, len);
+	}
+	if (offset + len > model->content->len)
+		model_resize(model, offset + len);
+	memcpy(model->content->data + offset, data, len);
+}
+
+static void step_truncate(Model *model)
+{
+	uint32_t length = any(model, model->max);
+	g_autoptr(GError) error = NULL;
+
+	if (any(model, 2))
+		length = any(model, 100);
+	prolly_file_truncate(model->file, length, &error);
+	g_assert_no_error(error);
+	model_resize(model, length);
+}
+
+static void step_zero(Model *model)
+{
+	uint32_t offset = any(model, model->max);
+	uint32_t len = any_length(model);
+	g_autoptr(GError) error = NULL;
+
+	prolly_file_zero(model->file, offset, len, &error);
+	g_assert_no_error(error);
+	if (offset < model->content->len)
+		memset(model->content->data + offset, 0, MIN(len, model->content->len - offset));
+}
+
+static void step_reopen(Model *model, bool store)
+{
+	g_clear_pointer(&model->file, prolly_file_unref);
+	if (store) {
+		close_store(model->fixture);
+		open_store(model->fixture);
+	}
+	model->file = open_file(model->fixture, "model");
+}
+
+static void assert_model(Model *model, GByteArray *content)
+{
+	g_assert_nonnull(content);
+	g_assert_cmpmem(content->data, content->len, model->content->data, model->content->len);
+}
+
+static void check_live(Model *model)
+{
+	g_autoptr(GByteArray) content = NULL;
+
+	flush(model->file);
+	content = read_live(model->fixture, "model");
+	assert_model(model, content);
+}
+
+static void check_commit(Model *model)
+{
+	g_autoptr(GByteArray) content = NULL;
+
+	commit(model->fixture);
+	content = read_commit(model->fixture, "model");
+	assert_model(model, content);
+}
+
+static void check_part(Model *model)
+{
+	uint32_t offset = any(model, model->max + 10);
+	uint32_t len = any_length(model);
+	g_autofree uint8_t *buffer = g_malloc(len);
+	g_autoptr(GError) error = NULL;
+	size_t expected = 0;
+	size_t got = 0;
+
+	if (offset < model->content->len)
+		expected = MIN(len, model->content->len - offset);
+	prolly_file_read(model->file, offset, buffer, len, &got, &error);
+	g_assert_no_error(error);
+	g_assert_cmpmem(buffer, got, model->content->data + offset, expected);
+}
+
+/* Data that SEEK_DATA passes over must be zeros, and what SEEK_HOLE finds too. */
+static void check_seek(Model *model)
+{
+	uint32_t offset = any(model, model->max);
+	g_autoptr(GError) error = NULL;
+	uint64_t at = 0;
+
+	if (offset >= model->content->len)
+		return;
+	prolly_file_seek(model->file, offset, true, &at, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(at, >=, offset);
+	g_assert_cmpuint(at, <=, model->content->len);
+	for (uint64_t i = offset; i < at; i++)
+		g_assert_cmpuint(model->content->data[i], ==, 0);
+	prolly_file_seek(model->file, offset, false, &at, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(at, <=, model->content->len);
+	if (at < model->content->len)
+		g_assert_cmpuint(model->content->data[at], ==, 0);
+}
+
+static void step(Model *model)
+{
+	uint32_t what = any(model, 100);
+
+	if (what < 35)
+		step_write(model, false);
+	else if (what < 50)
+		step_write(model, true);
+	else if (what < 56)
+		step_truncate(model);
+	else if (what < 62)
+		step_zero(model);
+	else if (what < 80)
+		flush(model->file);
+	else if (what < 84)
+		check_live(model);
+	else if (what < 88)
+		step_reopen(model, false);
+	else if (what < 90)
+		check_commit(model);
+	else if (what < 91)
+		step_reopen(model, true);
+	else if (what < 96)
+		check_part(model);
+	else
+		check_seek(model);
+}
+
+static void test_model(Fixture *self, gconstpointer data)
+{
+	guint32 seed = g_test_rand_int();
+	Model model = {
+		.fixture = self,
+		.content = g_byte_array_new(),
+		.rand = g_rand_new_with_seed(seed),
+		.max = (uint32_t)GPOINTER_TO_UINT(data),
+	};
+
+	g_test_message("seed %u", seed);
+	model.file = create_file(self, "model");
+	for (int i = 0; i < 600; i++) {
+		g_autoptr(GByteArray) content = NULL;
+
+		step(&model);
+		content = read_all(model.file);
+		assert_model(&model, content);
+	}
+	check_commit(&model);
+	g_clear_pointer(&model.file, prolly_file_unref);
+	g_byte_array_unref(model.content);
+	g_rand_free(model.rand);
+}
+
+/* ---- Promises ----------------------------------------------------------------------------- */
+
+static void test_shared(Fixture *self, gconstpointer data)
+{
+	g_autoptr(ProllyFile) a = create_file(self, "k");
+	g_autoptr(ProllyFile) b = open_file(self, "k");
+
+	g_assert_true(a == b);
+	write_text(a, 0, "hello");
+	assert_text(b, "hello");
+	assert_staged(self, "k", "");
+	flush(b);
+	assert_staged(self, "k", "hello");
+}
+
+static void test_errors(Fixture *self, gconstpointer data)
+{
+	ProllyPlace place = place_of("nothing");
+	g_autoptr(ProllyView) view = NULL;
+	g_autoptr(ProllyFile) file = NULL;
+	g_auto(ProllyEntry) entry = {0};
+	g_autoptr(GError) error = NULL;
+	bool found;
+
+	g_assert_false(prolly_file_open(self->repo, self->branch, &place, &file, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_NOT_FOUND);
+	g_clear_error(&error);
+
+	create(self, "k");
+	place = place_of("k");
+	view = prolly_view_new_live(self->repo, self->branch);
+	prolly_view_get(view, &place, false, &entry, &found, &error);
+	g_assert_true(found);
+	prolly_file_open_entry(view, &entry, &file, &error);
+	g_assert_no_error(error);
+	g_assert_false(prolly_file_write(file, 0, "x", 1, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_READ_ONLY);
+	g_clear_error(&error);
+	g_clear_pointer(&file, prolly_file_unref);
+
+	file = open_file(self, "k");
+	g_assert_false(prolly_file_write(file, UINT64_MAX - 1, "xyz", 3, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_TOO_BIG);
+	g_clear_error(&error);
+	g_assert_false(prolly_file_truncate(file, UINT64_MAX, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_TOO_BIG);
+}
+
+static void test_orphan(Fixture *self, gconstpointer data)
+{
+	ProllyPlace place = place_of("k");
+	g_autoptr(ProllyFile) old = create_file(self, "k");
+	g_autoptr(ProllyFile) new = NULL;
+	g_autoptr(GError) error = NULL;
+	g_auto(ProllyAttrs) attrs = {0};
+
+	write_text(old, 0, "old");
+	flush(old);
+	prolly_edit_delete(self->repo, self->branch, &place, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_true(prolly_file_is_orphan(old));
+	write_text(old, 3, "er");
+	flush(old);
+	assert_text(old, "older");
+	assert_staged(self, "k", NULL);
+	prolly_file_get_attrs(old, &attrs, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(attrs.nlink, ==, 0);
+
+	new = create_file(self, "k");
+	g_assert_true(new != old);
+	write_text(new, 0, "new");
+	flush(new);
+	assert_text(old, "older");
+	assert_staged(self, "k", "new");
+}
+
+static void test_rename(Fixture *self, gconstpointer data)
+{
+	ProllyPlace a = place_of("a");
+	ProllyPlace b = place_of("b");
+	g_autoptr(ProllyFile) file = create_file(self, "a");
+	g_autoptr(ProllyFile) over = create_file(self, "b");
+	g_autoptr(GError) error = NULL;
+
+	write_text(file, 0, "one");
+	prolly_edit_rename(self->repo, self->branch, &a, &b, 0, &error);
+	g_assert_no_error(error);
+	g_assert_true(prolly_file_is_orphan(over));
+	g_assert_false(prolly_file_is_orphan(file));
+	write_text(file, 3, "two");
+	flush(file);
+	assert_staged(self, "a", NULL);
+	assert_staged(self, "b", "onetwo");
+}
+
+/* A large file, a little over it, renamed, and written again: the records follow. */
+static void test_rename_extents(Fixture *self, gconstpointer data)
+{
+	ProllyPlace a = place_of("a");
+	ProllyPlace b = place_of("b");
+	g_autoptr(ProllyFile) file = create_file(self, "a");
+	g_autofree char *text = g_strnfill(50000, 'x');
+	g_autoptr(GError) error = NULL;
+
+	write_text(file, 0, text);
+	flush(file);
+	memcpy(text + 100, "one", 3);
+	write_text(file, 100, "one");
+	flush(file);
+	g_assert_cmpuint(count_records(self), ==, 1);
+	prolly_edit_rename(self->repo, self->branch, &a, &b, 0, &error);
+	g_assert_no_error(error);
+	memcpy(text + 40000, "two", 3);
+	write_text(file, 40000, "two");
+	flush(file);
+	assert_staged(self, "b", text);
+	commit(self);
+	assert_staged(self, "b", text);
+	g_assert_cmpuint(count_records(self), ==, 0);
+	memcpy(text + 200, "three", 5);
+	write_text(file, 200, "three");
+	flush(file);
+	assert_staged(self, "b", text);
+	g_clear_pointer(&file, prolly_file_unref);
+	close_store(self);
+	open_store(self);
+	assert_staged(self, "b", text);
+}
+
+/* A commit holds what was written before it and not staged, and nothing written after. */
+static void test_commit_open(Fixture *self, gconstpointer data)
+{
+	g_autoptr(ProllyFile) small = create_file(self, "small");
+	g_autoptr(ProllyFile) large = create_file(self, "large");
+	g_autoptr(GByteArray) committed = NULL;
+	g_autofree char *text = g_strnfill(30000, 'y');
+
+	write_text(small, 0, "before");
+	write_text(large, 0, text);
+	commit(self);
+	write_text(small, 0, "after!");
+	write_text(large, 0, "after!");
+	flush(small);
+	flush(large);
+	committed = read_commit(self, "small");
+	g_assert_cmpmem(committed->data, committed->len, "before", 6);
+	g_clear_pointer(&committed, g_byte_array_unref);
+	committed = read_commit(self, "large");
+	g_assert_cmpmem(committed->data, committed->len, text, strlen(text));
+	memcpy(text, "after!", 6);
+	assert_staged(self, "large", text);
+	assert_staged(self, "small", "after!");
+}
+
+static void test_links(Fixture *self, gconstpointer data)
+{
+	ProllyPlace a = place_of("a");
+	ProllyPlace b = place_of("b");
+	g_autoptr(ProllyFile) file = create_file(self, "a");
+	g_autoptr(ProllyFile) other = NULL;
+	g_autoptr(GError) error = NULL;
+
+	write_text(file, 0, "one");
+	prolly_edit_link(self->repo, self->branch, &a, &b, NULL, &error);
+	g_assert_no_error(error);
+	other = open_file(self, "b");
+	g_assert_true(other == file);
+	write_text(other, 3, "two");
+	flush(file);
+	assert_staged(self, "a", "onetwo");
+	assert_staged(self, "b", "onetwo");
+
+	prolly_edit_delete(self->repo, self->branch, &a, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_false(prolly_file_is_orphan(file));
+	write_text(file, 6, "three");
+	flush(file);
+	assert_staged(self, "a", NULL);
+	assert_staged(self, "b", "onetwothree");
+	g_clear_pointer(&file, prolly_file_unref);
+	g_clear_pointer(&other, prolly_file_unref);
+	commit(self);
+	close_store(self);
+	open_store(self);
+	assert_staged(self, "b", "onetwothree");
+}
+
+static void test_attrs(Fixture *self, gconstpointer data)
+{
+	g_autoptr(ProllyFile) file = create_file(self, "k");
+	ProllyAttrs set = {.has = PROLLY_ATTR_MODE | PROLLY_ATTR_MTIME, .mode = 0640, .mtime = 42};
+	g_auto(ProllyAttrs) got = {0};
+	g_autoptr(GError) error = NULL;
+
+	write_text(file, 0, "x");
+	prolly_file_set_attrs(file, &set, PROLLY_KIND_EXECUTABLE, &error);
+	g_assert_no_error(error);
+	prolly_file_get_attrs(file, &got, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(got.mode, ==, 0640);
+	g_assert_cmpint(got.mtime, ==, 42);
+	prolly_attrs_clear(&got);
+
+	/* a write moves the time, at once and when it is staged; the kind stays */
+	write_text(file, 1, "y");
+	prolly_file_get_attrs(file, &got, &error);
+	g_assert_cmpint(got.mtime, >, 42);
+	flush(file);
+	g_clear_pointer(&file, prolly_file_unref);
+	file = open_file(self, "k");
+	g_assert_cmpint(file->kind, ==, PROLLY_KIND_EXECUTABLE);
+	g_assert_cmpint(file->attrs.mtime, ==, got.mtime);
+	g_assert_cmpuint(file->attrs.mode, ==, 0640);
+}
+
+/* Many bytes in order: bounded memory, and staged as one blob without extents. */
+static void test_stream(Fixture *self, gconstpointer data)
+{
+	g_autoptr(ProllyFile) file = create_file(self, "big");
+	g_autofree uint8_t *block = g_malloc(128 << 10);
+	g_autoptr(GError) error = NULL;
+	size_t len;
+
+	for (uint32_t i = 0; i < 40 << 3; i++) { /* 40 MiB */
+		for (uint32_t j = 0; j < (128 << 10) / 4; j++)
+			prolly_set_le32(block + 4 * j, (i * 32768 + j) * UINT32_C(2654435761));
+		write_at(file, (uint64_t)i * (128 << 10), block, 128 << 10);
+		g_assert_cmpuint(file->content.run_bytes, <=, 8 << 20);
+	}
+	flush(file);
+	g_assert_cmpuint(count_records(self), ==, 0);
+	g_clear_pointer(&file, prolly_file_unref);
+	file = open_file(self, "big");
+	for (uint32_t i = 0; i < 40 << 3; i += 7) {
+		prolly_file_read(file, (uint64_t)i * (128 << 10), block, 4096, &len, &error);
+		g_assert_no_error(error);
+		g_assert_cmpuint(len, ==, 4096);
+		for (uint32_t j = 0; j < 1024; j++)
+			g_assert_cmpuint(prolly_get_le32(block + 4 * j), ==,
+					 (i * 32768 + j) * UINT32_C(2654435761));
+	}
+}
+
+/* One page written again and again, and staged each time: the records do not pile up. */
+static void test_rewrite(Fixture *self, gconstpointer data)
+{
+	g_autoptr(ProllyFile) file = create_file(self, "db");
+	g_autofree char *text = g_strnfill(1 << 20, 'p');
+	g_autofree char *page = g_strnfill(4096, '0');
+	g_autoptr(GByteArray) content = NULL;
+
+	write_text(file, 0, text);
+	flush(file);
+	for (int i = 0; i < 2000; i++) {
+		page[i % 4096] = (char)('a' + i % 26);
+		write_text(file, 8192, page);
+		flush(file);
+		g_assert_cmpuint(count_records(self), <=, 256);
+	}
+	memcpy(text + 8192, page, 4096);
+	content = read_live(self, "db");
+	g_assert_cmpmem(content->data, content->len, text, 1 << 20);
+}
+
+/* ---- The end of the process --------------------------------------------------------------- */
+
+#define CRASH_STORE "PROLLY_TEST_CRASH_STORE"
+
+static void crash_subprocess(void)
+{
+	Fixture self = {.store = g_strdup(g_getenv(CRASH_STORE))};
+	g_autofree char *text = g_strnfill(20000, 'z');
+	ProllyFile *file;
+
+	open_store(&self);
+	file = create_file(&self, "flushed");
+	write_text(file, 0, "kept");
+	flush(file);
+	write_text(file, 4, " not this");
+	file = create_file(&self, "large");
+	write_text(file, 0, text);
+	flush(file);
+	write_text(file, 500, "over");
+	flush(file);
+	_exit(0);
+}
+
+static void test_crash(Fixture *self, gconstpointer data)
+{
+	g_autofree char *text = g_strnfill(20000, 'z');
+
+	close_store(self);
+	g_setenv(CRASH_STORE, self->store, TRUE);
+	g_test_trap_subprocess("/version/file/crash/subprocess", 0,
+			       G_TEST_SUBPROCESS_INHERIT_STDERR);
+	g_test_trap_assert_passed();
+	open_store(self);
+	memcpy(text + 500, "over", 4);
+	assert_staged(self, "flushed", "kept");
+	assert_staged(self, "large", text);
+}
+
+/* ---- Threads ------------------------------------------------------------------------------ */
+
+typedef struct {
+	Fixture *fixture;
+	ProllyFile *file;
+	gint *stop;
+	int number;
+} Writer;
+
+/* Writes records of one byte over and over, whole ones: what anybody stages is never torn. */
+static gpointer run_writer(gpointer data)
+{
+	Writer *writer = data;
+	char record[512];
+
+	for (int i = 0; !g_atomic_int_get(writer->stop); i++) {
+		memset(record, 'a' + i % 26, sizeof(record));
+		write_at(writer->file, (uint64_t)writer->number * sizeof(record), record,
+			 sizeof(record));
+		if (i % 7 == 0)
+			flush(writer->file);
+	}
+	return NULL;
+}
+
+static void test_threads(Fixture *self, gconstpointer data)
+{
+	g_autoptr(ProllyFile) file = create_file(self, "k");
+	g_autofree char *text = g_strnfill(4 * 512, '.');
+	GThread *threads[4];
+	Writer writers[4];
+	gint stop = 0;
+
+	write_text(file, 0, text);
+	flush(file);
+	for (int i = 0; i < 4; i++) {
+		writers[i] = (Writer){self, file, &stop, i};
+		threads[i] = g_thread_new("writer", run_writer, &writers[i]);
+	}
+	for (int round = 0; round < 20; round++) {
+		g_autoptr(GByteArray) content = NULL;
+
+		commit(self);
+		content = read_commit(self, "k");
+		g_assert_cmpuint(content->len, ==, 4 * 512);
+		for (guint i = 0; i < content->len; i++)
+			g_assert_cmpuint(content->data[i], ==, content->data[i / 512 * 512]);
+	}
+	g_atomic_int_set(&stop, 1);
+	for (int i = 0; i < 4; i++)
+		g_thread_join(threads[i]);
+}
+
+#define TEST(path, data, function) \
+	g_test_add("/version/file/" path, Fixture, data, set_up, function, tear_down)
+
+int main(int argc, char **argv)
+{
+	g_setenv("GIT_AUTHOR_NAME", "A U Thor", TRUE);
+	g_setenv("GIT_AUTHOR_EMAIL", "author@example.com", TRUE);
+	g_test_init(&argc, &argv, NULL);
+
+	TEST("model/short", GUINT_TO_POINTER(200), test_model);
+	TEST("model/middle", GUINT_TO_POINTER(8000), test_model);
+	TEST("model/long", GUINT_TO_POINTER(200000), test_model);
+	TEST("shared", NULL, test_shared);
+	TEST("errors", NULL, test_errors);
+	TEST("orphan", NULL, test_orphan);
+	TEST("rename", NULL, test_rename);
+	TEST("rename-extents", NULL, test_rename_extents);
+	TEST("commit-open", NULL, test_commit_open);
+	TEST("links", NULL, test_links);
+	TEST("attrs", NULL, test_attrs);
+	TEST("stream", NULL, test_stream);
+	TEST("rewrite", NULL, test_rewrite);
+	g_test_add_func("/version/file/crash/subprocess", crash_subprocess);
+	TEST("crash", NULL, test_crash);
+	TEST("threads", NULL, test_threads);
+	return g_test_run();
+}
