@@ -101,9 +101,8 @@ static void start_pager(CtlStreams *streams)
 	if (!*pager || strcmp(pager, "cat") == 0)
 		return;
 	environment = g_environ_setenv(environment, "LESS", "FRX", FALSE);
-	if (g_spawn_async_with_pipes(NULL, (char **)argv, environment,
-				     G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CHILD_INHERITS_STDIN, NULL,
-				     NULL, &streams->pager, &input, NULL, NULL, NULL))
+	if (g_spawn_async_with_pipes(NULL, (char **)argv, environment, G_SPAWN_DO_NOT_REAP_CHILD,
+				     NULL, NULL, &streams->pager, &input, NULL, NULL, NULL))
 		streams->output = input;
 }
 
