@@ -322,6 +322,8 @@ void pfs_reply_error(fuse_req_t req, const char *what, const GError *error);
 /* When the set of branches changed last, in nanoseconds. */
 int64_t pfs_branches_changed_at(PfsMount *mount);
 void pfs_branches_touch(PfsMount *mount);
+/* For how long the kernel may believe in attributes of a node of this kind. */
+double pfs_attr_timeout(PfsKind kind);
 /* A number in a scope as st_ino. */
 uint64_t pfs_ino(const PfsScope *scope, uint64_t number);
 /* Of what is in no branch: from its path. */

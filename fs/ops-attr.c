@@ -18,11 +18,6 @@
 #define NANOSECONDS INT64_C(1000000000)
 #define BLOCK       4096
 
-static double attr_timeout(const PfsInode *inode)
-{
-	return pfs_kind_is_virtual(inode->kind) ? 0 : PFS_TIMEOUT;
-}
-
 static void reply_attr(fuse_req_t req, PfsInode *inode)
 {
 	PfsMount *mount = pfs_mount(req);
@@ -34,7 +29,7 @@ static void reply_attr(fuse_req_t req, PfsInode *inode)
 		return;
 	}
 	pfs_table_told(&mount->table, inode, &attr);
-	fuse_reply_attr(req, &attr, attr_timeout(inode));
+	fuse_reply_attr(req, &attr, pfs_attr_timeout(inode->kind));
 }
 
 void pfs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -168,26 +168,26 @@ bool pfs_keys_find(PfsMount *mount, PfsInode *dir, const char *name, PfsFound *o
 
 /* ---- Answers ----------------------------------------------------------------------------- */
 
-static void set_timeouts(const PfsFound *found, struct fuse_entry_param *param)
+double pfs_attr_timeout(PfsKind kind)
 {
-	param->entry_timeout = PFS_TIMEOUT;
-	param->attr_timeout = PFS_TIMEOUT;
-	switch (found->kind) {
+	switch (kind) {
 	case PFS_KIND_LEVEL:
 	case PFS_KIND_AT_LINK:
 	case PFS_KIND_TEXT:
 	case PFS_KIND_CONTROL:
-		param->entry_timeout = 0;
-		param->attr_timeout = 0;
-		break;
-	case PFS_KIND_AT:
-	case PFS_KIND_TEXTS:
-		if (found->path) /* a level */
-			param->entry_timeout = 0;
-		break;
+		return 0;
 	default:
-		break;
+		return PFS_TIMEOUT;
 	}
+}
+
+/* A name is as good as its attributes, but for levels in .prollyfs. */
+static double entry_timeout(const PfsFound *found)
+{
+	bool is_level =
+		(found->kind == PFS_KIND_AT || found->kind == PFS_KIND_TEXTS) && found->path;
+
+	return is_level ? 0 : pfs_attr_timeout(found->kind);
 }
 
 PfsInode *pfs_enter(PfsMount *mount, PfsInode *parent, const char *name, const PfsFound *found,
@@ -204,7 +204,8 @@ PfsInode *pfs_enter(PfsMount *mount, PfsInode *parent, const char *name, const P
 		pfs_notifier_shed(mount);
 	out_param->ino = inode->id;
 	out_param->attr = found->attr;
-	set_timeouts(found, out_param);
+	out_param->attr_timeout = pfs_attr_timeout(found->kind);
+	out_param->entry_timeout = entry_timeout(found);
 	if (inode->kind == PFS_KIND_FILE) {
 		/* What is open may be ahead of what is staged. */
 		g_autoptr(ProllyFile) file = pfs_table_dup_file(&mount->table, inode);
