@@ -5,6 +5,8 @@
 # ends the daemons that this file started, by their ids. Nothing waits for a fixed time: what has to
 # come about is looked for, up to a limit.
 
+bats_require_minimum_version 1.5.0
+
 : "${PROLLYFS_BUILD:=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)/build}"
 PROLLYFS=$PROLLYFS_BUILD/src/prollyfs
 CTL=$PROLLYFS_BUILD/src/prollyfs-ctl
@@ -64,7 +66,7 @@ need_root()
 
 is_mounted()
 {
-	awk -v at="$1" '$5 == at { found = 1 } END { exit !found }' /proc/self/mountinfo
+	awk -v at="$1" '{ gsub(/\\040/, " ", $5) } $5 == at { found = 1 } END { exit !found }' /proc/self/mountinfo
 }
 
 # mount_store [STORE [MOUNTPOINT [OPTION...]]]: makes the store if there is none, and mounts it. The

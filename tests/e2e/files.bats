@@ -122,10 +122,12 @@ assert os.stat('f').st_size == 5
 }
 
 @test "appends of several processes do not tear each other" {
+	local writers=()
 	for writer in a b c d; do
 		(for i in $(seq 200); do echo "$writer $i" >>"$NS/log"; done) &
+		writers+=($!)
 	done
-	wait
+	wait "${writers[@]}"
 	is "$(wc -l <"$NS/log")" 800
 	for writer in a b c d; do
 		is "$(grep "^$writer " "$NS/log")" "$(seq -f "$writer %g" 200)"
@@ -497,7 +499,7 @@ two"
 	mkfifo "$NS/fifo"
 	echo through >"$NS/fifo" &
 	is "$(cat "$NS/fifo")" through
-	wait
+	wait $!
 	py "
 s = socket.socket(socket.AF_UNIX); s.bind('sock'); s.listen()
 c = socket.socket(socket.AF_UNIX); c.connect('sock')

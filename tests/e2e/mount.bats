@@ -108,12 +108,12 @@ not_mounted()
 	wait "$DAEMON"
 }
 
-@test "mount -t fuse.prollyfs works, with the options that fstab adds" {
+@test "mount(8) mounts it, with the options that fstab adds" {
 	need_root
 	need_fuse
 	ctl . init "$STORE"
-	PATH=$PROLLYFS_BUILD/src:$PATH mount -t fuse.prollyfs \
-		-o rw,nofail,_netdev,x-systemd.automount,noatime "$STORE" "$MNT" 3>&-
+	# with PROGRAM# before the store, the program need not be in mount's own PATH
+	mount -t fuse -o rw,nofail,_netdev,x-systemd.automount,noatime "$PROLLYFS#$STORE" "$MNT" 3>&-
 	is_mounted "$MNT"
 	DAEMONS+=("$(daemon_on "$MNT")")
 	echo one >"$MNT/main/key"
@@ -372,10 +372,12 @@ not_mounted()
 @test "-s and spin= change nothing that can be seen" {
 	mount_store "$STORE" "$MNT" -s -o spin=50
 	mkdir "$MNT/main/ns"
+	local writers=()
 	for i in 1 2 3 4 5; do
 		echo "$i" >"$MNT/main/ns/$i" &
+		writers+=($!)
 	done
-	wait %1 %2 %3 %4 %5 2>/dev/null || wait_for 10 present "$MNT/main/ns/5"
+	wait "${writers[@]}"
 	is "$(sort "$MNT"/main/ns/* | tr '\n' ' ')" "1 2 3 4 5 "
 }
 

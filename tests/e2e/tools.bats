@@ -172,12 +172,14 @@ numbers.bak"
 190"
 	is "$(sqlite3 "$db" 'BEGIN; DELETE FROM t; ROLLBACK; SELECT count(*) FROM t')" 19000
 	sqlite3 "$db" 'VACUUM; PRAGMA integrity_check' | grep -qx ok
+	local n writers=()
 	for n in 1 2 3 4; do
 		for k in $(seq 20); do
 			sqlite3 -cmd '.timeout 20000' "$db" "INSERT INTO t(b) VALUES('writer $n')"
 		done &
+		writers+=($!)
 	done
-	wait
+	wait "${writers[@]}"
 	is "$(sqlite3 "$db" 'SELECT count(*) FROM t')" 19080
 	commit_all main two
 	remount
