@@ -200,7 +200,8 @@ static bool run_parsed(ProllyCommand *command, GError **error)
 	if (!command->words->spec->run(command, error))
 		return false;
 	prolly_command_flush(command);
-	return prolly_command_check(command, error);
+	/* An interrupt that comes too late interrupts nothing; output that was lost is a failure. */
+	return !command->output_gone || prolly_command_check(command, error);
 }
 
 static void say_work(ProllyCommand *command, ProllyWork *work)
