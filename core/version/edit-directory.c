@@ -65,7 +65,7 @@ static bool make(ProllyTransaction *txn, const ProllyPlace *place, const ProllyA
 	prolly_transaction_put_directory(
 		txn, place, record, is_root ? PROLLY_DIRECTORY_EXISTS : PROLLY_DIRECTORY_EMPTY);
 	prolly_transaction_touch(txn, place);
-	return prolly_transaction_add_child(txn, place, error);
+	return prolly_transaction_add_child(txn, place, true, error);
 }
 
 bool prolly_edit_make_directory(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place,
@@ -151,6 +151,6 @@ bool prolly_edit_remove_directory(ProllyRepo *repo, ProllyBranch *branch, const 
 	       prolly_transaction_begin(&txn, repo, branch, error) &&
 	       prolly_transaction_prepare_removal(&txn, place, error) &&
 	       prolly_transaction_remove_directory(&txn, place, 0, error) &&
-	       prolly_transaction_remove_child(&txn, place, error) &&
+	       prolly_transaction_remove_child(&txn, place, true, error) &&
 	       prolly_transaction_write(&txn, error);
 }

@@ -150,7 +150,7 @@ static bool put(ProllyTransaction *txn, Object *object, GBytes *stored, const Pr
 		prolly_transaction_put(txn, &each->place, data, len, NULL, &each->record);
 		prolly_transaction_touch(txn, &each->place);
 	}
-	return exists || prolly_transaction_add_child(txn, &name->place, error);
+	return exists || prolly_transaction_add_child(txn, &name->place, false, error);
 }
 
 bool prolly_edit_put(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place,
@@ -246,7 +246,7 @@ static bool delete_key(ProllyTransaction *txn, Object *object, GError **error)
 	prolly_transaction_touch(txn, &name->place);
 	return prolly_transaction_prepare_removal(txn, &name->place, error) &&
 	       prolly_transaction_remove(txn, &name->place, name->record.salt, error) &&
-	       prolly_transaction_remove_child(txn, &name->place, error);
+	       prolly_transaction_remove_child(txn, &name->place, false, error);
 }
 
 bool prolly_edit_delete(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place,
@@ -458,7 +458,7 @@ static bool link_to(ProllyTransaction *txn, Object *object, const ProllyPlace *t
 				       &extents, &record);
 	else if (!prolly_transaction_copy_value(txn, to, &name->finding, &record, error))
 		return false;
-	return prolly_transaction_add_child(txn, to, error);
+	return prolly_transaction_add_child(txn, to, false, error);
 }
 
 bool prolly_edit_link(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *from,

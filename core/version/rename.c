@@ -476,8 +476,8 @@ static bool move(Rename *self, const End *from, const End *to, GError **error)
 	       prolly_transaction_prepare_removal(self->txn, &from->place, error) &&
 	       end_out(self, from, error) && marker_out(self, to, error) &&
 	       end_in(self, from, &to->place, false, error) &&
-	       prolly_transaction_add_child(self->txn, &to->place, error) &&
-	       prolly_transaction_remove_child(self->txn, &from->place, error);
+	       prolly_transaction_add_child(self->txn, &to->place, to->is_directory, error) &&
+	       prolly_transaction_remove_child(self->txn, &from->place, from->is_directory, error);
 }
 
 static bool exchange(Rename *self, const End *a, const End *b, GError **error)
@@ -494,8 +494,8 @@ static bool exchange(Rename *self, const End *a, const End *b, GError **error)
 	    !end_out(self, a, error) || !end_out(self, b, error) ||
 	    !end_in(self, a, &at_b->place, true, error) ||
 	    !end_in(self, b, &at_a->place, true, error) ||
-	    !prolly_transaction_add_child(self->txn, &at_a->place, error) ||
-	    !prolly_transaction_add_child(self->txn, &at_b->place, error))
+	    !prolly_transaction_add_child(self->txn, &at_a->place, b->is_directory, error) ||
+	    !prolly_transaction_add_child(self->txn, &at_b->place, a->is_directory, error))
 		return false;
 	/* Both directories keep a child, so that no marker comes: the names are all that differs.
 	 */

@@ -369,19 +369,22 @@ static bool add_to(ProllyTransaction *self, const ProllyPlace *dir, const Prolly
 	return true;
 }
 
-bool prolly_transaction_add_child(ProllyTransaction *self, const ProllyPlace *place, GError **error)
+bool prolly_transaction_add_child(ProllyTransaction *self, const ProllyPlace *place,
+				  bool is_directory, GError **error)
 {
 	ProllyPlace child = *place, dir = get_parent(place);
+	bool is_namespace = is_directory && !place->key_len;
 	bool made;
 
 	self->is_changing = true;
-	while (child.key_len) {
+	while (!is_namespace) {
 		if (!add_to(self, &dir, &child, &made, error))
 			return false;
 		if (!made)
 			return true;
 		child = dir;
 		dir = get_parent(&child);
+		is_namespace = !child.key_len;
 	}
 	prolly_transaction_put_namespace(self, place->ns, true);
 	return touch_top(self, error);
@@ -431,13 +434,13 @@ static bool remove_from(ProllyTransaction *self, const ProllyPlace *dir, const P
 }
 
 bool prolly_transaction_remove_child(ProllyTransaction *self, const ProllyPlace *place,
-				     GError **error)
+				     bool is_directory, GError **error)
 {
 	ProllyPlace child = *place, dir = get_parent(place);
 	bool gone;
 
 	self->is_changing = true;
-	if (!child.key_len) {
+	if (is_directory && !child.key_len) {
 		prolly_transaction_put_namespace(self, place->ns, false);
 		return touch_top(self, error);
 	}

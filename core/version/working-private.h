@@ -59,6 +59,14 @@ bool prolly_staged_record_parse(const uint8_t *data, size_t len, ProllyStagedRec
 				GError **error);
 void prolly_staged_record_append(GByteArray *out, const ProllyStagedRecord *record);
 
+typedef struct ProllyWorking ProllyWorking;
+/* Takes the staged values (and tombstones) of PLACE out of all generations, in BATCH; attributes
+ * stay. */
+bool prolly_staged_drop_value(const ProllyWorking *working, const ProllyPlace *place,
+			      ProllyDbBatch *batch, GError **error);
+/* PLACE is gone, whatever is committed. */
+void prolly_staged_put_tombstone(const ProllyWorking *working, const ProllyPlace *place,
+				 ProllyDbBatch *batch);
 /* Deletes GENERATION in BATCH; afterwards, gives its files back. */
 void prolly_staged_delete_generation(uint32_t branch_id, uint64_t generation, ProllyDbBatch *batch);
 void prolly_staged_reclaim_generation(ProllyDb *db, uint32_t branch_id, uint64_t generation);
@@ -99,12 +107,12 @@ int64_t prolly_time_now(void); /* nanoseconds since the epoch */
 /* ---- working.c: looking through the generations ------------------------------------------ */
 
 /* A state to read: all borrowed. BRANCH NULL: a commit alone (no generations, no attributes). */
-typedef struct {
+struct ProllyWorking {
 	ProllyRepo *repo;
 	ProllyBranch *branch;
 	ProllyState *state;
 	const ProllyDbSnapshot *snapshot; /* nullable: the present */
-} ProllyWorking;
+};
 
 /* Where something was found: an index into the state's generations, or one of these. */
 enum {
@@ -184,8 +192,8 @@ typedef enum {
 /* The record of directory PLACE (its prefix) as attributes, and the state; each nullable, and the
  * state costs more. */
 bool prolly_working_find_directory(const ProllyWorking *working, const ProllyPlace *place,
-				   ProllyAttrRecord *out_record,
-				   ProllyDirectoryState *out_state, GError **error);
+				   ProllyAttrRecord *out_record, ProllyDirectoryState *out_state,
+				   GError **error);
 /* Its times as they hold now, in all three fields, whether recorded or not. */
 bool prolly_working_settle_directory(const ProllyWorking *working, const ProllyPlace *place,
 				     ProllyAttrRecord *record, GError **error);
@@ -328,14 +336,15 @@ void prolly_transaction_put_namespace(ProllyTransaction *self, const char *ns, b
 /*
  * PLACE (a key, a directory's prefix, or a namespace) is a child of its directory now, or none any
  * more: markers come and go, times move. Before a removal, prepare reads what it needs, and before
- * an addition in the same transaction.
+ * an addition in the same transaction. A place without a key is a namespace if IS_DIRECTORY, else
+ * the key "".
  */
 bool prolly_transaction_prepare_removal(ProllyTransaction *self, const ProllyPlace *place,
 					GError **error);
 bool prolly_transaction_add_child(ProllyTransaction *self, const ProllyPlace *place,
-				  GError **error);
+				  bool is_directory, GError **error);
 bool prolly_transaction_remove_child(ProllyTransaction *self, const ProllyPlace *place,
-				     GError **error);
+				     bool is_directory, GError **error);
 /* edit-directory.c: removes the directory PLACE, which must be empty (NOT_EMPTY, NOT_FOUND,
  * NOT_DIR), but not from among its parent's children; what takes its place derives its number with
  * SALT. */
