@@ -200,7 +200,8 @@ static bool run_parsed(ProllyCommand *command, GError **error)
 	if (!command->words->spec->run(command, error))
 		return false;
 	prolly_command_flush(command);
-	/* An interrupt that comes too late interrupts nothing; output that was lost is a failure. */
+	/* An interrupt that comes too late interrupts nothing; output that was lost is a failure.
+	 */
 	return !command->output_gone || prolly_command_check(command, error);
 }
 
