@@ -39,32 +39,50 @@ static GPtrArray *new_updates(void)
 	return g_ptr_array_new_with_free_func((GDestroyNotify)prolly_ref_update_free);
 }
 
-/* EXISTS if NAME is a branch, or a directory of branches, or would need a branch to be one.
+/* EXISTS if OTHER, which is NAME or clashes with it, is a branch and not EXCEPT. */
+static bool check_not_branch(ProllyRepo *repo, const char *name, const char *other,
+			     const char *except, GError **error)
+{
+	ProllyCommitId head;
+	bool found;
+
+	if (g_strcmp0(other, except) == 0)
+		return true;
+	if (!prolly_branch_read_head(repo, other, &head, &found, error))
+		return false;
+	if (found && strcmp(other, name) == 0)
+		return prolly_throw(error, PROLLY_ERROR_EXISTS,
+				    "a branch named '%s' already exists", name);
+	if (found)
+		return prolly_throw(error, PROLLY_ERROR_EXISTS,
+				    "branch '%s' exists, so '%s' cannot be one", other, name);
+	return true;
+}
+
+/* EXISTS if NAME is a branch, or a directory of branches, or needs a branch to be a directory.
  * EXCEPT (nullable) is a branch that is about to go. */
 static bool check_free(ProllyRepo *repo, const char *name, const char *except, GError **error)
 {
-	g_autoptr(GPtrArray) names = NULL;
+	g_autofree char *below = g_strconcat(PROLLY_REFS_HEADS, name, "/", NULL);
+	g_autoptr(GPtrArray) children = g_ptr_array_new_with_free_func(g_free);
+	ProllyRefs *refs = repo->body->git->refs;
+	bool ok;
 
-	if (!prolly_branch_list(repo, &names, error))
-		return false;
-	for (guint i = 0; i < names->len; i++) {
-		const char *other = g_ptr_array_index(names, i);
-		size_t len = strlen(other);
-		size_t name_len = strlen(name);
+	for (const char *slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/')) {
+		g_autofree char *parent = g_strndup(name, (size_t)(slash - name));
 
-		if (g_strcmp0(other, except) == 0)
-			continue;
-		if (strcmp(other, name) == 0)
-			return prolly_throw(error, PROLLY_ERROR_EXISTS,
-					    "a branch named '%s' already exists", name);
-		if ((name_len > len && strncmp(name, other, len) == 0 && name[len] == '/') ||
-		    (len > name_len && strncmp(name, other, name_len) == 0 &&
-		     other[name_len] == '/'))
-			return prolly_throw(error, PROLLY_ERROR_EXISTS,
-					    "branch '%s' exists, so '%s' cannot be one", other,
-					    name);
+		if (!check_not_branch(repo, name, parent, except, error))
+			return false;
 	}
-	return true;
+	g_mutex_lock(&repo->body->git_lock);
+	ok = refs->ops->list(refs, below, children, error);
+	g_mutex_unlock(&repo->body->git_lock);
+	for (guint i = 0; ok && i < children->len; i++) {
+		const char *child = g_ptr_array_index(children, i);
+
+		ok = check_not_branch(repo, name, child + strlen(PROLLY_REFS_HEADS), except, error);
+	}
+	return ok && check_not_branch(repo, name, name, except, error);
 }
 
 /* ---- Making ------------------------------------------------------------------------------ */

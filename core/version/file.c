@@ -42,7 +42,8 @@
 #define RUN_BYTES_MAX (8u << 20) /* bytes written that a file keeps in memory */
 #define RUNS_MAX      2048       /* and in how many runs */
 #define INTERVALS_MAX 1024       /* that are remembered to be recorded; more: all of the runs */
-#define EXTENTS_MAX   (1u << 20) /* bytes of records that a flush leaves unspliced */
+#define EXTENTS_NEW   (1u << 20) /* bytes that a flush records rather than splices */
+#define EXTENTS_MAX   (8u << 20) /* and in all flushes */
 #define EXTENTS_SHARE 4          /* nor does it leave this part of the length */
 
 static int64_t now_ns(void)
@@ -456,14 +457,26 @@ static bool is_plain(const ProllyFile *file)
 	       content->length == content->value.length;
 }
 
+static uint64_t count_unrecorded(const ProllyFile *file)
+{
+	uint64_t bytes = 0;
+
+	if (file->must_rewrite)
+		return file->content.run_bytes;
+	for (guint i = 0; i < file->unrecorded->len; i++)
+		bytes += g_array_index(file->unrecorded, ProllyInterval, i).len;
+	return bytes;
+}
+
 /* Is little enough written over something large? */
 static bool wants_extents(const ProllyFile *file)
 {
 	const ProllyOverlay *content = &file->content;
-	uint64_t bytes = file->must_rewrite ? 0 : file->recorded.bytes;
+	uint64_t recorded = file->must_rewrite ? 0 : file->recorded.bytes;
+	uint64_t unrecorded = count_unrecorded(file);
 
 	return content->value.is_blob && content->run_bytes < content->length / EXTENTS_SHARE &&
-	       bytes + content->run_bytes <= EXTENTS_MAX;
+	       unrecorded <= EXTENTS_NEW && recorded + unrecorded <= EXTENTS_MAX;
 }
 
 static void record_run(ProllyFile *file, const ProllyRun *run, uint64_t from, uint64_t to,
