@@ -11,7 +11,8 @@
  * Then the branch moves, in one publication. Staged changes that came meanwhile could be
  * overwritten, so what is staged is compared again under write_lock, which is held until the branch
  * has moved; a branch with nothing staged, the common case, is seen at once. Staged changes to
- * other keys stay.
+ * other keys stay. A staged value that is the committed one is no change, and is dropped; one that
+ * is what the merge brings may stay.
  *
  * A fast-forward is the same with the branch's head as base and theirs as the result.
  *
@@ -41,6 +42,7 @@ typedef struct {
 	ProllyTree empty;
 	uint64_t conflicts;
 	bool is_fast_forward;
+	ProllyDbBatch *batch; /* under write_lock: what moves the branch; else NULL */
 } Reconcile;
 
 /* ---- Namespaces of three sides ----------------------------------------------------------- */
@@ -135,25 +137,99 @@ static ProllyConflictKind classify(const ProllyMergeStep *step)
 	return step->base ? PROLLY_CONFLICT_BOTH_MODIFIED : PROLLY_CONFLICT_BOTH_ADDED;
 }
 
-/* Is what is staged for PLACE something else than what is committed? */
-static bool is_staged(const ProllyWorking *working, const ProllyPlace *place,
-		      const ProllyMergeStep *step, bool *out_is, GError **error)
+/* What is staged for a key, beside what our side and theirs have. */
+typedef enum {
+	STAGED_NOT,
+	STAGED_AS_OURS, /* no change */
+	STAGED_AS_THEIRS,
+	STAGED_OTHERWISE,
+} Staged;
+
+static bool equals(const ProllyFinding *finding, const uint8_t *value, size_t len)
 {
-	g_auto(ProllyFinding) finding;
-	bool same;
+	if (!value || !prolly_finding_exists(finding))
+		return !value && !prolly_finding_exists(finding);
+	return !finding->extents && finding->stored_len == len &&
+	       memcmp(finding->stored, value, len) == 0;
+}
+
+static bool compare_staged(const ProllyWorking *working, const ProllyPlace *place,
+			   const ProllyMergeStep *step, Staged *out_staged, GError **error)
+{
+	g_auto(ProllyFinding) finding = {0};
 
 	prolly_finding_init(&finding);
 	if (!prolly_working_find(working, place, 0, false, &finding, error))
 		return false;
-	if (finding.value_level == PROLLY_LEVEL_COMMITTED)
-		same = true;
-	else if (!prolly_finding_exists(&finding))
-		same = !step->ours;
+	if (finding.value_level == PROLLY_LEVEL_COMMITTED ||
+	    (!prolly_finding_exists(&finding) && !finding.deleted))
+		*out_staged = STAGED_NOT;
+	else if (equals(&finding, step->ours, step->ours_len))
+		*out_staged = STAGED_AS_OURS;
+	else if (equals(&finding, step->theirs, step->theirs_len))
+		*out_staged = STAGED_AS_THEIRS;
 	else
-		same = step->ours && !finding.extents && finding.stored_len == step->ours_len &&
-		       memcmp(finding.stored, step->ours, step->ours_len) == 0;
-	*out_is = !same;
+		*out_staged = STAGED_OTHERWISE;
 	return true;
+}
+
+static bool is_marker(const uint8_t *stored, size_t len)
+{
+	return stored && len > 0 && (stored[0] & KIND_MASK) == PROLLY_KIND_DIRECTORY;
+}
+
+/* KEY comes with the merge: staged markers of the directories it lies in are void. */
+static bool drop_staged_markers(Reconcile *self, const ProllyWorking *working,
+				const ProllyPlace *key, GError **error)
+{
+	for (size_t i = 0; i < key->key_len; i++) {
+		ProllyPlace place = {key->ns, key->key, i};
+		g_auto(ProllyFinding) finding = {0};
+
+		if (key->key[i] != '/')
+			continue;
+		prolly_finding_init(&finding);
+		if (!prolly_working_find(working, &place, 0, false, &finding, error))
+			return false;
+		if (prolly_finding_is_marker(&finding) &&
+		    finding.value_level != PROLLY_LEVEL_COMMITTED &&
+		    !prolly_staged_drop_value(working, &place, self->batch, error))
+			return false;
+	}
+	return true;
+}
+
+/* A marker comes with the merge: void if keys are staged in its directory. */
+static bool hide_marker(Reconcile *self, const ProllyWorking *working, const ProllyPlace *marker,
+			GError **error)
+{
+	g_autofree uint8_t *prefix = g_malloc(marker->key_len + 1);
+	g_autoptr(ProllyScan) scan = NULL;
+
+	if (marker->key_len)
+		memcpy(prefix, marker->key, marker->key_len);
+	prefix[marker->key_len] = '/';
+	scan = prolly_scan_new(working, marker->ns, prefix, marker->key_len + 1, 0, 0);
+	if (!prolly_scan_seek(scan, prefix, marker->key_len + 1, error))
+		return false;
+	if (prolly_scan_is_valid(scan))
+		prolly_staged_put_tombstone(working, marker, self->batch);
+	return true;
+}
+
+/* What is staged stays right over what the merge brings: a directory has keys or a marker. */
+static bool settle_staged(Reconcile *self, const ProllyWorking *working, const ProllyPlace *place,
+			  const ProllyMergeStep *step, Staged staged, GError **error)
+{
+	/* It would undo the merge once that has changed the key. */
+	if (staged == STAGED_AS_OURS &&
+	    !prolly_staged_drop_value(working, place, self->batch, error))
+		return false;
+	if (!step->theirs || !prolly_namespace_has_directories(place->ns))
+		return true;
+	if (!is_marker(step->theirs, step->theirs_len))
+		return step->base || drop_staged_markers(self, working, place, error);
+	return staged != STAGED_NOT || hide_marker(self, working, place, error);
 }
 
 static bool throw_overwrite(const ProllyPlace *place, GError **error)
@@ -169,7 +245,7 @@ static bool check_step(Reconcile *self, const ProllyWorking *working, const char
 		       const ProllyMergeStep *step, bool list, GError **error)
 {
 	ProllyPlace place = {ns, step->key, step->key_len};
-	bool staged = false;
+	Staged staged = STAGED_NOT;
 
 	if (step->side == PROLLY_SIDE_BOTH && list) {
 		self->conflicts++;
@@ -179,9 +255,11 @@ static bool check_step(Reconcile *self, const ProllyWorking *working, const char
 	}
 	if (step->side != PROLLY_SIDE_THEIRS || !working || self->conflicts)
 		return true;
-	if (!is_staged(working, &place, step, &staged, error))
+	if (!compare_staged(working, &place, step, &staged, error))
 		return false;
-	return !staged || throw_overwrite(&place, error);
+	if (staged == STAGED_OTHERWISE)
+		return throw_overwrite(&place, error);
+	return !self->batch || settle_staged(self, working, &place, step, staged, error);
 }
 
 static bool check_namespace(Reconcile *self, const ProllyWorking *working, const Sides *sides,
@@ -251,11 +329,6 @@ static bool has_keys_below(const ProllyTreeContext *context, const ProllyTree *t
 		*out_has = found_len > len && memcmp(found, prefix, len + 1) == 0;
 	}
 	return true;
-}
-
-static bool is_marker(const uint8_t *stored, size_t len)
-{
-	return stored && len > 0 && (stored[0] & KIND_MASK) == PROLLY_KIND_DIRECTORY;
 }
 
 static void note_marker(Apply *self, const uint8_t *key, size_t len)
@@ -454,6 +527,7 @@ static bool move_branch(Reconcile *self, ProllyPublication *taken, const ProllyC
 	if (!prolly_files_flush_all(self->repo, self->branch, error))
 		return false;
 	old = prolly_branch_get_state(self->branch);
+	self->batch = batch;
 	if (!check_state(self, old, false, error))
 		return false;
 	state = prolly_state_copy(old);

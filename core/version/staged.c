@@ -21,6 +21,8 @@
  * I1. Every change of a directory's set of children writes the directory's record in the generation
  *     it is made in, but for a load, whose entries are looked at instead. So what no generation has
  *     a record of, and no load a key below, is in this respect as it is committed.
+ *     (A move can take the rest of a directory away from under what is staged there: while the head
+ *     is one that a move brought, a directory is not taken for gone without a look.)
  * I2. The state byte is right as long as the branch's last move is the one the record names.
  * I3. Generations that no state lists are garbage: a load that was not attached, or what a commit
  *     left behind between publishing and deleting. Deleting comes after the new state is in place,
@@ -210,6 +212,61 @@ bool prolly_staged_is_empty(ProllyRepo *repo, ProllyBranch *branch, const Prolly
 			return false;
 	*out_empty = !has;
 	return true;
+}
+
+/* ---- Values that are no change any more ---------------------------------------------------- */
+
+static void drop_value(const ProllyRecordKey *key, ProllyStagedRecord *record, ProllyDbBatch *batch)
+{
+	g_autoptr(GByteArray) data = g_byte_array_new();
+
+	if (!(record->flags & (PROLLY_STAGED_VALUE | PROLLY_STAGED_TOMBSTONE)))
+		return;
+	record->flags &= PROLLY_STAGED_ATTRS;
+	if (!record->flags) {
+		prolly_db_batch_delete(batch, PROLLY_DB_STAGED, key->data, key->len);
+		return;
+	}
+	prolly_staged_record_append(data, record);
+	prolly_db_batch_put(batch, PROLLY_DB_STAGED, key->data, key->len, data->data, data->len);
+}
+
+bool prolly_staged_drop_value(const ProllyWorking *working, const ProllyPlace *place,
+			      ProllyDbBatch *batch, GError **error)
+{
+	const GArray *generations = working->state->generations;
+	g_auto(ProllyRecordKey) key = {0};
+
+	prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_ENTRY, place->ns,
+			       place->key, place->key_len);
+	for (guint i = 0; i < generations->len; i++) {
+		g_autoptr(GBytes) bytes = NULL;
+		ProllyStagedRecord record;
+
+		prolly_record_key_set_generation(&key, g_array_index(generations, uint64_t, i));
+		if (!prolly_db_get(working->repo->body->db, PROLLY_DB_STAGED, NULL, key.data,
+				   key.len, &bytes, error))
+			return false;
+		if (!bytes)
+			continue;
+		if (!prolly_staged_record_parse(g_bytes_get_data(bytes, NULL),
+						g_bytes_get_size(bytes), &record, error))
+			return false;
+		drop_value(&key, &record, batch);
+	}
+	return true;
+}
+
+void prolly_staged_put_tombstone(const ProllyWorking *working, const ProllyPlace *place,
+				 ProllyDbBatch *batch)
+{
+	uint64_t generation = g_array_index(working->state->generations, uint64_t, 0);
+	uint8_t tombstone = PROLLY_STAGED_TOMBSTONE;
+	g_auto(ProllyRecordKey) key = {0};
+
+	prolly_record_key_init(&key, working->branch->id, generation, PROLLY_RECORD_ENTRY,
+			       place->ns, place->key, place->key_len);
+	prolly_db_batch_put(batch, PROLLY_DB_STAGED, key.data, key.len, &tombstone, 1);
 }
 
 /* ---- What a crash left ------------------------------------------------------------------- */

@@ -414,7 +414,9 @@ bool prolly_working_has_namespace(const ProllyWorking *working, const char *ns, 
 		}
 	}
 	*out_has = !ns[0] || prolly_state_find_namespace(working->state, ns);
-	return true;
+	/* A move may have taken it away under what is staged in it. */
+	return *out_has || !n ||
+	       prolly_working_has_keys(working, &(ProllyPlace){ns, NULL, 0}, out_has, error);
 }
 
 static gint compare_names(gconstpointer a, gconstpointer b)
@@ -448,6 +450,56 @@ static bool collect_namespaces(const ProllyWorking *working, int level, GHashTab
 	return prolly_db_iter_check(iter, error);
 }
 
+/* Adds the namespaces in which generation LEVEL has entries to STAGED. */
+static bool collect_staged(const ProllyWorking *working, int level, GHashTable *staged,
+			   GError **error)
+{
+	g_autoptr(ProllyDbIter) iter =
+		prolly_staged_iter_new(working, level, PROLLY_RECORD_ENTRY, NULL, NULL, 0);
+
+	prolly_db_iter_seek_first(iter);
+	while (prolly_db_iter_is_valid(iter)) {
+		size_t len, rest_len;
+		const uint8_t *data = prolly_db_iter_get_key(iter, &len), *rest;
+		g_auto(ProllyRecordKey) behind = {0};
+		const char *ns;
+
+		if (!prolly_record_key_split(data, len, &ns, &rest, &rest_len))
+			return prolly_throw(error, PROLLY_ERROR_CORRUPT, "a staged key is damaged");
+		g_hash_table_add(staged, g_strdup(ns));
+		prolly_record_key_init(&behind, working->branch->id, get_generation(working, level),
+				       PROLLY_RECORD_ENTRY, ns, NULL, 0);
+		behind.data[behind.len - 1] = 1; /* its NUL */
+		prolly_db_iter_seek(iter, behind.data, behind.len);
+	}
+	return prolly_db_iter_check(iter, error);
+}
+
+/* Adds the namespaces that are there only because keys are staged in them: a move has taken them
+ * away from under those. */
+static bool add_staged(const ProllyWorking *working, GHashTable *seen, GPtrArray *names,
+		       GError **error)
+{
+	g_autoptr(GHashTable) staged = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	GHashTableIter iter;
+	gpointer ns;
+	bool has;
+
+	for (int level = 0; level < count_generations(working); level++)
+		if (!collect_staged(working, level, staged, error))
+			return false;
+	g_hash_table_iter_init(&iter, staged);
+	while (g_hash_table_iter_next(&iter, &ns, NULL)) {
+		if (g_hash_table_contains(seen, ns))
+			continue;
+		if (!prolly_working_has_keys(working, &(ProllyPlace){ns, NULL, 0}, &has, error))
+			return false;
+		if (has)
+			g_ptr_array_add(names, g_strdup(ns));
+	}
+	return true;
+}
+
 bool prolly_working_list_namespaces(const ProllyWorking *working, GPtrArray **out_names,
 				    GError **error)
 {
@@ -461,11 +513,17 @@ bool prolly_working_list_namespaces(const ProllyWorking *working, GPtrArray **ou
 	for (guint i = 0; i < committed->len; i++) {
 		const char *name = g_array_index(committed, ProllyNamespace, i).name;
 
-		if (name[0] && !g_hash_table_contains(seen, name))
+		if (!g_hash_table_contains(seen, name)) {
+			g_hash_table_add(seen, g_strdup(name));
 			g_ptr_array_add(names, g_strdup(name));
+		}
 	}
-	if (!g_hash_table_contains(seen, ""))
+	if (!g_hash_table_contains(seen, "")) {
+		g_hash_table_add(seen, g_strdup(""));
 		g_ptr_array_add(names, g_strdup(""));
+	}
+	if (!add_staged(working, seen, names, error))
+		return false;
 	g_ptr_array_sort(names, compare_names);
 	*out_names = g_steal_pointer(&names);
 	return true;
@@ -543,6 +601,17 @@ bool prolly_working_has_keys(const ProllyWorking *working, const ProllyPlace *pl
 	return has_keys_from(working, place, 0, out_has, error);
 }
 
+/* Was the present head not made by a commit of what was staged? Then what is staged may lie where it
+ * has nothing. */
+static bool is_moved(const ProllyWorking *working)
+{
+	const GArray *moves = working->state->moves;
+
+	return count_generations(working) && moves->len &&
+	       prolly_commit_id_equal(&g_array_index(moves, ProllyMove, moves->len - 1).to,
+				      &working->state->head);
+}
+
 /* By looking for keys and marker, staged ones too unless nothing was staged (I1). */
 static bool look_for_keys(const ProllyWorking *working, const ProllyPlace *place, bool staged,
 			  ProllyDirectoryState *out_state, GError **error)
@@ -569,6 +638,8 @@ static bool look_for_keys(const ProllyWorking *working, const ProllyPlace *place
 	if (place->key[marker_place.key_len] == '/' &&
 	    !prolly_working_find(working, &marker_place, first, false, &marker, error))
 		return false;
+	if (!staged && is_moved(working))
+		return look_for_keys(working, place, true, out_state, error);
 	*out_state =
 		prolly_finding_is_marker(&marker) ? PROLLY_DIRECTORY_EMPTY : PROLLY_DIRECTORY_GONE;
 	return true;
