@@ -239,6 +239,17 @@ static bool seek_behind(ProllyScan *scan, const ProllyPlace *dir, const uint8_t 
 	return prolly_scan_seek(scan, key, key_len, error);
 }
 
+/* Is the scan's key the marker of a subdirectory of DIR, not of one that lies deeper? */
+static bool is_own_marker(ProllyScan *scan, const ProllyPlace *dir)
+{
+	size_t len;
+	const uint8_t *name = prolly_scan_get_key(scan, &len) + dir->key_len;
+
+	len -= dir->key_len;
+	return prolly_finding_is_marker(prolly_scan_get_finding(scan)) &&
+	       get_child_len(dir, name, len) == len;
+}
+
 /* (transfer full) The child that the scan's key is or is in. */
 static GBytes *get_child(ProllyScan *scan, const ProllyPlace *dir, bool is_marker)
 {
@@ -257,7 +268,7 @@ static GBytes *get_child(ProllyScan *scan, const ProllyPlace *dir, bool is_marke
 /* Reads one child, and on to the next key that may be another's. */
 static bool read_child(Hint *hint, ProllyScan *scan, const ProllyPlace *dir, GError **error)
 {
-	bool is_marker = prolly_finding_is_marker(prolly_scan_get_finding(scan));
+	bool is_marker = is_own_marker(scan, dir);
 	GBytes *child = get_child(scan, dir, is_marker);
 	size_t len;
 	const uint8_t *name = g_bytes_get_data(child, &len);
