@@ -168,6 +168,9 @@ bool prolly_tree_apply_array(const ProllyTreeContext *context, const ProllyTree 
 			     const ProllyEdit *edits, size_t n, ProllyTree *out_tree,
 			     GError **error);
 
+/* Puts EDITS into the order that prolly_tree_apply wants; their bytes stay where they are. */
+void prolly_edits_sort(ProllyEdit *edits, size_t n);
+
 /* ---- Diff and merge ---------------------------------------------------------------------- */
 
 typedef struct {

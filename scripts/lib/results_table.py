@@ -32,6 +32,12 @@ def spread(values, note):
     return "; ".join(text for text in (note, rounds) if text)
 
 
+def number(value):
+    if value is None:
+        return ""
+    return f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}"
+
+
 def print_json(figures):
     for (peer, workload, n, unit), (values, note) in figures.items():
         print(json.dumps({"peer": peer, "workload": workload, "n": n,
@@ -42,15 +48,15 @@ def print_json(figures):
 def print_table(figures):
     rows = [("workload", "n", "prollyfs", "peer", "", "ratio", "unit", "note")]
     for (peer, workload, n, unit), (values, note) in figures.items():
-        if peer != OURS:
+        if peer != OURS and (OURS, workload, n, unit) in figures:
             continue
-        ours = statistics.median(values)
+        ours = statistics.median(values) if peer == OURS else None
         others = [(p, statistics.median(v)) for (p, w, m, u), (v, _) in figures.items()
                   if (w, m, u) == (workload, n, unit) and p != OURS]
         name, theirs = others[0] if others else ("", None)
-        rows.append((workload, f"{n:,}", f"{ours:,.4g}" if ours < 1e4 else f"{ours:,.0f}",
-                     f"{theirs:,.4g}" if theirs else "", name,
-                     f"{ours / theirs:.2f}" if theirs else "", unit, spread(values, note)))
+        rows.append((workload, f"{n:,}", number(ours), number(theirs), name,
+                     f"{ours / theirs:.2f}" if ours and theirs else "", unit,
+                     spread(values, note)))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         cells = [row[i].ljust(widths[i]) if i in (0, 4, 6, 7) else row[i].rjust(widths[i])

@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tree's benchmark: the workloads that other prolly trees are measured on, over a store in
+ * memory and one on RocksDB.
+ *
+ *	bench-tree --n N --dir DIR --cap SECONDS [--only memory|rocksdb] [--tsv]
+ *
+ * Prints one figure a line, {"peer","workload","n","value","unit","note"}, or with --tsv the fields
+ * PEER, WORKLOAD, N, UNIT, VALUE, NOTE between tabs. A workload that takes longer than SECONDS is
+ * ended early, and its note says after how many calls.
+ *
+ * What is timed is one call after the other on one thread, without counting. The same calls are
+ *made once more through a store that counts, each with figures of its own, and the note has what
+ *one of them costs in the mean: "r" nodes and bytes read, "w" written. Chained edits give the same
+ * trees the second time, so that nothing is written twice but everything is counted.
+ *
+ * The cache holds the whole tree, as the caches of those beside which we are measured do; what a
+ * read costs that misses it is a workload of its own (get_cold).
+ */
+#include <ftw.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "bench-data.h"
+#include "store/db.h"
+
+#define READS        200000
+#define CHAIN        500 /* single edits, one on the other */
+#define BATCHES      20
+#define COMMITS      200
+#define COLD_READS   2000
+#define COUNTED_GETS 1000
+#define CACHE_ENTRY  320 /* bytes of cache that an entry may take, with what edits add */
+
+typedef struct {
+	const char *peer;
+	uint64_t n;
+	double cap;
+	const char *dir;
+	const char *only;
+	bool tsv;
+
+	ProllyDb *db; /* NULL in memory */
+	ProllyTreeContext context;
+	ProllyTree base;
+	BenchEdits entries; /* of base; gone after the loads */
+} Bench;
+
+static void must(bool ok, const GError *error)
+{
+	if (!ok)
+		g_error("bench-tree: %s", error ? error->message : "wrong result");
+}
+
+static double get_seconds(void)
+{
+	return (double)g_get_monotonic_time() / 1e6;
+}
+
+static void emit(const Bench *self, const char *workload, double value, const char *unit,
+		 const char *note)
+{
+	if (self->tsv)
+		printf("%s\t%s\t%" G_GUINT64_FORMAT "\t%s\t%.4f\t%s\n", self->peer, workload,
+		       self->n, unit, value, note);
+	else
+		printf("{\"peer\":\"%s\",\"workload\":\"%s\",\"n\":%" G_GUINT64_FORMAT
+		       ",\"value\":%.4f,\"unit\":\"%s\",\"note\":\"%s\"}\n",
+		       self->peer, workload, self->n, value, unit, note);
+	fflush(stdout);
+}
+
+/* ---- Work -------------------------------------------------------------------------------- */
+
+/* One call of a workload: CONTEXT counts or not; I is the number of the call. */
+typedef void (*CallFunc)(const ProllyTreeContext *context, size_t i, void *data);
+
+/* What N calls read and wrote in the mean, each counted by itself. */
+static char *count_work(const ProllyTreeContext *context, CallFunc call, void *data, size_t n,
+			ProllyWorkFigures *out_sum)
+{
+	ProllyWorkFigures sum = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		ProllyWork *work = prolly_work_new();
+		ProllyTreeContext counting = *context;
+		ProllyWorkFigures figures;
+
+		counting.store = prolly_store_new_counting(context->store, work);
+		call(&counting, i, data);
+		prolly_work_get_figures(work, &figures);
+		sum.nodes_read += figures.nodes_read;
+		sum.bytes_read += figures.bytes_read;
+		sum.nodes_written += figures.nodes_written;
+		sum.bytes_written += figures.bytes_written;
+		prolly_store_unref(counting.store);
+		prolly_work_unref(work);
+	}
+	*out_sum = sum;
+	return g_strdup_printf(
+		"r %.2f nodes %.0f B, w %.2f nodes %.0f B", (double)sum.nodes_read / (double)n,
+		(double)sum.bytes_read / (double)n, (double)sum.nodes_written / (double)n,
+		(double)sum.bytes_written / (double)n);
+}
+
+/* Seconds of up to MAX calls; *OUT_CALLS of them. */
+static double time_calls(const Bench *self, CallFunc call, void *data, size_t max,
+			 size_t *out_calls)
+{
+	double start = get_seconds(), end = start;
+	size_t i = 0;
+
+	while (i < max && end - start < self->cap) {
+		call(&self->context, i++, data);
+		/* The clock costs as much as some calls. */
+		if (i == max || max <= 1000 || i % 64 == 0)
+			end = get_seconds();
+	}
+	*out_calls = i;
+	return end - start;
+}
+
+/* PER: of how many things one call is. */
+static void measure(const Bench *self, const char *workload, const char *unit, double per,
+		    CallFunc call, void *data, size_t max)
+{
+	double scale = g_str_has_prefix(unit, "us") ? 1e6 : 1e9;
+	size_t calls;
+	double seconds = time_calls(self, call, data, max, &calls);
+	ProllyWorkFigures work;
+	g_autofree char *counts =
+		count_work(&self->context, call, data, MIN(calls, COUNTED_GETS), &work);
+	g_autofree char *note =
+		calls < max ? g_strdup_printf("%s; %zu calls", counts, calls) : g_strdup(counts);
+
+	emit(self, workload, seconds * scale / (double)calls / per, unit, note);
+	if (max == CHAIN) {
+		g_autofree char *bytes = g_strconcat(workload, "_bytes", NULL);
+		g_autofree char *nodes = g_strconcat(workload, "_nodes", NULL);
+
+		emit(self, bytes, (double)work.bytes_written / (double)calls, "bytes", "");
+		emit(self, nodes, (double)work.nodes_written / (double)calls, "nodes", "");
+	}
+}
+
+static double get_status_mib(const char *field)
+{
+	g_autofree char *status = NULL;
+
+	if (!g_file_get_contents("/proc/self/status", &status, NULL, NULL))
+		return 0;
+	const char *line = strstr(status, field);
+
+	return line ? g_ascii_strtod(line + strlen(field), NULL) / 1024 : 0;
+}
+
+static size_t disk_bytes;
+
+static int add_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	if (type == FTW_F)
+		disk_bytes += (size_t)st->st_size;
+	return 0;
+}
+
+static double get_disk_bytes(const char *dir)
+{
+	disk_bytes = 0;
+	nftw(dir, add_file, 16, FTW_PHYS);
+	return (double)disk_bytes;
+}
+
+static int remove_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+static void remove_all(const char *dir)
+{
+	nftw(dir, remove_file, 16, FTW_PHYS | FTW_DEPTH);
+}
+
+/* ---- Stores ------------------------------------------------------------------------------ */
+
+static void open_store(Bench *self, bool create)
+{
+	GError *error = NULL;
+	g_autofree char *path = g_build_filename(self->dir, "prollyfs-bench-db", NULL);
+	ProllyStoreOptions options = {
+		.kind = PROLLY_BACKEND_MEMORY,
+		.cache_size = (256u << 20) + self->n * CACHE_ENTRY,
+	};
+
+	if (strcmp(self->only, "rocksdb") == 0) {
+		ProllyDbOptions db = {.path = path, .create = create};
+
+		if (create)
+			remove_all(path);
+		must(prolly_db_open(&db, &self->db, &error), error);
+		options.kind = PROLLY_BACKEND_ROCKSDB;
+		options.db = self->db;
+	}
+	must(prolly_store_open(&options, &self->context.store, &error), error);
+}
+
+static void close_store(Bench *self)
+{
+	prolly_store_unref(self->context.store);
+	prolly_db_close(self->db);
+	self->db = NULL;
+}
+
+/* Everything put so far survives a power cut. */
+static void make_durable(const Bench *self)
+{
+	GError *error = NULL;
+
+	if (!self->db)
+		return;
+	must(prolly_store_flush(self->context.store, NULL, &error), error);
+	must(prolly_db_sync(self->db, &error), error);
+}
+
+/* ---- Loads ------------------------------------------------------------------------------- */
+
+static void load(const ProllyTreeContext *context, size_t i, void *data)
+{
+	Bench *self = data;
+	GError *error = NULL;
+
+	must(prolly_tree_apply_array(context, NULL, self->entries.edits, self->entries.n,
+				     &self->base, &error),
+	     error);
+}
+
+static double time_load(Bench *self)
+{
+	double start = get_seconds();
+
+	load(&self->context, 0, self);
+	make_durable(self);
+	return (get_seconds() - start) * 1e9 / (double)self->n;
+}
+
+static char *count_load(Bench *self)
+{
+	ProllyWorkFigures work;
+
+	return count_work(&self->context, load, self, 1, &work);
+}
+
+static void run_bulk_sorted(Bench *self)
+{
+	double before = get_status_mib("VmRSS:"), value = time_load(self);
+	double grown = get_status_mib("VmHWM:") - before;
+	g_autofree char *note = count_load(self);
+
+	emit(self, "bulk_sorted", value, "ns/entry", note);
+	emit(self, "rss_bulk", grown, "MiB", "with the tree and its store");
+}
+
+/* In a store of its own, which then goes. */
+static void run_bulk_random(Bench *self)
+{
+	ProllyHash top = self->base.top;
+	GError *error = NULL;
+	g_autofree uint64_t *order = bench_make_permutation(self->n, 3);
+	g_autofree ProllyEdit *edits = g_new(ProllyEdit, self->n);
+	ProllyStore *store = self->context.store;
+	double start;
+
+	for (uint64_t i = 0; i < self->n; i++)
+		edits[i] = self->entries.edits[order[i]];
+	if (!self->db)
+		self->context.store = prolly_store_new_memory();
+	start = get_seconds();
+	prolly_edits_sort(edits, self->n);
+	must(prolly_tree_apply_array(&self->context, NULL, edits, self->n, &self->base, &error),
+	     error);
+	make_durable(self);
+	emit(self, "bulk_random", (get_seconds() - start) * 1e9 / (double)self->n, "ns/entry",
+	     self->db ? "sorted, and every node is there already" : "sorted, then loaded");
+	must(prolly_hash_equal(&top, &self->base.top), NULL);
+	if (!self->db)
+		prolly_store_unref(self->context.store);
+	self->context.store = store;
+}
+
+/* ---- Reads ------------------------------------------------------------------------------- */
+
+typedef struct {
+	const Bench *bench;
+	uint8_t *keys;
+	size_t n;
+	bool present;
+	uint64_t sum; /* of bytes looked at, so that they are */
+} Reads;
+
+static void get_one(const ProllyTreeContext *context, size_t i, void *data)
+{
+	Reads *self = data;
+	g_auto(ProllyValueRef) value = {0};
+	GError *error = NULL;
+
+	must(prolly_tree_get(context, &self->bench->base, self->keys + i * BENCH_KEY_LEN,
+			     BENCH_KEY_LEN, &value, &error),
+	     error);
+	must((value.node != NULL) == self->present, NULL);
+	if (value.node)
+		self->sum += value.data[0];
+}
+
+static void scan(const ProllyTreeContext *context, size_t i, void *data)
+{
+	Reads *self = data;
+	g_autoptr(ProllyCursor) cursor = prolly_cursor_new(context, &self->bench->base);
+	GError *error = NULL;
+	uint64_t n = 0;
+
+	must(prolly_cursor_seek_first(cursor, &error), error);
+	while (prolly_cursor_is_valid(cursor)) {
+		size_t key_len, len;
+		const uint8_t *key = prolly_cursor_get_key(cursor, &key_len);
+		const uint8_t *value = prolly_cursor_get_value(cursor, &len);
+
+		self->sum += key[5] + (uint64_t)value[0];
+		n++;
+		must(prolly_cursor_next(cursor, &error), error);
+	}
+	must(n == self->bench->n, NULL);
+}
+
+static void draw_keys(Reads *self, size_t n, bool present, uint64_t seed)
+{
+	BenchRandom random = bench_random_start(seed);
+
+	self->n = n;
+	self->present = present;
+	for (size_t i = 0; i < n; i++)
+		bench_make_key(self->keys + i * BENCH_KEY_LEN,
+			       2 * bench_random_below(&random, self->bench->n) + !present);
+}
+
+static void run_reads(const Bench *self)
+{
+	g_autofree uint8_t *keys = g_malloc((size_t)READS * BENCH_KEY_LEN);
+	Reads reads = {.bench = self, .keys = keys};
+	size_t calls;
+
+	draw_keys(&reads, READS, true, 7);
+	time_calls(self, get_one, &reads, READS, &calls);
+	measure(self, "get_hit", "ns", 1, get_one, &reads, READS);
+	draw_keys(&reads, READS, false, 8);
+	measure(self, "get_miss", "ns", 1, get_one, &reads, READS);
+	time_calls(self, scan, &reads, 1, &calls);
+	measure(self, "scan_all", "ns/entry", (double)self->n, scan, &reads, 1);
+}
+
+/* ---- Edits ------------------------------------------------------------------------------- */
+
+/* Batches of one size, applied one on the other. */
+typedef struct {
+	const Bench *bench;
+	BenchEdits all;
+	size_t batch;
+	ProllyEdit *sorted;
+	ProllyTree tree;
+} Chain;
+
+static void apply_next(const ProllyTreeContext *context, size_t i, void *data)
+{
+	Chain *self = data;
+	GError *error = NULL;
+
+	if (i == 0)
+		self->tree = self->bench->base;
+	memcpy(self->sorted, self->all.edits + i * self->batch, self->batch * sizeof(ProllyEdit));
+	prolly_edits_sort(self->sorted, self->batch);
+	must(prolly_tree_apply_array(context, &self->tree, self->sorted, self->batch, &self->tree,
+				     &error),
+	     error);
+}
+
+static void run_chain(const Bench *self, const char *workload, const char *unit, size_t n,
+		      size_t batch, BenchEdits all)
+{
+	g_autofree ProllyEdit *sorted = g_new(ProllyEdit, batch);
+	Chain chain = {.bench = self, .all = all, .batch = batch, .sorted = sorted};
+
+	measure(self, workload, unit, (double)batch, apply_next, &chain, n);
+	bench_edits_clear(&chain.all);
+}
+
+static void run_single_edits(const Bench *self)
+{
+	static const char *const names[] = {"insert_1", "update_1", "delete_1"};
+
+	for (unsigned kind = 0; kind < G_N_ELEMENTS(names); kind++) {
+		BenchRandom random = bench_random_start(11);
+		BenchEdits all = bench_edits_new(CHAIN);
+
+		for (size_t i = 0; i < CHAIN; i++) {
+			uint64_t number = 2 * bench_random_below(&random, self->n);
+
+			if (kind == 2)
+				bench_edits_delete(&all, number);
+			else
+				bench_edits_put(&all, number + (kind == 0), 1);
+		}
+		run_chain(self, names[kind], "us", CHAIN, 1, all);
+	}
+}
+
+static void run_batches(const Bench *self, const char *workload, size_t batch)
+{
+	BenchEdits all = bench_edits_new(BATCHES * batch);
+
+	for (size_t i = 0; i < BATCHES; i++) {
+		BenchEdits edits = bench_make_edits(self->n, batch, 100 + i, 0, 1, true);
+
+		for (size_t j = 0; j < batch; j++) {
+			ProllyEdit edit = edits.edits[j];
+			uint8_t *key = all.keys + all.n * BENCH_KEY_LEN;
+			uint8_t *value = all.values + all.n * BENCH_VALUE_LEN;
+
+			memcpy(key, edit.key, BENCH_KEY_LEN);
+			memcpy(value, edits.values + j * BENCH_VALUE_LEN, BENCH_VALUE_LEN);
+			edit.key = key;
+			edit.value = edit.value ? value : NULL;
+			all.edits[all.n++] = edit;
+		}
+		bench_edits_clear(&edits);
+	}
+	run_chain(self, workload, "ns/edit", BATCHES, batch, all);
+}
+
+/* ---- Diffs and merges -------------------------------------------------------------------- */
+
+static ProllyTree make_branch(const Bench *self, const ProllyTree *tree, size_t n, uint64_t seed,
+			      uint64_t part, uint64_t parts, bool mixed)
+{
+	BenchEdits edits = bench_make_edits(self->n, n, seed, part, parts, mixed);
+	ProllyTree branch;
+	GError *error = NULL;
+
+	prolly_edits_sort(edits.edits, edits.n);
+	must(prolly_tree_apply_array(&self->context, tree, edits.edits, edits.n, &branch, &error),
+	     error);
+	bench_edits_clear(&edits);
+	return branch;
+}
+
+typedef struct {
+	ProllyTree base, ours, theirs, merged;
+	size_t n_changes;
+} Versions;
+
+static void diff_one(const ProllyTreeContext *context, size_t i, void *data)
+{
+	const Versions *self = data;
+	g_autoptr(ProllyDiff) diff =
+		prolly_diff_new(context, &self->base, &self->ours, NULL, 0, NULL, 0);
+	GError *error = NULL;
+	ProllyChange change;
+	bool end = false;
+	size_t n = 0;
+
+	while (true) {
+		must(prolly_diff_next(diff, &change, &end, &error), error);
+		if (end)
+			break;
+		n++;
+	}
+	must(n == self->n_changes, NULL);
+}
+
+static bool next_of_theirs(void *data, ProllyEdit *out_edit, bool *out_end, GError **error)
+{
+	ProllyMerge *merge = data;
+	ProllyMergeStep step;
+
+	do {
+		if (!prolly_merge_next(merge, &step, out_end, error))
+			return false;
+	} while (!*out_end && step.side != PROLLY_SIDE_THEIRS);
+	if (!*out_end)
+		*out_edit = (ProllyEdit){step.key, step.key_len, step.theirs, step.theirs_len};
+	return true;
+}
+
+static void merge_one(const ProllyTreeContext *context, size_t i, void *data)
+{
+	Versions *self = data;
+	g_autoptr(ProllyMerge) merge =
+		prolly_merge_new(context, &self->base, &self->ours, &self->theirs);
+	GError *error = NULL;
+
+	must(prolly_tree_apply(context, &self->ours, next_of_theirs, merge, &self->merged, &error),
+	     error);
+}
+
+static void run_diff(const Bench *self, const char *workload, size_t n, bool mixed)
+{
+	Versions versions = {.base = self->base, .n_changes = n};
+
+	versions.ours = make_branch(self, &self->base, n, 500, 0, 1, mixed);
+	diff_one(&self->context, 0, &versions);
+	measure(self, workload, "us", 1, diff_one, &versions, BATCHES);
+}
+
+static void run_merge(const Bench *self, const char *workload, bool mixed)
+{
+	Versions versions = {.base = self->base};
+	ProllyTree want;
+
+	versions.ours = make_branch(self, &self->base, 100, 600, 0, 2, mixed);
+	versions.theirs = make_branch(self, &self->base, 100, 601, 1, 2, mixed);
+	measure(self, workload, "us", 1, merge_one, &versions, BATCHES);
+	want = make_branch(self, &versions.ours, 100, 601, 1, 2, mixed);
+	must(prolly_tree_equal(&versions.merged, &want), NULL);
+}
+
+/* ---- On disk ----------------------------------------------------------------------------- */
+
+/* Edits of one key, each with the new root made durable in one synced write. */
+static void commit_one(const ProllyTreeContext *context, size_t i, void *data)
+{
+	Chain *self = data;
+	ProllyDb *db = self->bench->db;
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(db);
+	GError *error = NULL;
+
+	apply_next(context, i, data);
+	must(prolly_store_flush(context->store, batch, &error), error);
+	prolly_db_batch_put(batch, PROLLY_DB_META, "bench", 5, &self->tree.top,
+			    sizeof(self->tree.top));
+	must(prolly_db_write(db, batch, PROLLY_DB_SYNC, &error), error);
+	prolly_store_flushed(context->store, true);
+}
+
+static void run_commits(Bench *self)
+{
+	g_autofree ProllyEdit *sorted = g_new(ProllyEdit, 1);
+	BenchRandom random = bench_random_start(12);
+	Chain chain = {
+		.bench = self, .all = bench_edits_new(COMMITS), .batch = 1, .sorted = sorted};
+	double before, seconds;
+	size_t calls;
+
+	close_store(self);
+	before = get_disk_bytes(self->dir);
+	open_store(self, false);
+	for (size_t i = 0; i < COMMITS; i++)
+		bench_edits_put(&chain.all, 2 * bench_random_below(&random, self->n) + 1, 2);
+	seconds = time_calls(self, commit_one, &chain, COMMITS, &calls);
+	emit(self, "commit_insert_1", seconds * 1e6 / (double)calls, "us",
+	     "nodes and root in one synced write");
+	bench_edits_clear(&chain.all);
+	close_store(self);
+	emit(self, "growth_per_commit", (get_disk_bytes(self->dir) - before) / (double)calls,
+	     "bytes", "files after closing");
+	open_store(self, false);
+}
+
+/* The first reads of a store just opened; what the kernel has cached stays so. */
+static void run_cold_reads(Bench *self)
+{
+	g_autofree uint8_t *keys = g_malloc((size_t)COLD_READS * BENCH_KEY_LEN);
+	Reads reads = {.bench = self, .keys = keys};
+	double start;
+	size_t calls;
+
+	close_store(self);
+	emit(self, "disk_per_entry", get_disk_bytes(self->dir) / (double)self->n, "bytes",
+	     "124 of key and value");
+	draw_keys(&reads, COLD_READS, true, 9);
+	start = get_seconds();
+	open_store(self, false);
+	get_one(&self->context, 0, &reads);
+	emit(self, "reopen_first_get", (get_seconds() - start) * 1e6, "us", "page cache warm");
+	emit(self, "get_cold",
+	     time_calls(self, get_one, &reads, COLD_READS, &calls) * 1e9 / (double)COLD_READS, "ns",
+	     "the first 2000 gets, page cache warm");
+}
+
+/* ---- All of it --------------------------------------------------------------------------- */
+
+static void run_all(Bench *self)
+{
+	open_store(self, true);
+	self->entries = bench_make_entries(self->n);
+	run_bulk_sorted(self);
+	run_bulk_random(self);
+	bench_edits_clear(&self->entries);
+	if (self->db)
+		run_cold_reads(self);
+	run_reads(self);
+	run_single_edits(self);
+	run_batches(self, "batch_100", 100);
+	run_batches(self, "batch_1000", 1000);
+	run_diff(self, "diff_1", 1, true);
+	run_diff(self, "diff_100", 100, true);
+	run_diff(self, "diff_1000", 1000, true);
+	run_merge(self, "merge_100x100", true);
+	run_diff(self, "diff_100_updates", 100, false);
+	run_merge(self, "merge_100x100_updates", false);
+	if (self->db)
+		run_commits(self);
+	emit(self, "rss_peak", get_status_mib("VmHWM:"), "MiB", "whole process");
+	close_store(self);
+}
+
+int main(int argc, char **argv)
+{
+	Bench self = {.n = 10000, .cap = 5, .dir = g_get_tmp_dir(), .only = ""};
+	gint64 n = (gint64)self.n;
+	const GOptionEntry options[] = {
+		{"n", 0, 0, G_OPTION_ARG_INT64, &n, "entries", "N"},
+		{"dir", 0, 0, G_OPTION_ARG_FILENAME, &self.dir, "where stores go", "DIR"},
+		{"cap", 0, 0, G_OPTION_ARG_DOUBLE, &self.cap, "end a workload early", "SECONDS"},
+		{"only", 0, 0, G_OPTION_ARG_STRING, &self.only, "memory or rocksdb", "STORE"},
+		{"tsv", 0, 0, G_OPTION_ARG_NONE, &self.tsv, "tabs, not JSON", NULL},
+		{NULL},
+	};
+	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+	ProllyFormatParameters parameters;
+	GError *error = NULL;
+
+	g_option_context_add_main_entries(context, options, NULL);
+	must(g_option_context_parse(context, &argc, &argv, &error), error);
+	self.n = (uint64_t)n;
+	prolly_format_parameters_init(&parameters);
+	must(prolly_format_new(&parameters, NULL, &self.context.format, &error), error);
+
+	const char *only = self.only;
+	static const char *const kinds[][2] = {{"memory", "prollyfs"},
+					       {"rocksdb", "prollyfs-rocksdb"}};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
+		if (*only && strcmp(only, kinds[i][0]) != 0)
+			continue;
+		self.only = kinds[i][0];
+		self.peer = kinds[i][1];
+		run_all(&self);
+	}
+	prolly_format_unref(self.context.format);
+	return 0;
+}
