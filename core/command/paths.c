@@ -138,9 +138,13 @@ char *prolly_command_dup_path(ProllyView *view, const ProllyPlace *place, Prolly
 			      GError **error)
 {
 	bool also_directory = false;
-	if (kind == PROLLY_KIND_DIRECTORY)
-		return prolly_path_from_directory(place->ns, place->key, place->key_len);
+	if (kind == PROLLY_KIND_DIRECTORY) { /* a marker: its key is the prefix without the '/' */
+		g_autoptr(GByteArray) prefix = g_byte_array_new();
 
+		g_byte_array_append(prefix, place->key, (guint)place->key_len);
+		g_byte_array_append(prefix, (const uint8_t *)"/", 1);
+		return prolly_path_from_directory(place->ns, prefix->data, prefix->len);
+	}
 	g_autoptr(GBytes) key = g_bytes_new_static(place->key, place->key_len);
 	ProllyPath path = {.key = key, .key_namespace = (char *)place->ns};
 	if (!has_rival(view, &path, &also_directory, error))
