@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Walking history: logs, merge bases, ancestry. git's own algorithms, through libgit2, each step
- * under the git lock.
+ * Walking history: logs, merge bases, ancestry.
+ *
+ * git's own algorithms, through libgit2. Its objects are for one thread at a time, so each step is
+ * made under the git lock; a log that somebody reads slowly does not hold it between two commits.
+ * Where two commits have several best common ancestors (a criss-cross), libgit2 gives one of them.
  */
 #include "version/repo-private.h"
 

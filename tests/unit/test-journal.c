@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * History under attack: git that moves branches while the store is open, and the end of the process
+ * at a bad moment. The latter is played by a subprocess that ends without closing; a power cut by
+ * putting an older git directory back, or emptying what it had not synced.
+ */
+#include "repo-fixture.h"
+
+/* ---- git at work on an open store ---------------------------------------------------------- */
+
+typedef struct {
+	unsigned changed;
+	unsigned branches;
+	char *places;
+} Heard;
+
+static void hear_change(void *data, ProllyBranch *branch, const ProllyPlace *places, size_t n)
+{
+	Heard *heard = data;
+	GString *text = g_string_new(places ? "" : "many");
+
+	for (size_t i = 0; places && i < n; i++)
+		g_string_append_printf(text, "%s/%.*s ", places[i].ns, (int)places[i].key_len,
+				       (const char *)places[i].key);
+	heard->changed++;
+	g_free(heard->places);
+	heard->places = g_string_free(text, FALSE);
+}
+
+static void hear_branches(void *data)
+{
+	((Heard *)data)->branches++;
+}
+
+static const ProllyObserver observer = {hear_change, hear_branches};
+
+static void test_outside_move(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	g_autoptr(ProllyBranch) branch = lookup(repo, "main");
+	g_autoptr(ProllyState) state = NULL;
+	g_autofree char *one = NULL;
+	Heard heard = {0};
+
+	must_commit(repo, "main", "ns", "a", "1");
+	one = head_hex(repo, "main");
+	must_commit(repo, "main", "ns", "a", "2");
+	must_commit(repo, "main", "ns", "b", "1");
+	prolly_repo_set_observer(repo, &observer, &heard);
+	run("git --git-dir='%s/git' update-ref refs/heads/main %s", self->store, one);
+	assert_value(repo, "main", "a", "1");
+	assert_value(repo, "main", "b", NULL);
+	g_assert_cmpuint(heard.changed, ==, 1);
+	g_assert_cmpstr(heard.places, ==, "ns/a ns/b ");
+	state = prolly_branch_get_state(branch);
+	g_assert_cmpuint(state->moves->len, ==, 1);
+	must_commit(repo, "main", "ns", "c", "1");
+
+	/* one that git makes, and takes away again while it is held */
+	run("git --git-dir='%s/git' branch theirs main", self->store);
+	g_clear_pointer(&branch, prolly_branch_unref);
+	branch = lookup(repo, "theirs");
+	g_assert_nonnull(branch);
+	must_commit(repo, "theirs", "ns", "d", "1");
+	run("git --git-dir='%s/git' branch -q -D theirs", self->store);
+	g_assert_null(lookup(repo, "theirs"));
+	g_assert_true(prolly_branch_is_deleted(branch));
+	g_clear_pointer(&branch, prolly_branch_unref);
+
+	prolly_repo_set_observer(repo, NULL, NULL);
+	prolly_repo_free(repo);
+	g_free(heard.places);
+}
+
+static void test_git_holds_lock(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	g_autoptr(ProllyBranch) branch = lookup(repo, "main");
+	g_autoptr(GError) error = NULL;
+
+	run("touch '%s/git/refs/heads/main.lock'", self->store);
+	g_assert_false(commit_key(repo, branch, "ns", "k", "v", NULL, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_BUSY);
+	g_assert_nonnull(strstr(error->message, "main.lock"));
+	run("rm '%s/git/refs/heads/main.lock'", self->store);
+	must_commit(repo, "main", "ns", "k", "v");
+	g_clear_pointer(&branch, prolly_branch_unref);
+	prolly_repo_free(repo);
+}
+
+/* ---- Crashes ------------------------------------------------------------------------------ */
+
+#define CRASH_STORE "PROLLY_TEST_CRASH_STORE"
+
+/* Ends without closing anything. */
+static void crash_subprocess(void)
+{
+	ProllyRepo *repo = open_spec(g_getenv(CRASH_STORE));
+
+	must_commit(repo, "main", "ns", "a", "1");
+	prolly_branch_unref(create(repo, "made", -1));
+	must_commit(repo, "made", "ns", "b", "1");
+	must_commit(repo, "main", "ns", "a", "2");
+	must_commit(repo, "main", "ns", "a", "3");
+	_exit(0);
+}
+
+static void crash(Fixture *self)
+{
+	g_setenv(CRASH_STORE, self->store, TRUE);
+	g_test_trap_subprocess("/version/repo/crash/subprocess", 0,
+			       G_TEST_SUBPROCESS_INHERIT_STDERR);
+	g_test_trap_assert_passed();
+}
+
+static void assert_recovered(Fixture *self)
+{
+	ProllyRepo *repo = open_spec(self->store);
+	g_autofree char *fsck = NULL;
+	g_autofree char *log = NULL;
+
+	assert_branches(repo, "made main");
+	assert_value(repo, "main", "a", "3");
+	assert_value(repo, "made", "b", "1");
+	fsck = capture("git --git-dir='%s/git' fsck --strict 2>&1", self->store);
+	g_assert_cmpstr(fsck, ==, "");
+	log = capture("git --git-dir='%s/git' log --oneline main | wc -l", self->store);
+	g_assert_cmpstr(log, ==, "4");
+	must_commit(repo, "main", "ns", "a", "4");
+	prolly_repo_free(repo);
+	repo = open_spec(self->store);
+	assert_value(repo, "main", "a", "4");
+	prolly_repo_free(repo);
+}
+
+static void test_crash(Fixture *self, gconstpointer damage)
+{
+	g_autofree char *before = NULL;
+
+	init_store(self);
+	run("cp -a '%s/git' '%s/git-before' && touch '%s/git-before/stamp'", self->store, self->dir,
+	    self->dir);
+	crash(self);
+	if (damage)
+		run("cd '%s' && %s", self->store, (const char *)damage);
+	assert_recovered(self);
+}
+
+/* git moved the branch after the crash: its doing stands. */
+static void test_crash_then_git(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo;
+
+	init_store(self);
+	crash(self);
+	run("cd '%s/git' && git --git-dir=. update-ref refs/heads/main main~3", self->store);
+	repo = open_spec(self->store);
+	assert_value(repo, "main", "a", NULL);
+	assert_value(repo, "made", "b", "1");
+	prolly_repo_free(repo);
+}
+
+static void test_trimmed(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	g_autoptr(ProllyDbIter) iter = NULL;
+
+	must_commit(repo, "main", "ns", "k", "v");
+	prolly_repo_free(repo);
+	repo = open_spec(self->store);
+	iter = prolly_db_iter_new(repo->body->db, PROLLY_DB_JOURNAL, NULL, "", 0, NULL, 0);
+	prolly_db_iter_seek_first(iter);
+	g_assert_false(prolly_db_iter_is_valid(iter));
+	g_clear_pointer(&iter, prolly_db_iter_free);
+	prolly_repo_free(repo);
+}
+
+int main(int argc, char **argv)
+{
+	set_identity();
+	g_test_init(&argc, &argv, NULL);
+
+	WITH_STORE("branch/moved-by-git", test_outside_move);
+	WITH_STORE("refs/locked-by-git", test_git_holds_lock);
+	g_test_add_func("/version/repo/crash/subprocess", crash_subprocess);
+	g_test_add("/version/journal/crash", Fixture, NULL, set_up, test_crash, tear_down);
+	g_test_add("/version/journal/lost-git", Fixture, "rm -r git && mv ../git-before git",
+		   set_up, test_crash, tear_down);
+	g_test_add("/version/journal/empty-objects", Fixture,
+		   "find git/objects -type f -newer ../git-before/stamp -exec truncate -s 0 {} +",
+		   set_up, test_crash, tear_down);
+	g_test_add("/version/journal/empty-references", Fixture,
+		   "find git/refs -type f -exec truncate -s 0 {} +", set_up, test_crash, tear_down);
+	g_test_add("/version/journal/torn-reflog", Fixture,
+		   "printf 'abc\\0\\0\\0' >> git/logs/refs/heads/main", set_up, test_crash,
+		   tear_down);
+	WITH_STORE("journal/then-git", test_crash_then_git);
+	WITH_STORE("journal/trimmed", test_trimmed);
+	return g_test_run();
+}
