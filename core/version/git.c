@@ -103,7 +103,7 @@ static ProllyGit *new_git(void)
 	return git;
 }
 
-static int open_any_owner(git_repository **out_repo, const char *dir)
+int prolly_git_open_repository(git_repository **out_repo, const char *dir)
 {
 	int validate = 1;
 	int result;
@@ -122,7 +122,7 @@ bool prolly_git_open(const char *dir, ProllyGit **out_git, GError **error)
 	int result;
 
 	git->dir = g_strdup(dir);
-	result = open_any_owner(&git->repo, dir);
+	result = prolly_git_open_repository(&git->repo, dir);
 	if (result == 0)
 		result = git_repository_odb(&git->odb, git->repo);
 	if (result == 0)

@@ -4,10 +4,11 @@
  *
  * A publication's record is made durable in the database and then carried out in the git directory,
  * unsynced (publication.c). A thread syncs the git directory when nothing was published for a
- * while, or much was, and removes the records it has covered; closing does the same. So what the
- * journal holds at an opening is what a crash may have lost, and all of it is carried out again, in
- * order: objects are written whether they are there or not, and a reference is moved only from
- * where the record says it stood, so that what git did since stands (refs-files.c).
+ * while, or much was, and removes the records it has covered (and packs loose objects when they
+ * have become many: git-pack.c); closing does the same. So what the journal holds at an opening is
+ * what a crash may have lost, and all of it is carried out again, in order: objects are written
+ * whether they are there or not, and a reference is moved only from where the record says it stood,
+ * so that what git did since stands (refs-files.c).
  *
  * Invariants.
  *  I1  A record is removed only after a sync that began when it was complete.
@@ -118,7 +119,8 @@ static bool trim(ProllyJournal *journal, GError **error)
 	g_mutex_lock(&journal->lock);
 	journal->first = end;
 	g_mutex_unlock(&journal->lock);
-	return true;
+	return !prolly_git_has_many_loose(journal->body->git->dir) ||
+	       prolly_git_pack_loose(journal->body->git->dir, error);
 }
 
 /* Waits until there is something to trim and nothing new came for a while, or much did. False:

@@ -128,11 +128,17 @@ bool prolly_git_init(const char *dir, const char *branch, GError **error);
 bool prolly_git_open(const char *dir, ProllyGit **out_git, GError **error);
 bool prolly_git_new_memory(ProllyGit **out_git, GError **error);
 void prolly_git_free(ProllyGit *git); /* NULL is allowed */
+/* Opens it whoever owns it: a libgit2 code. */
+int prolly_git_open_repository(git_repository **out_repo, const char *dir);
 /* An object that is to be written: never trusts one that is there, which after a crash may be
  * empty. */
 bool prolly_git_write_object(ProllyGit *git, git_object_t type, GBytes *bytes, GError **error);
 /* Borrowed. */
 const char *prolly_git_get_identity(ProllyGit *git);
+
+/* git-pack.c: loose objects, when they are many, into one pack. */
+bool prolly_git_has_many_loose(const char *git_dir);
+bool prolly_git_pack_loose(const char *git_dir, GError **error);
 
 /* (transfer full) A backend for git_odb that keeps objects in memory. */
 git_odb_backend *prolly_odb_new_memory(void);

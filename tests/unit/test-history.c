@@ -196,6 +196,18 @@ static void assert_resolves(ProllyRepo *repo, const char *rev, const ProllyCommi
 		g_error("%s is another commit", rev);
 }
 
+static void assert_resolves_now(ProllyRepo *repo, const char *rev)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GArray) namespaces = NULL;
+	ProllyCommitId id;
+
+	prolly_revision_resolve(repo, rev, &id, &error);
+	g_assert_no_error(error);
+	prolly_commit_load_namespaces(repo, &id, &namespaces, &error);
+	g_assert_no_error(error);
+}
+
 static void assert_unknown(ProllyRepo *repo, const char *rev)
 {
 	g_autoptr(GError) error = NULL;
@@ -378,6 +390,31 @@ static void test_bad_commits(Fixture *self, gconstpointer data)
 	prolly_repo_free(repo);
 }
 
+static void test_pack(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	g_autofree char *git = g_build_filename(self->store, "git", NULL);
+	g_autofree char *loose = NULL;
+	g_autofree char *fsck = NULL;
+	g_autoptr(GError) error = NULL;
+
+	for (int i = 0; i < 20; i++)
+		must_commit(repo, "main", "ns", "k", i % 2 ? "odd" : "even");
+	g_assert_false(prolly_git_has_many_loose(git));
+	prolly_git_pack_loose(git, &error);
+	g_assert_no_error(error);
+	loose = capture("find '%s/objects' -mindepth 2 -type f -not -path '*/pack/*' | wc -l", git);
+	g_assert_cmpstr(loose, ==, "0");
+	assert_resolves_now(repo, "main~19");
+	must_commit(repo, "main", "ns", "k", "after");
+	prolly_git_pack_loose(git, &error);
+	g_assert_no_error(error);
+	assert_resolves_now(repo, "main~20");
+	fsck = capture("git --git-dir='%s' fsck --strict 2>&1", git);
+	g_assert_cmpstr(fsck, ==, "");
+	prolly_repo_free(repo);
+}
+
 int main(int argc, char **argv)
 {
 	set_identity();
@@ -392,6 +429,7 @@ int main(int argc, char **argv)
 	WITH_BOTH("revision/resolve", test_revisions);
 	WITH_BOTH("log/graph", test_graph);
 	WITH_STORE("commit/stock-git", test_git);
+	WITH_STORE("commit/packed", test_pack);
 	WITH_STORE("commit/hostile", test_bad_commits);
 	return g_test_run();
 }
