@@ -121,7 +121,8 @@ static void load_cursor(ProllyScan *scan)
 		return;
 	scan->cursor_key = prolly_cursor_get_key(scan->cursor, &scan->cursor_key_len);
 	scan->cursor_valid = scan->cursor_key_len >= scan->prefix->len &&
-			     !memcmp(scan->cursor_key, scan->prefix->data, scan->prefix->len);
+			     (!scan->prefix->len ||
+			      !memcmp(scan->cursor_key, scan->prefix->data, scan->prefix->len));
 }
 
 static bool source_is_at(const Source *source, const uint8_t *key, size_t len)

@@ -601,8 +601,8 @@ bool prolly_working_has_keys(const ProllyWorking *working, const ProllyPlace *pl
 	return has_keys_from(working, place, 0, out_has, error);
 }
 
-/* Was the present head not made by a commit of what was staged? Then what is staged may lie where it
- * has nothing. */
+/* Was the present head not made by a commit of what was staged? Then what is staged may lie where
+ * it has nothing. */
 static bool is_moved(const ProllyWorking *working)
 {
 	const GArray *moves = working->state->moves;
