@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * view-cursor: a view's keys in order, as entries: a scan (scan.c) of a pinned state, whose
- * findings become entries when they are asked for.
+ * view-cursor: a view's keys in order, as entries.
+ *
+ * A cursor is a scan (scan.c) of a state that is pinned for it, so neither edits nor commits that
+ * come meanwhile change what it goes over. What the scan finds stays where it lies; it becomes an
+ * entry, with bytes and attributes of its own, only when that is asked for: who counts keys, or
+ * skips most of them, pays for neither. The entry is the cursor's, until it moves.
  */
 
 #include "version/working-private.h"
