@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SHA-256 through OpenSSL, which uses the processor's SHA instructions where there are any.
+ * SHA-256: with our own use of the processor's SHA instructions for a message in one piece or for
+ * two messages at once (hash-lanes.c), if it has them; and else, and for messages in two pieces,
+ * through OpenSSL.
  *
  * Two things make EVP as fast as its kernel: the digest is fetched once (a fetch for each message
  * costs more than hashing 256 bytes), and the context is reused. Both live in one object for each
  * thread; GPrivate frees it with the thread, and g_once fetches the digest.
  */
-#include "base/base.h"
+#include "base/hash-private.h"
 
 #include <string.h>
 
@@ -55,9 +57,28 @@ void prolly_hash_compute2(const void *a, size_t a_len, const void *b, size_t b_l
 	g_assert(ok);
 }
 
-void prolly_hash_compute(const void *data, size_t len, ProllyHash *out_hash)
+void prolly_hash_compute_plainly(const void *data, size_t len, ProllyHash *out_hash)
 {
 	prolly_hash_compute2(data, len, NULL, 0, out_hash);
+}
+
+void prolly_hash_compute(const void *data, size_t len, ProllyHash *out_hash)
+{
+	if (prolly_hash_has_lanes())
+		prolly_hash_lanes_one(data, len, out_hash);
+	else
+		prolly_hash_compute_plainly(data, len, out_hash);
+}
+
+void prolly_hash_compute_pair(const void *a, size_t a_len, const void *b, size_t b_len,
+			      ProllyHash *out_a, ProllyHash *out_b)
+{
+	if (prolly_hash_has_lanes()) {
+		prolly_hash_lanes_two(a, a_len, b, b_len, out_a, out_b);
+		return;
+	}
+	prolly_hash_compute_plainly(a, a_len, out_a);
+	prolly_hash_compute_plainly(b, b_len, out_b);
 }
 
 bool prolly_hash_equal(const ProllyHash *a, const ProllyHash *b)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The base layer: errors, hashes, numbers as bytes. */
-#include "base/base.h"
+#include "base/hash-private.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -96,6 +96,34 @@ static void test_hash_of_two(void)
 		prolly_hash_compute2("abcdef", i, "abcdef" + i, 6 - i, &halves);
 		g_assert_true(prolly_hash_equal(&whole, &halves));
 	}
+}
+
+/* Every length around a block's edges, alone and beside every other, from places not aligned. */
+static void test_hash_lanes(void)
+{
+	enum { LEN = 300, FAR = 5000 };
+	g_autofree uint8_t *data = g_malloc(FAR + LEN + 2);
+	ProllyHash expected[LEN], far_expected, a, b;
+
+	for (size_t i = 0; i < FAR + LEN + 2; i++)
+		data[i] = (uint8_t)(i * 131 + i / 7);
+	prolly_hash_compute_plainly(data + 2, FAR, &far_expected);
+	for (size_t i = 0; i < LEN; i++) {
+		prolly_hash_compute_plainly(data + 1, i, &expected[i]);
+		prolly_hash_compute(data + 1, i, &a);
+		g_assert_true(prolly_hash_equal(&a, &expected[i]));
+		prolly_hash_compute_pair(data + 1, i, data + 2, FAR, &a, &b);
+		g_assert_true(prolly_hash_equal(&a, &expected[i]));
+		g_assert_true(prolly_hash_equal(&b, &far_expected));
+	}
+	for (size_t i = 0; i < LEN; i++) {
+		for (size_t j = 0; j < LEN; j += 1 + i % 5) {
+			prolly_hash_compute_pair(data + 1, i, data + 1, j, &a, &b);
+			g_assert_true(prolly_hash_equal(&a, &expected[i]));
+			g_assert_true(prolly_hash_equal(&b, &expected[j]));
+		}
+	}
+	g_test_message("SHA instructions: %s", prolly_hash_has_lanes() ? "used" : "not used");
 }
 
 static void test_hash_hex(void)
@@ -324,6 +352,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/base/errors/of-others", test_errors_of_others);
 	g_test_add_func("/base/hash/vectors", test_hash_vectors);
 	g_test_add_func("/base/hash/of-two", test_hash_of_two);
+	g_test_add_func("/base/hash/lanes", test_hash_lanes);
 	g_test_add_func("/base/hash/hex", test_hash_hex);
 	g_test_add_func("/base/hash/order", test_hash_order);
 	g_test_add_func("/base/bytes/round-trip", test_bytes_round_trip);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The way to hash that hash.c takes where the processor has it (hash-lanes.c). */
+
+#include "base/base.h"
+
+/* prolly_hash_compute through OpenSSL: the reference, and what there is without SHA instructions.
+ */
+void prolly_hash_compute_plainly(const void *data, size_t len, ProllyHash *out_hash);
+
+/* Are there SHA instructions? Only then may the others be called. */
+bool prolly_hash_has_lanes(void);
+void prolly_hash_lanes_one(const void *data, size_t len, ProllyHash *out_hash);
+void prolly_hash_lanes_two(const void *a, size_t a_len, const void *b, size_t b_len,
+			   ProllyHash *out_a, ProllyHash *out_b);
