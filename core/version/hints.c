@@ -20,7 +20,8 @@
  * deeper does not matter, since a subdirectory stays a child until somebody removes it. An empty
  * one is found by its marker, whose key is its name without the '/': it is passed by a scan before
  * names that sort before it. So of a subdirectory H1 holds as soon as `upto` is not before its
- * marker.
+ * marker; one that becomes empty is added, since a scan that has not come to its keys may be past
+ * its marker's place.
  *
  * Hints are never needed, only fast: at DIRECTORIES_MAX all are forgotten, and so are they when the
  * branch changes other than by an edit. A live count in each node of the tree (design.md, section

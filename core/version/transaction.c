@@ -390,6 +390,17 @@ bool prolly_transaction_add_child(ProllyTransaction *self, const ProllyPlace *pl
 	return touch_top(self, error);
 }
 
+/* DIR is an entry of its own now. The scan of its parent's children may have passed its marker's
+ * place while its keys lay ahead. */
+static void hint_marker(ProllyTransaction *self, const ProllyPlace *dir)
+{
+	ProllyPlace parent = get_parent(dir);
+
+	if (parent.key_len)
+		prolly_hints_add(self->working.branch->hints, &parent, dir->key + parent.key_len,
+				 dir->key_len - parent.key_len);
+}
+
 /* DIR has no child any more. *OUT_GONE: nor has it a place for a marker. */
 static bool empty_directory(ProllyTransaction *self, const ProllyPlace *dir,
 			    ProllyAttrRecord *record, bool *out_gone, GError **error)
@@ -402,9 +413,11 @@ static bool empty_directory(ProllyTransaction *self, const ProllyPlace *dir,
 	if (!prolly_working_find(&self->working, &marker, 0, false, &finding, error))
 		return false;
 	*out_gone = prolly_finding_exists(&finding) && !prolly_finding_is_marker(&finding);
-	if (!*out_gone)
+	if (!*out_gone) {
 		prolly_transaction_put(self, &marker, marker_value, sizeof(marker_value), NULL,
 				       NULL);
+		hint_marker(self, dir);
+	}
 	prolly_transaction_put_directory(
 		self, dir, record, *out_gone ? PROLLY_DIRECTORY_GONE : PROLLY_DIRECTORY_EMPTY);
 	return true;

@@ -323,6 +323,29 @@ static void test_empty(Fixture *self, gconstpointer order)
 	empty_in_order(self, order);
 }
 
+/* A subdirectory that is emptied after its marker's place was read past is still a child. */
+static void test_emptied_behind(Fixture *self, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+
+	put(self, "n", "d/s/x", "1");
+	for (int i = 0; i < 50; i++) {
+		g_autofree char *key = g_strdup_printf("d/s-%02d", i);
+
+		put(self, "n", key, "1");
+	}
+	delete (self, "n", "d/s-00"); /* reads the first children */
+	delete (self, "n", "d/s/x");
+	for (int i = 1; i < 50; i++) {
+		g_autofree char *key = g_strdup_printf("d/s-%02d", i);
+
+		delete (self, "n", key);
+	}
+	assert_keys(self, "n", "d/s/");
+	g_assert_false(try_remove_directory(self, "n", "d/", &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_NOT_EMPTY);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -343,6 +366,7 @@ int main(int argc, char **argv)
 	TEST("numbers", test_numbers);
 	TEST("load-over-marker", test_load_over_marker);
 	TEST("pinned", test_pinned);
+	TEST("emptied-behind", test_emptied_behind);
 	TEST_EMPTY("ascending");
 	TEST_EMPTY("descending");
 	TEST_EMPTY("random");
