@@ -64,6 +64,7 @@ void pfs_control_open(fuse_req_t req, PfsInode *inode, struct fuse_file_info *fi
 	if (scope && scope->branch)
 		branch = prolly_branch_dup_name(scope->branch);
 	caller = pfs_control_caller(scope, branch);
+	caller.read_only = mount->options->read_only || mount->options->revision;
 	handle = pfs_handle_new(mount, inode);
 	handle->session = prolly_session_new(mount->control_repo, &caller);
 	fi->fh = (uintptr_t)handle;
@@ -99,21 +100,46 @@ void pfs_control_read(fuse_req_t req, PfsHandle *handle, size_t size)
 		fuse_reply_buf(req, buffer, len);
 }
 
-void pfs_control_write(fuse_req_t req, PfsHandle *handle, const char *data, size_t size)
+/* Returns the errno that the write fails with, or 0. */
+static int write_session(fuse_req_t req, PfsHandle *handle, const char *data, size_t size)
 {
 	int errnum;
 
-	if (!is_allowed(req)) {
-		fuse_reply_err(req, EACCES);
-		return;
-	}
+	if (!is_allowed(req))
+		return EACCES;
 	fuse_req_interrupt_func(req, interrupt, handle->session);
 	errnum = prolly_session_write(handle->session, data, size);
 	end_interrupts(req);
+	return errnum;
+}
+
+void pfs_control_write(fuse_req_t req, PfsHandle *handle, const char *data, size_t size)
+{
+	int errnum = write_session(req, handle, data, size);
+
 	if (errnum)
 		fuse_reply_err(req, errnum);
 	else
 		fuse_reply_write(req, size);
+}
+
+void pfs_op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
+		  struct fuse_file_info *fi, unsigned flags, const void *in_data, size_t in_size,
+		  size_t out_size)
+{
+	PfsHandle *handle = (PfsHandle *)(uintptr_t)fi->fh;
+	bool is_control = !(flags & FUSE_IOCTL_DIR) && handle->session;
+	int errnum;
+
+	if (!is_control || cmd != PROLLY_SESSION_IOCTL(in_size)) {
+		fuse_reply_err(req, ENOTTY);
+		return;
+	}
+	errnum = write_session(req, handle, in_data, in_size);
+	if (errnum)
+		fuse_reply_err(req, errnum);
+	else
+		fuse_reply_ioctl(req, 0, NULL, 0);
 }
 
 void pfs_control_interrupt_all(PfsMount *mount)

@@ -412,6 +412,10 @@ void pfs_branch_rename(fuse_req_t req, PfsInode *from, const char *from_name, Pf
 void pfs_control_open(fuse_req_t req, PfsInode *inode, struct fuse_file_info *fi);
 void pfs_control_read(fuse_req_t req, PfsHandle *handle, size_t size);
 void pfs_control_write(fuse_req_t req, PfsHandle *handle, const char *data, size_t size);
+/* What is written where the mount is read-only (command/session.h). */
+void pfs_op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
+		  struct fuse_file_info *fi, unsigned flags, const void *in_data, size_t in_size,
+		  size_t out_size);
 /* The caller of commands in a scope's .prollyfs (NULL: the mount's). Borrows BRANCH_NAME. */
 ProllyCaller pfs_control_caller(const PfsScope *scope, const char *branch_name);
 /* Ends what sessions wait for: the mount is gone. */

@@ -73,6 +73,7 @@ static const struct fuse_lowlevel_ops operations = {
 	.create = pfs_op_create,
 	.read = pfs_op_read,
 	.write = pfs_op_write,
+	.ioctl = pfs_op_ioctl,
 	.flush = pfs_op_flush,
 	.release = pfs_op_release,
 	.fsync = pfs_op_fsync,

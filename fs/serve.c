@@ -115,6 +115,16 @@ static GThreadPool *choose_for_write(Server *self, const struct fuse_buf *buffer
 	return in->size >= LARGE_IO ? self->disk : NULL;
 }
 
+/* Of a control file, a write (control.c). */
+static GThreadPool *choose_for_ioctl(Server *self, const struct fuse_buf *buffer)
+{
+	const struct fuse_ioctl_in *in = REQUEST_BODY(struct fuse_ioctl_in, buffer);
+
+	if (!in || (in->flags & FUSE_IOCTL_DIR))
+		return NULL;
+	return handle_of(in->fh)->session ? self->control : NULL;
+}
+
 static GThreadPool *choose_for_close(Server *self, const PfsHandle *handle)
 {
 	if (handle->session)
@@ -154,6 +164,8 @@ static GThreadPool *choose(Server *self, const struct fuse_buf *buffer)
 		return choose_for_read(self, buffer);
 	case FUSE_WRITE:
 		return choose_for_write(self, buffer);
+	case FUSE_IOCTL:
+		return choose_for_ioctl(self, buffer);
 	case FUSE_FLUSH:
 		flush = REQUEST_BODY(struct fuse_flush_in, buffer);
 		return flush ? choose_for_close(self, handle_of(flush->fh)) : NULL;

@@ -139,7 +139,8 @@ static bool run_branch(ProllyCommand *command, GError **error)
 	if (deletes && renames)
 		return prolly_throw(error, PROLLY_ERROR_USAGE,
 				    "branch: -d and -m do not go together");
-	if (!prolly_command_check_free(command, name ? name : "branch", error))
+	if (!prolly_command_check_free(command, name ? name : "branch", error) ||
+	    !prolly_command_check_writable(command, error))
 		return false;
 	if (renames)
 		return rename_branch(command, error);

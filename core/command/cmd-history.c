@@ -462,7 +462,7 @@ const ProllyCommandSpec prolly_cmd_commit = {
 	.arguments = "",
 	.summary = "commit what is staged in all namespaces",
 	.options = COMMIT_OPTIONS,
-	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_SIGNS,
+	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_SIGNS,
 	.run = run_commit,
 };
 

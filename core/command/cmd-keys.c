@@ -265,7 +265,7 @@ const ProllyCommandSpec prolly_cmd_put = {
 	.options = NO_OPTIONS,
 	.min_arguments = 1,
 	.max_arguments = 2,
-	.flags = PROLLY_COMMAND_INPUT | PROLLY_COMMAND_WORKING,
+	.flags = PROLLY_COMMAND_INPUT | PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES,
 	.run = run_put,
 };
 
@@ -286,6 +286,6 @@ const ProllyCommandSpec prolly_cmd_delete = {
 	.options = NO_OPTIONS,
 	.min_arguments = 1,
 	.max_arguments = PROLLY_COMMAND_ANY_NUMBER,
-	.flags = PROLLY_COMMAND_WORKING,
+	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES,
 	.run = run_delete,
 };

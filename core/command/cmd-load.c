@@ -378,6 +378,6 @@ const ProllyCommandSpec prolly_cmd_load = {
 	.options = LOAD_OPTIONS,
 	.min_arguments = 1,
 	.max_arguments = 1,
-	.flags = PROLLY_COMMAND_INPUT | PROLLY_COMMAND_WORKING,
+	.flags = PROLLY_COMMAND_INPUT | PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES,
 	.run = run_load,
 };

@@ -194,6 +194,6 @@ const ProllyCommandSpec prolly_cmd_merge = {
 	.options = MERGE_OPTIONS,
 	.min_arguments = 1,
 	.max_arguments = 1,
-	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_SIGNS,
+	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_SIGNS,
 	.run = run_merge,
 };

@@ -24,8 +24,9 @@ enum {
 	PROLLY_COMMAND_NO_STORE = 1 << 0, /* runs without a store, and only without one */
 	PROLLY_COMMAND_INPUT = 1 << 1,    /* reads standard input (put: without a VALUE) */
 	PROLLY_COMMAND_WORKING = 1 << 2,  /* about a working state: takes no --at */
-	PROLLY_COMMAND_SIGNS = 1 << 3,    /* makes commits: needs the caller's identity */
-	PROLLY_COMMAND_PAGES = 1 << 4,    /* prints what people page through */
+	PROLLY_COMMAND_CHANGES = 1 << 3,  /* changes it: not on a read-only mount */
+	PROLLY_COMMAND_SIGNS = 1 << 4,    /* makes commits: needs the caller's identity */
+	PROLLY_COMMAND_PAGES = 1 << 5,    /* prints what people page through */
 };
 
 #define PROLLY_COMMAND_ANY_NUMBER 1000000u
@@ -109,6 +110,8 @@ bool prolly_command_sign(ProllyCommand *command, ProllySignature *out_author,
 bool prolly_command_answer_no(ProllyCommand *command, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* PROLLY_ERROR_DENIED for a caller confined to a branch; WHAT names what it may not. */
 bool prolly_command_check_free(ProllyCommand *command, const char *what, GError **error);
+/* PROLLY_ERROR_READ_ONLY for a caller on a read-only mount. */
+bool prolly_command_check_writable(ProllyCommand *command, GError **error);
 
 static inline const char *prolly_command_option(const ProllyCommand *command, const char *name)
 {

@@ -27,6 +27,14 @@ bool prolly_command_check_free(ProllyCommand *command, const char *what, GError 
 			    command->caller->branch);
 }
 
+bool prolly_command_check_writable(ProllyCommand *command, GError **error)
+{
+	if (!command->caller->read_only)
+		return true;
+	return prolly_throw(error, PROLLY_ERROR_READ_ONLY, "%s: the mount is read-only",
+			    command->words->spec->name);
+}
+
 static bool choose_branch(ProllyCommand *command, GError **error)
 {
 	const char *option = prolly_command_option(command, "branch");
@@ -159,6 +167,9 @@ static bool read_options(ProllyCommand *command, GError **error)
 	if (!(spec->flags & PROLLY_COMMAND_NO_STORE) != (command->repo != NULL))
 		return prolly_throw(error, PROLLY_ERROR_DENIED, "%s: not through a control file",
 				    spec->name);
+	if ((spec->flags & PROLLY_COMMAND_CHANGES) &&
+	    !prolly_command_check_writable(command, error))
+		return false;
 	return choose_branch(command, error) && choose_colour(command, error);
 }
 

@@ -29,6 +29,7 @@
 
 typedef struct {
 	int fd;
+	bool by_ioctl; /* the mount is read-only (session.h) */
 	ProllyStreams streams;
 } Call;
 
@@ -44,11 +45,20 @@ static void call_unref(Call *call)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Call, call_unref)
 
-/* pwrite(2) at offset 0 until everything was taken. Returns 0 or the errno. */
+/* As write(2). */
+static ssize_t send_some(const Call *call, const uint8_t *data, size_t len)
+{
+	if (!call->by_ioctl)
+		return pwrite(call->fd, data, len, 0);
+	size_t n = MIN(len, PROLLY_SESSION_IOCTL_MAX);
+	return ioctl(call->fd, PROLLY_SESSION_IOCTL(n), data) < 0 ? -1 : (ssize_t)n;
+}
+
+/* Until everything was taken. Returns 0 or the errno. */
 static int send_bytes(const Call *call, const uint8_t *data, size_t len)
 {
 	while (len) {
-		ssize_t n = pwrite(call->fd, data, len, 0);
+		ssize_t n = send_some(call, data, len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -218,6 +228,23 @@ static int send_command(Call *call, const char *const *words)
 	return failure ? failure : send_frame(call, PROLLY_FRAME_COMMAND, line, strlen(line));
 }
 
+static Call *open_call(const char *ctl_path, const ProllyStreams *streams, GError **error)
+{
+	int fd = open(ctl_path, O_RDWR | O_CLOEXEC);
+	bool by_ioctl = fd < 0 && errno == EROFS;
+	if (by_ioctl)
+		fd = open(ctl_path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		prolly_throw_errno(error, errno, "%s", ctl_path);
+		return NULL;
+	}
+	Call *call = g_atomic_rc_box_new0(Call);
+	call->fd = fd;
+	call->by_ioctl = by_ioctl;
+	call->streams = *streams;
+	return call;
+}
+
 int prolly_session_call(const char *ctl_path, const char *const *words,
 			const ProllyStreams *streams, GError **error)
 {
@@ -227,14 +254,9 @@ int prolly_session_call(const char *ctl_path, const char *const *words,
 
 	if (!prolly_command_inspect(words, &needs, error))
 		return -1;
-	int fd = open(ctl_path, O_RDWR | O_CLOEXEC);
-	if (fd < 0) {
-		prolly_throw_errno(error, errno, "%s", ctl_path);
+	call = open_call(ctl_path, streams, error);
+	if (!call)
 		return -1;
-	}
-	call = g_atomic_rc_box_new0(Call);
-	call->fd = fd;
-	call->streams = *streams;
 	int failure = send_command(call, words);
 	if (failure) {
 		prolly_throw_errno(error, failure, "%s", ctl_path);

@@ -17,6 +17,8 @@
  * bytes.
  */
 
+#include <sys/ioctl.h>
+
 #include "command/command.h"
 
 typedef struct ProllySession ProllySession;
@@ -34,6 +36,17 @@ int prolly_session_read(ProllySession *session, void *buffer, size_t len, size_t
 /* Makes blocked calls return EINTR and the command that runs end; the session goes on. Any thread.
  */
 void prolly_session_interrupt(ProllySession *session);
+
+/*
+ * Nobody can open a file of a read-only mount for writing, but a command that only reads must be
+ * written too. There the control file, opened for reading, takes what would be written by ioctl(2):
+ * LEN bytes, at most PROLLY_SESSION_IOCTL_MAX, at the argument.
+ */
+#define PROLLY_SESSION_IOCTL_TYPE 'P'
+#define PROLLY_SESSION_IOCTL_NR   1
+#define PROLLY_SESSION_IOCTL_MAX  16383u
+#define PROLLY_SESSION_IOCTL(len) \
+	_IOC(_IOC_WRITE, PROLLY_SESSION_IOCTL_TYPE, PROLLY_SESSION_IOCTL_NR, (len))
 
 /* ---- The other end: what prollyfs-ctl does to a mounted store ----------------------------- */
 

@@ -721,6 +721,22 @@ static void test_confined(Fixture *f, gconstpointer data)
 	expect(f, 0, "ours", "get ns/k2");
 }
 
+/* On a read-only mount everything can be read, nothing changed. */
+static void test_read_only(Fixture *f, gconstpointer data)
+{
+	static const char *const CHANGES[] = {
+		"put ns/k1 x", "delete ns/k1", "load ns",        "commit -m x --allow-empty",
+		"merge side",  "branch new",   "branch -D side", "branch -m side x"};
+	make_history(f);
+	f->caller.read_only = true;
+	for (size_t i = 0; i < G_N_ELEMENTS(CHANGES); i++)
+		refused(f, EROFS, "read-only", CHANGES[i]);
+	expect(f, 0, "one", "get ns/k1");
+	done(f, "status");
+	done(f, "branch");
+	expect(f, 0, "M\tns/k1\nM\tns/k2\n", "diff --name-status main side");
+}
+
 static void test_capture(Fixture *f, gconstpointer data)
 {
 	static const char *const LOG[] = {"log", "--oneline", NULL};
@@ -776,6 +792,7 @@ int main(int argc, char **argv)
 	add("root-stats", test_root_stats);
 	add("work", test_work);
 	add("confined", test_confined);
+	add("read-only", test_read_only);
 	add("capture", test_capture);
 	return g_test_run();
 }
