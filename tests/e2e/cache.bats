@@ -28,8 +28,8 @@ watcher_start()
 	python3 -c '
 import os, sys
 os.chdir(sys.argv[1])
-out = open(sys.argv[3], "w", buffering=1)
-for line in open(sys.argv[2]):
+asked, out = open(sys.argv[2]), open(sys.argv[3], "w", buffering=1)
+for line in asked:
     path = line.rstrip("\n")
     try:
         out.write("%d %s\n" % (os.stat(path).st_size, open(path).read().replace("\n", "/")))

@@ -9,9 +9,10 @@ setup()
 	DESTDIR=$T/root meson install -C "$PROLLYFS_BUILD" --no-rebuild --quiet
 	PREFIX=$T/root$(meson introspect "$PROLLYFS_BUILD" --buildoptions |
 		jq -r '.[] | select(.name == "prefix").value')
-	export PKG_CONFIG_SYSROOT_DIR=$T/root
-	PKG_CONFIG_PATH=$(dirname "$(find "$PREFIX" -name libprollyfs.pc)")
-	export PKG_CONFIG_PATH
+	# the file speaks of where it would be without DESTDIR
+	mkdir "$T/pkgconfig"
+	sed "s|^prefix=.*|prefix=$PREFIX|" "$(find "$PREFIX" -name libprollyfs.pc)" >"$T/pkgconfig/libprollyfs.pc"
+	export PKG_CONFIG_PATH=$T/pkgconfig
 }
 
 @test "programs and manual pages are where they belong" {
