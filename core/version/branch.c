@@ -64,19 +64,22 @@ static int compare_names(gconstpointer a, gconstpointer b)
 bool prolly_branch_list(ProllyRepo *repo, GPtrArray **out_names, GError **error)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) references = g_ptr_array_new_with_free_func(g_free);
 	ProllyRefs *refs = repo->body->git->refs;
 	bool ok;
 
 	g_mutex_lock(&repo->body->git_lock);
-	ok = refs->ops->list(refs, PROLLY_REFS_HEADS, names, error);
+	ok = refs->ops->list(refs, PROLLY_REFS_HEADS, references, error);
 	g_mutex_unlock(&repo->body->git_lock);
 	if (!ok)
 		return false;
-	for (guint i = 0; i < names->len; i++) {
-		char *name = g_ptr_array_index(names, i);
+	for (guint i = 0; i < references->len; i++) {
+		const char *reference = g_ptr_array_index(references, i);
+		const char *name = reference + strlen(PROLLY_REFS_HEADS);
 
-		memmove(name, name + strlen(PROLLY_REFS_HEADS),
-			strlen(name + strlen(PROLLY_REFS_HEADS)) + 1);
+		/* git may have made one that we could not */
+		if (prolly_branch_check_name(name, NULL))
+			g_ptr_array_add(names, g_strdup(name));
 	}
 	g_ptr_array_sort(names, compare_names);
 	*out_names = g_steal_pointer(&names);
@@ -263,6 +266,9 @@ static bool load_branch(ProllyRepo *repo, const char *name, const ProllyCommitId
 	if (!(id ? load_recorded(repo, name, id, &state, error)
 		 : adopt(repo, name, head, &id, &state, error))) {
 		g_prefix_error(error, "branch %s: ", name);
+		/* what a branch stands on is not merely unknown */
+		if (error && prolly_error_is(*error, PROLLY_ERROR_NOT_FOUND))
+			(*error)->code = PROLLY_ERROR_MISSING;
 		return false;
 	}
 	*out_branch = prolly_branch_new(repo->body, id, name, state);

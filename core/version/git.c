@@ -185,8 +185,12 @@ bool prolly_git_write_object(ProllyGit *git, git_object_t type, GBytes *bytes, G
 	git_oid oid;
 	int result = git_odb_hash(&oid, data, len, type);
 
+	errno = 0;
 	if (result == 0)
 		result = git->writer->write(git->writer, &oid, data, len, type);
+	if (result < 0 && (errno == ENOSPC || errno == EDQUOT))
+		return prolly_throw(error, PROLLY_ERROR_NO_SPACE, "write git object %s: %s",
+				    git_oid_tostr_s(&oid), g_strerror(errno));
 	if (result < 0)
 		return prolly_throw_git(error, result, "write git object %s",
 					git_oid_tostr_s(&oid));
