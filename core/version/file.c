@@ -307,6 +307,25 @@ uint64_t prolly_file_get_length(ProllyFile *file)
 	return length;
 }
 
+bool prolly_file_get_allocated(ProllyFile *file, uint64_t *out_bytes, GError **error)
+{
+	const ProllyOverlay *content = &file->content;
+	uint64_t base = 0;
+	bool ok = true;
+
+	g_mutex_lock(&file->lock);
+	if (content->base_length && content->value.is_blob)
+		ok = prolly_blob_get_allocated(get_context(file), &content->value.blob, &base,
+					       error);
+	else
+		base = content->base_length;
+	if (ok)
+		*out_bytes =
+			MIN(MIN(base, content->base_length) + content->run_bytes, content->length);
+	g_mutex_unlock(&file->lock);
+	return ok;
+}
+
 bool prolly_file_is_orphan(ProllyFile *file)
 {
 	bool orphan;
