@@ -135,10 +135,29 @@ static void fill(const PfsMount *mount, const PfsScope *scope, ProllyKind kind,
 	out->st_ctim = to_timespec(attrs->ctime);
 }
 
-static void set_size(struct stat *out, uint64_t length)
+static void set_size(struct stat *out, uint64_t length, uint64_t allocated)
 {
 	out->st_size = (off_t)length;
-	out->st_blocks = (blkcnt_t)((length + BLOCK - 1) / BLOCK);
+	out->st_blocks = (blkcnt_t)((allocated + BLOCK - 1) / BLOCK);
+}
+
+/* Bytes of ENTRY that are not holes (a large one's top node says it); all if that cannot be told.
+ */
+static uint64_t get_allocated(const PfsMount *mount, const ProllyEntry *entry)
+{
+	size_t len;
+	const uint8_t *stored = g_bytes_get_data(entry->stored, &len);
+	ProllyValue value;
+	uint64_t allocated;
+
+	if (!prolly_value_parse(stored, len, &value, NULL))
+		return entry->length;
+	if (!value.is_blob || value.blob.height == 0)
+		allocated = value.length;
+	else if (!prolly_blob_get_allocated(prolly_repo_get_context(mount->repo), &value.blob,
+					    &allocated, NULL))
+		return entry->length;
+	return MIN(allocated, entry->length);
 }
 
 /* ---- Struct stat ------------------------------------------------------------------------- */
@@ -155,7 +174,7 @@ void pfs_stat_entry(const PfsMount *mount, const PfsScope *scope, const ProllyEn
 			out_stat->st_rdev =
 				makedev(prolly_get_le32(stored + 1), prolly_get_le32(stored + 5));
 	} else {
-		set_size(out_stat, entry->length);
+		set_size(out_stat, entry->length, get_allocated(mount, entry));
 	}
 }
 
@@ -170,11 +189,13 @@ bool pfs_stat_file(const PfsMount *mount, PfsInode *inode, ProllyFile *file, str
 		   GError **error)
 {
 	g_auto(ProllyAttrs) attrs = {0};
+	uint64_t allocated;
 
-	if (!prolly_file_get_attrs(file, &attrs, error))
+	if (!prolly_file_get_attrs(file, &attrs, error) ||
+	    !prolly_file_get_allocated(file, &allocated, error))
 		return false;
 	fill(mount, inode->scope, inode->value_kind, &attrs, out_stat);
-	set_size(out_stat, prolly_file_get_length(file));
+	set_size(out_stat, prolly_file_get_length(file), allocated);
 	return true;
 }
 
@@ -222,9 +243,14 @@ void pfs_stat_virtual(PfsMount *mount, PfsKind kind, uint64_t ino, struct stat *
 	out_stat->st_atim = out_stat->st_ctim = out_stat->st_mtim;
 }
 
-/* Of something that has no name and is not open: what is remembered of it. */
+/* Of something that has no name and is not open: what is remembered of it. Under the table's
+ * lock. */
 static void stat_orphan(const PfsInode *inode, struct stat *out)
 {
+	if (inode->own) {
+		*out = *inode->own;
+		return;
+	}
 	memset(out, 0, sizeof *out);
 	out->st_ino = inode->ino;
 	out->st_mode = inode->mode;
@@ -232,6 +258,29 @@ static void stat_orphan(const PfsInode *inode, struct stat *out)
 	out->st_gid = inode->gid;
 	out->st_blksize = 4096;
 	out->st_atim = out->st_mtim = out->st_ctim = to_timespec(pfs_now());
+}
+
+void pfs_orphan_change(PfsMount *mount, PfsInode *inode, const ProllyAttrs *attrs)
+{
+	struct stat changed;
+
+	g_mutex_lock(&mount->table.lock);
+	stat_orphan(inode, &changed);
+	if (attrs->has & PROLLY_ATTR_MODE)
+		changed.st_mode = (changed.st_mode & S_IFMT) | attrs->mode;
+	if (attrs->has & PROLLY_ATTR_UID)
+		changed.st_uid = attrs->uid;
+	if (attrs->has & PROLLY_ATTR_GID)
+		changed.st_gid = attrs->gid;
+	if (attrs->has & PROLLY_ATTR_ATIME)
+		changed.st_atim = to_timespec(attrs->atime);
+	if (attrs->has & PROLLY_ATTR_MTIME)
+		changed.st_mtim = to_timespec(attrs->mtime);
+	changed.st_ctim = to_timespec(pfs_now());
+	if (!inode->own)
+		inode->own = g_new(struct stat, 1);
+	*inode->own = changed;
+	g_mutex_unlock(&mount->table.lock);
 }
 
 /* Is the entry found the content that INODE stands for? */
@@ -290,7 +339,9 @@ bool pfs_stat_inode(PfsMount *mount, PfsInode *inode, struct stat *out_stat, GEr
 			return pfs_stat_file(mount, inode, file, out_stat, error);
 	}
 	if (!pfs_table_get_place(&mount->table, inode, &place)) {
+		g_mutex_lock(&mount->table.lock);
 		stat_orphan(inode, out_stat);
+		g_mutex_unlock(&mount->table.lock);
 		return true;
 	}
 	return stat_place(mount, inode, &place, out_stat, error);

@@ -128,6 +128,8 @@ struct PfsInode {
 	mode_t mode; /* as last told */
 	uid_t uid;
 	gid_t gid;
+	struct stat *own; /* an orphan's attributes, once they were set and nobody has it open as a
+			     file; nullable */
 	PfsPlace *place; /* directories: where it is, as of place_renames; nullable */
 	uint64_t place_renames;
 	char *path; /* of what no key is: a branch name, a revision, or a part of one; nullable */
@@ -346,6 +348,8 @@ bool pfs_stat_inode(PfsMount *mount, PfsInode *inode, struct stat *out_stat, GEr
 bool pfs_attrs_load(PfsMount *mount, PfsInode *inode, ProllyAttrs *out_attrs, bool *out_found,
 		    GError **error);
 /* The same, changed: what ATTRS->has says, and the kind if KIND >= 0. FILE nullable: it is open. */
+/* Sets attributes of what has no name and no open file: its node keeps them. */
+void pfs_orphan_change(PfsMount *mount, PfsInode *inode, const ProllyAttrs *attrs);
 bool pfs_attrs_change(PfsMount *mount, PfsInode *inode, ProllyFile *file, const ProllyAttrs *attrs,
 		      int kind, GError **error);
 /* Attributes of a new object of MODE in directory PARENT, made by REQ's caller. */

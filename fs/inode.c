@@ -217,6 +217,7 @@ static void inode_free(PfsTable *table, PfsInode *inode)
 		g_queue_unlink(&table->aged, &inode->aged);
 	drop_place(inode);
 	pfs_scope_unref_locked(table, inode->scope);
+	g_free(inode->own);
 	g_free(inode->path);
 	g_free(inode);
 }
@@ -253,6 +254,9 @@ static void orphan_locked(PfsTable *table, PfsInode *inode)
 		remove_name(table, inode->names);
 	set_group(table, inode, 0);
 	inode->is_orphan = true;
+	drop_place(inode);
+	if (inode->references > 1) /* what is below it may have its place cached */
+		table->renames++;
 	if (inode->scope && inode->scope->top == inode)
 		inode->scope->top = NULL;
 	inode->references--;

@@ -77,8 +77,12 @@ bool pfs_attrs_change(PfsMount *mount, PfsInode *inode, ProllyFile *file, const 
 
 	if (file)
 		return prolly_file_set_attrs(file, attrs, kind, error);
-	if (!pfs_table_get_place(&mount->table, inode, &where))
-		return prolly_throw(error, PROLLY_ERROR_NOT_FOUND, "it was removed");
+	if (!pfs_table_get_place(&mount->table, inode, &where)) {
+		if (attrs->has & PROLLY_ATTR_XATTRS)
+			return prolly_throw(error, PROLLY_ERROR_NOT_FOUND, "it was removed");
+		pfs_orphan_change(mount, inode, attrs);
+		return true;
+	}
 	place = pfs_place_get(&where);
 	return prolly_edit_set_attrs(mount->repo, inode->scope->branch, &place,
 				     inode->kind != PFS_KIND_FILE, attrs, kind, NULL, error);

@@ -153,6 +153,30 @@ assert os.pread(fd, 100, 0) == b'bef'
 	is "$(ls -A "$NS")" f
 }
 
+@test "an open directory that was removed keeps its attributes, apart from the next of its name" {
+	py "
+os.mkdir('d')
+os.mkfifo('p')
+d = os.open('d', os.O_RDONLY)
+p = os.open('p', os.O_RDWR)
+os.stat('d')
+os.rmdir('d')
+os.unlink('p')
+os.mkdir('d', 0o755)
+for fd in (d, p):
+    os.fchmod(fd, 0o700)
+    os.utime(fd, ns=(5, 6))
+    found = os.fstat(fd)
+    assert found.st_mode & 0o777 == 0o700 and found.st_mtime_ns == 6 and found.st_nlink == 0
+assert os.stat('d').st_mode & 0o777 == 0o755
+try:
+    os.mkdir('sub', dir_fd=d)
+    assert False
+except FileNotFoundError:
+    pass
+"
+}
+
 @test "mmap: what is written to shared pages is in the file" {
 	py "
 size = 3 << 20

@@ -193,6 +193,21 @@ static void test_places_follow_renames(Fixture *f, gconstpointer data)
 	g_assert_true(enter_file(f, f->root, "file", 1, 0) == file);
 }
 
+/* A removed directory is nowhere, though its place was asked for while it had one. */
+static void test_removed_directory(Fixture *f, gconstpointer data)
+{
+	PfsInode *ns = enter_directory(f, f->root, "ns");
+	PfsInode *dir = enter_directory(f, ns, "dir");
+	PfsInode *below = enter_directory(f, dir, "below");
+	g_auto(PfsPlace) place = {0};
+
+	assert_place(f, below, "ns", "dir/below/");
+	pfs_table_unlink(&f->table, ns, "dir");
+	g_assert_false(pfs_table_get_place(&f->table, dir, &place));
+	g_assert_false(pfs_table_get_place(&f->table, below, &place));
+	assert_place(f, enter_directory(f, ns, "dir"), "ns", "dir/");
+}
+
 static void test_rename_over(Fixture *f, gconstpointer data)
 {
 	PfsInode *from = enter_file(f, f->root, "from", 1, 0);
@@ -336,6 +351,7 @@ int main(int argc, char **argv)
 	add("/fs/inode/written-and-moved-is-a-new-node", test_written_and_moved_is_a_new_node);
 	add("/fs/inode/a-directory-keeps-its-node", test_a_directory_keeps_its_node);
 	add("/fs/inode/places-follow-renames", test_places_follow_renames);
+	add("/fs/inode/removed-directory", test_removed_directory);
 	add("/fs/inode/rename-over", test_rename_over);
 	add("/fs/inode/exchange", test_exchange);
 	add("/fs/inode/hard-links-are-one-node", test_hard_links_are_one_node);
