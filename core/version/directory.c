@@ -291,9 +291,9 @@ static bool look_at_key(ProllyDirectory *self, ProllyDirent *out, bool *out_give
 	if (len)
 		g_byte_array_append(self->key, key, (guint)len);
 	*out_given = false;
-	if (prolly_keypath_is_direct(&self->dir, self->key->data, len))
-		return give_key(self, out, out_given, error);
 	prolly_keypath_get_entry(&self->dir, self->key->data, len, false, &found);
+	if (found.type == PROLLY_ENTRY_KEY)
+		return give_key(self, out, out_given, error);
 	if (found.type == PROLLY_ENTRY_NONE ||
 	    (found.type == PROLLY_ENTRY_MORE && is_last_more(self, &found)))
 		return prolly_scan_next(self->scan, error);

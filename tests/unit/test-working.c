@@ -100,6 +100,27 @@ static void test_key_and_directory(Fixture *self, gconstpointer data)
 	assert_entries(self, "n", "", "a,a-b");
 }
 
+/* A component that is too long for a name goes on in a level of its own, listed once. */
+static void test_long_names(Fixture *self, gconstpointer data)
+{
+	g_autofree char *long_name = g_strnfill(300, 'l');
+	g_autofree char *first = g_strconcat(long_name, "1", NULL);
+	g_autofree char *second = g_strconcat(long_name, "2", NULL);
+	g_autoptr(ProllyView) view = view_of(self);
+	g_autofree char *names = NULL, *top = NULL;
+
+	put(self, "n", first, "1");
+	put(self, "n", second, "2");
+	put(self, "n", "short", "3");
+	put(self, "", first, "4");
+	names = list_directory(view, "n", "");
+	g_assert_true(g_str_has_prefix(names, "llll"));
+	g_assert_true(g_str_has_suffix(names, "%prolly-more/,short"));
+	g_assert_cmpuint(strlen(names), <, 270);
+	top = list_directory(view, "", "");
+	g_assert_cmpstr(top, ==, "n/,%prolly-more/");
+}
+
 static void test_rename_key(Fixture *self, gconstpointer data)
 {
 	g_autoptr(GError) error = NULL;
@@ -358,6 +379,7 @@ int main(int argc, char **argv)
 	TEST("no-residue", test_no_residue);
 	TEST("markers", test_markers);
 	TEST("key-and-directory", test_key_and_directory);
+	TEST("long-names", test_long_names);
 	TEST("rename-key", test_rename_key);
 	TEST("rename-directory", test_rename_directory);
 	TEST("rename-namespace", test_rename_namespace);
