@@ -45,6 +45,8 @@ bool prolly_file_seek(ProllyFile *file, uint64_t offset, bool data, uint64_t *ou
 
 /* Length and times as they are now, unstaged writes included. */
 uint64_t prolly_file_get_length(ProllyFile *file);
+/* Bytes that are not holes, about: what was written over others is counted for both. */
+bool prolly_file_get_allocated(ProllyFile *file, uint64_t *out_bytes, GError **error);
 bool prolly_file_is_orphan(ProllyFile *file);
 /* The attributes as they are now; of an orphan, the last ones it had (nlink 0). */
 bool prolly_file_get_attrs(ProllyFile *file, ProllyAttrs *out_attrs, GError **error);
