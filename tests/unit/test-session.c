@@ -416,6 +416,33 @@ static void test_free(Fixture *f, gconstpointer line)
 	expect_text(f, "prollyfs-ctl: ns/never: no such key\n", 100);
 }
 
+/* Any bytes, cut anywhere, in either mode: the session fails or goes on, and ends when it is freed.
+ */
+static void test_noise(Fixture *f, gconstpointer data)
+{
+	static const char *const LINES[] = {"get ns/a", "put ns/a", "ls", "'", "log -n", "dump ns"};
+	for (int round = 0; round < 300; round++) {
+		g_autoptr(ProllySession) session = prolly_session_new(f->repo, &(ProllyCaller){0});
+		GByteArray *bytes = g_test_rand_bit() ? new_frames() : g_byte_array_new();
+
+		for (int n = g_test_rand_int_range(0, 8); n > 0; n--) {
+			add_frame(bytes, (uint8_t)g_test_rand_int_range(0, 5),
+				  LINES[g_test_rand_int_range(0, G_N_ELEMENTS(LINES))]);
+			if (g_test_rand_int_range(0, 4) == 0)
+				prolly_append_u8(bytes, (uint8_t)g_test_rand_int_range(0, 256));
+		}
+		for (guint at = 0; at < bytes->len;) {
+			guint n = (guint)g_test_rand_int_range(1, 20);
+			n = MIN(n, bytes->len - at);
+			prolly_session_write(session, bytes->data + at, n);
+			at += n;
+		}
+		g_byte_array_unref(bytes);
+		if (g_test_rand_bit())
+			prolly_session_interrupt(session);
+	}
+}
+
 /* ---- Tables ------------------------------------------------------------------------------ */
 
 typedef void (*FixtureFunc)(Fixture *f, gconstpointer data);
@@ -445,5 +472,6 @@ int main(int argc, char **argv)
 	add("/session/input-interrupt", test_input_interrupt, NULL);
 	add("/session/free/output", test_free, "get ns/large");
 	add("/session/free/input", test_free, "load ns");
+	add("/session/noise", test_noise, NULL);
 	return g_test_run();
 }
