@@ -390,7 +390,13 @@ bool prolly_db_open(const ProllyDbOptions *options, ProllyDb **out_db, GError **
 
 void prolly_db_close(ProllyDb *db)
 {
-	if (!db)
+	/*
+	 * A log whose last write failed cannot be closed: RocksDB asserts that nothing more is done
+	 * to its file, and its own closing does. What was written before is in the file; the rest
+	 * was refused. So such a database is left as a crash would leave it, for the next opening,
+	 * which is in another process: this one keeps the lock to its end.
+	 */
+	if (!db || g_atomic_int_get(&db->is_broken))
 		return;
 	prolly_db_settle(db);
 	free_db(db);

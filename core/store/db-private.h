@@ -44,6 +44,7 @@ struct ProllyDb {
 	bool in_memory;
 	ProllyDbMark *mark; /* NULL in memory */
 	gint n_ingests;     /* atomic; names the files on their way in */
+	gint is_broken;     /* atomic; the last write failed, so the log ends in a failure */
 };
 
 /* Free space below which RocksDB, once it ran out of it, does not resume. */

@@ -327,6 +327,7 @@ static bool write_batch(ProllyDb *db, rocksdb_writebatch_t *batch,
 	do {
 		rocksdb_write(db->rocks, options, batch, &failure);
 	} while (failure && wait_to_resume(db, &failure, &since));
+	g_atomic_int_set(&db->is_broken, failure != NULL);
 	return failure ? prolly_db_throw(error, failure, db->path) : true;
 }
 
