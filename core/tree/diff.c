@@ -8,22 +8,22 @@
  *
  *	equal subtrees               both are passed
  *	X a subtree, not in Y        X is opened: its front becomes its first child or entry
- *	X a subtree that Y has too   what Y has before it is in Y only: Y's item is opened or
- *reported two entries                  the smaller key is reported; of equal keys, different values
+ *	X a subtree that Y has too   what Y has before it is in Y only: Y's item is opened or reported
+ *	two entries                  the smaller key is reported; of equal keys, different values
  *
  * Equal hash, equal contents: so what is passed has no changes. And only what is on one side alone
- *is opened, so that no subtree that both have is ever read, however inserts and deletes have
- *shifted it. To see that Y has X is a search for X's key in Y's frame of X's level, which is in
- *memory. If that frame ends before X's key, the search goes on above and down again; a node Q on
- *that way is read only if X's side has not got it (the same question, one level up). It is right to
- *answer "no" if both have Q: X is not part of Q on its own side, where X's parent is open and Q is
- *not.
+ * is opened, so that no subtree that both have is ever read, however inserts and deletes have
+ * shifted it. To see that Y has X is a search for X's key in Y's frame of X's level, which is in
+ * memory. If that frame ends before X's key, the search goes on above and down again; a node Q on
+ * that way is read only if X's side has not got it (the same question, one level up). It is right to
+ * answer "no" if both have Q: X is not part of Q on its own side, where X's parent is open and Q is
+ * not.
  *
  * Memory is two paths. A range is a seek at the start and a comparison as items are passed.
  *
  * Rejected: comparing the two leaf streams and skipping where parents match (reads every leaf
- *between a change and the next alignment); level-by-level lists of differing nodes (memory of all
- *changes).
+ * between a change and the next alignment); level-by-level lists of differing nodes (memory of all
+ * changes).
  *
  * Invariants:
  * D1  Of each side everything before its front was compared or is known to be equal.

@@ -23,9 +23,9 @@
  *	68  8  identity of core/blob's rules: the name of its chunker and gear table
  *
  * The boundary hash of level N is seeded with the first 8 bytes, little endian, of SHA-256(label, N
- *as one byte). A seed for each level keeps a key that cuts its leaf from cutting every level above
+ * as one byte). A seed for each level keeps a key that cuts its leaf from cutting every level above
  * (a tower of nodes of one child); that they come from a hash of a label shows that nobody chose
- *them.
+ * them.
  *
  * Invariants:
  * F1  A descriptor has one meaning: two formats with equal descriptors make equal nodes of equal

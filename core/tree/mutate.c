@@ -14,16 +14,16 @@
  * the child's first leaf begins, on every level below its parent: then the nodes that follow in the
  * new tree are a function of the same entries, up to the child's end, where the old tree has a cut,
  * and so the new one has it too. The last node of a level is the exception: it may end without a
- *cut, and can be taken over only when nothing will follow. Since the recursion asks at each node
- *from the top down, what is taken over is taken at the highest level where both trees are aligned;
- *and after an edit leaves are re-chunked only until a cut that both have.
+ * cut, and can be taken over only when nothing will follow. Since the recursion asks at each node
+ * from the top down, what is taken over is taken at the highest level where both trees are aligned;
+ * and after an edit leaves are re-chunked only until a cut that both have.
  *
  * An edit belongs to the leaf in which the scout found its place, which is the first whose last key
  * is not less, or the last leaf. So the recursion needs no keys: it compares nodes with the
- *scout's.
+ * scout's.
  *
  * Cost of one edit: the path is read, and in the mean h + 0.2..0.4 nodes are written, 12 KB with
- *the defaults. Memory: the path, one draft a level, and the last edit's key.
+ * the defaults. Memory: the path, one draft a level, and the last edit's key.
  *
  * Rejected: separate ways for values replaced in place and for appends. The first saves the
  * re-chunking of one leaf, 0.3 us beside 14 us of hashing; the second is what the scout and the

@@ -3,25 +3,26 @@
  * Committing what is staged.
  *
  *	freeze   under write_lock: what open files hold is staged, and a new generation is put on
- *top. Writers go on in that one; the ones below do not change any more. fold     without it: the
- *frozen generations go, in key order, into each namespace's tree as one batch, and their attributes
- *into the branch's own tree (fold.c) publish  one synced write has the nodes, the git objects and
- *the branch's move in the journal, and the state that goes on without the frozen generations
- *(journal.c) swap     under write_lock: the new state takes the old one's place drop     the frozen
- *generations' records are deleted
+ *	         top. Writers go on in that one; the ones below do not change any more.
+ *	fold     without it: the frozen generations go, in key order, into each namespace's tree as
+ *	         one batch, and their attributes into the branch's own tree (fold.c)
+ *	publish  one synced write has the nodes, the git objects and the branch's move in the
+ *	         journal, and the state that goes on without the frozen generations (journal.c)
+ *	swap     under write_lock: the new state takes the old one's place
+ *	drop     the frozen generations' records are deleted
  *
  * A crash before the publication's write leaves the old commit with everything staged, in one more
  * generation; after it, the new commit. Records of generations that no state lists are swept at the
  * next start, so the deletion needs no part in the atomic write; it comes last because a reader
- *that still has the old state looks for them (a reader whose state is not the present one when it
- *is done reads again).
+ * that still has the old state looks for them (a reader whose state is not the present one when it
+ * is done reads again).
  *
  * An entry that equals what is committed is no change. If nothing is, there is no commit unless one
- *is asked for, but the generations are folded all the same: they may have attributes, and a branch
- *must not gather generations.
+ * is asked for, but the generations are folded all the same: they may have attributes, and a branch
+ * must not gather generations.
  *
  * Keys that were loaded have no attributes of their own, so a commit with such keys is a move
- *(moves.c) whose time is that of the newest load.
+ * (moves.c) whose time is that of the newest load.
  */
 #include "version/working-private.h"
 

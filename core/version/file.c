@@ -8,8 +8,7 @@
  *
  *   short (the format's inline limit)             the bytes, inline
  *   a little was written over something large     the runs as extents (extents.c)
- *   else                                          a blob, made by splicing the runs into the old
- * one
+ *   else                                          a blob: the runs spliced into the old one
  *
  * Why extents at all: a splice reads and writes the chunks around each run, some 128 KiB, and every
  * node on the way. A database in a mount, which writes a page and syncs, pays 4 KiB instead. Only

@@ -10,8 +10,8 @@
  * ended early, and its note says after how many calls.
  *
  * What is timed is one call after the other on one thread, without counting. The same calls are
- *made once more through a store that counts, each with figures of its own, and the note has what
- *one of them costs in the mean: "r" nodes and bytes read, "w" written. Chained edits give the same
+ * made once more through a store that counts, each with figures of its own, and the note has what
+ * one of them costs in the mean: "r" nodes and bytes read, "w" written. Chained edits give the same
  * trees the second time, so that nothing is written twice but everything is counted.
  *
  * The cache holds the whole tree, as the caches of those beside which we are measured do; what a
