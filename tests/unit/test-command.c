@@ -110,7 +110,9 @@ static int run(Fixture *f, const char *line)
 	f->failure = 0;
 	int status = prolly_command_run(f->repo, &f->caller, &streams, (const char *const *)words,
 					&f->failure);
-	g_test_message("%s -> %d\n%s%s", line, status, f->out->str, f->err->str);
+	g_autofree char *out = g_strescape(f->out->str, NULL);
+	g_autofree char *err = g_strescape(f->err->str, NULL);
+	g_test_message("%s -> %d: %.2000s %s", line, status, out, err);
 	if (status == 2) {
 		g_assert_true(g_str_has_prefix(f->err->str, "prollyfs-ctl: "));
 		g_assert_true(strchr(f->err->str, '\n') == f->err->str + f->err->len - 1);

@@ -114,7 +114,7 @@ static void test_plain_bad(Fixture *f, gconstpointer data)
 	};
 	for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
 		g_autoptr(ProllySession) session = prolly_session_new(f->repo, &(ProllyCaller){0});
-		g_test_message("%s", CASES[i].line);
+		g_test_message("case %zu", i);
 		g_assert_cmpint(prolly_session_write(session, CASES[i].line, CASES[i].len), ==,
 				CASES[i].failure);
 		g_assert_cmpint(prolly_session_write(session, "ls\n", 3), ==, CASES[i].failure);
