@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -161,17 +162,26 @@ static bool check_store(const char *store, const char *mountpoint, GError **erro
 	return true;
 }
 
+/* stat(2), but a dead mount says so: the kernel answers stat from its cache for a day, and asks for
+ * the filesystem's figures each time. */
+static int stat_alive(const char *path, struct stat *out_info)
+{
+	struct statvfs ignored;
+
+	return stat(path, out_info) || statvfs(path, &ignored) ? -1 : 0;
+}
+
 bool pfs_mountpoint_check(const PfsMount *mount, char **out_path, GError **error)
 {
 	g_autofree char *path = resolve(mount->options->mountpoint);
 	g_autofree char *source = NULL;
 	struct stat info;
-	int result = stat(path, &info);
+	int result = stat_alive(path, &info);
 
 	if (result && errno == ENOTCONN) {
 		if (!clear_dead(mount, path, error))
 			return false;
-		result = stat(path, &info);
+		result = stat_alive(path, &info);
 	}
 	if (result)
 		return prolly_throw_errno(error, errno, "mount point %s", path);

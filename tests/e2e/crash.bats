@@ -212,6 +212,15 @@ assert checked or not state, "the writer never got to write"
 	[ "$SECONDS" -le 5 ] || fail "it took $SECONDS s"
 }
 
+@test "a dead mount is cleared, though the kernel answers for it from its cache" {
+	echo kept >"$MNT/main/a/file"
+	stat "$MNT" "$MNT/main"
+	kill_daemon
+	stat "$MNT" || true
+	mount_store
+	file_is "$MNT/main/a/file" kept
+}
+
 @test "what fsync and msync wrote to an open file is there" {
 	python3 - "$MNT/main/a" "$DAEMON" <<'P'
 import mmap, os, signal, sys
