@@ -292,6 +292,7 @@ static bool take_over(ProllyRepo *repo, ProllyBranch *branch, const ProllyState 
 	state->namespaces = namespaces;
 	state->head = *head;
 	prolly_state_add_move(state, &old->head, head);
+	prolly_staged_note_move(branch->id, old, batch);
 	prolly_branch_save_state(branch, state, batch);
 	if (!prolly_branch_take_move(repo, branch, old, state, out_places, error) ||
 	    !prolly_db_write(repo->body->db, batch, PROLLY_DB_BUFFERED, error))

@@ -291,6 +291,8 @@ static bool check_state(Reconcile *self, ProllyState *state, bool list, GError *
 
 	if (!prolly_staged_is_empty(self->repo, self->branch, state, &empty, error))
 		return false;
+	if (!empty && self->batch)
+		prolly_staged_note_move(prolly_branch_get_id(self->branch), state, self->batch);
 	for (guint i = 0; i < names->len; i++) {
 		Sides sides = get_sides(self, g_ptr_array_index(names, i));
 

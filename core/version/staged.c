@@ -12,6 +12,7 @@
  *      attributes their length as a varint and the record (attrs.c); the rest is the stored value
  *   d  a directory: a byte of state (ProllyDirectoryState), then a record of attributes
  *   l  a link group: (namespace, key) pairs of strings (links.c)
+ *   m  a move came from under what is staged here and below: nothing
  *   n  a namespace: one byte, 1 made, 0 removed
  *   t  the time a load was attached: le64 nanoseconds
  *
@@ -21,8 +22,8 @@
  * I1. Every change of a directory's set of children writes the directory's record in the generation
  *     it is made in, but for a load, whose entries are looked at instead. So what no generation has
  *     a record of, and no load a key below, is in this respect as it is committed.
- *     (A move can take the rest of a directory away from under what is staged there: while the head
- *     is one that a move brought, a directory is not taken for gone without a look.)
+ *     (A move may take the rest of a directory away from under what is staged there. Where one did,
+ *     which the generation says, a directory is not taken for gone without a look.)
  * I2. The state byte is right as long as the branch's last move is the one the record names.
  * I3. Generations that no state lists are garbage: a load that was not attached, or what a commit
  *     left behind between publishing and deleting. Deleting comes after the new state is in place,
@@ -229,6 +230,15 @@ static void drop_value(const ProllyRecordKey *key, ProllyStagedRecord *record, P
 	}
 	prolly_staged_record_append(data, record);
 	prolly_db_batch_put(batch, PROLLY_DB_STAGED, key->data, key->len, data->data, data->len);
+}
+
+void prolly_staged_note_move(uint32_t branch_id, const ProllyState *state, ProllyDbBatch *batch)
+{
+	uint64_t generation = g_array_index(state->generations, uint64_t, 0);
+	g_auto(ProllyRecordKey) key = {0};
+
+	prolly_record_key_init(&key, branch_id, generation, PROLLY_RECORD_MOVED, "", NULL, 0);
+	prolly_db_batch_put(batch, PROLLY_DB_STAGED, key.data, key.len, "", 0);
 }
 
 bool prolly_staged_drop_value(const ProllyWorking *working, const ProllyPlace *place,

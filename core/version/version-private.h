@@ -200,6 +200,10 @@ bool prolly_staged_put_value_locked(ProllyRepo *repo, ProllyBranch *branch,
 				    const ProllyPlace *place, const ProllyStagedContent *content,
 				    const ProllyAttrs *attrs, ProllyDbBatch *batch, GError **error);
 
+/* Notes in BATCH that the branch, whose STATE it was, moves while something is staged: directories
+ * may be there only because of that. */
+void prolly_staged_note_move(uint32_t branch_id, const ProllyState *state, ProllyDbBatch *batch);
+
 /* ---- hints.c, moves.c: what a branch remembers in memory ----------------------------------- */
 
 /* Made and freed with the branch (branch.c). */

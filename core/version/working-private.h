@@ -18,6 +18,7 @@ typedef enum {
 	PROLLY_RECORD_LINKS = 'l',     /* "", group as be64: members of a link group */
 	PROLLY_RECORD_NAMESPACE = 'n', /* ns, "": it was made, or removed */
 	PROLLY_RECORD_TIME = 't',      /* "", "": when a load was attached */
+	PROLLY_RECORD_MOVED = 'm',     /* "", "": a move came from under what is staged */
 } ProllyRecordType;
 
 /* A generation whose number has this bit is a load's: entries with values only. */

@@ -601,15 +601,24 @@ bool prolly_working_has_keys(const ProllyWorking *working, const ProllyPlace *pl
 	return has_keys_from(working, place, 0, out_has, error);
 }
 
-/* Was the present head not made by a commit of what was staged? Then what is staged may lie where
- * it has nothing. */
-static bool is_moved(const ProllyWorking *working)
+/* Has a move come from under what is staged? */
+static bool is_moved(const ProllyWorking *working, bool *out_is, GError **error)
 {
-	const GArray *moves = working->state->moves;
+	g_auto(ProllyRecordKey) key = {0};
+	int n = count_generations(working);
 
-	return count_generations(working) && moves->len &&
-	       prolly_commit_id_equal(&g_array_index(moves, ProllyMove, moves->len - 1).to,
-				      &working->state->head);
+	*out_is = false;
+	if (n && working->state->moves->len)
+		prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_MOVED, "", NULL,
+				       0);
+	for (int level = 0; key.data && level < n && !*out_is; level++) {
+		g_autoptr(GBytes) value = NULL;
+
+		if (!get_record(working, &key, level, &value, error))
+			return false;
+		*out_is = value != NULL;
+	}
+	return true;
 }
 
 /* By looking for keys and marker, staged ones too unless nothing was staged (I1). */
@@ -617,7 +626,7 @@ static bool look_for_keys(const ProllyWorking *working, const ProllyPlace *place
 			  ProllyDirectoryState *out_state, GError **error)
 {
 	g_auto(ProllyFinding) marker = {0};
-	bool has = false, is_root = !place->key_len;
+	bool has = false, is_root = !place->key_len, moved = false;
 	int first = staged ? 0 : count_generations(working);
 	ProllyPlace marker_place = *place;
 
@@ -638,7 +647,9 @@ static bool look_for_keys(const ProllyWorking *working, const ProllyPlace *place
 	if (place->key[marker_place.key_len] == '/' &&
 	    !prolly_working_find(working, &marker_place, first, false, &marker, error))
 		return false;
-	if (!staged && is_moved(working))
+	if (!staged && !is_moved(working, &moved, error))
+		return false;
+	if (moved)
 		return look_for_keys(working, place, true, out_state, error);
 	*out_state =
 		prolly_finding_is_marker(&marker) ? PROLLY_DIRECTORY_EMPTY : PROLLY_DIRECTORY_GONE;
