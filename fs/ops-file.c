@@ -250,18 +250,21 @@ void pfs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		pfs_handle_free(mount, handle);
 }
 
-/* Makes NAME, or without O_EXCL takes the one that came into being since the kernel looked. */
-static bool make_or_find(fuse_req_t req, PfsInode *dir, const char *name, mode_t mode, int flags,
-			 PfsFound *out_found, GError **error)
+/* Makes NAME, or without O_EXCL takes the one that came into being since the kernel looked. What is
+ * made has nothing to truncate, and stays setuid if it is made so. */
+static bool make_or_find(fuse_req_t req, PfsInode *dir, const char *name, mode_t mode,
+			 struct fuse_file_info *fi, PfsFound *out_found, GError **error)
 {
 	g_autoptr(GBytes) stored = prolly_value_new_inline(
 		mode & S_IXUSR ? PROLLY_KIND_EXECUTABLE : PROLLY_KIND_FILE, NULL, 0);
 	GError *failure = NULL;
 	bool found_it = false;
 
-	if (pfs_make_key(req, dir, name, stored, mode, out_found, &failure))
+	if (pfs_make_key(req, dir, name, stored, mode, out_found, &failure)) {
+		fi->flags &= ~O_TRUNC;
 		return true;
-	if ((flags & O_EXCL) || !prolly_error_is(failure, PROLLY_ERROR_EXISTS)) {
+	}
+	if ((fi->flags & O_EXCL) || !prolly_error_is(failure, PROLLY_ERROR_EXISTS)) {
 		g_propagate_error(error, failure);
 		return false;
 	}
@@ -288,7 +291,7 @@ void pfs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	if (!make_or_find(req, dir, name, mode, fi->flags, &found, &error)) {
+	if (!make_or_find(req, dir, name, mode, fi, &found, &error)) {
 		pfs_reply_error(req, "create", error);
 		return;
 	}

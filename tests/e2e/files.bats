@@ -643,6 +643,14 @@ as_nobody()
 	mkdir -m 777 "$NS/open"
 	as_nobody "echo mine >'$NS/open/f'"
 	is "$(stat -c '%u %g' "$NS/open/f")" "65534 65534"
+	as_nobody "cd '$NS/open' && python3 -c '
+import os
+os.umask(0)
+os.close(os.open(\"s\", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o4755))
+assert os.stat(\"s\").st_mode & 0o7777 == 0o4755
+os.close(os.open(\"s\", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o4755))
+assert os.stat(\"s\").st_mode & 0o7777 == 0o755
+'"
 }
 
 @test "extended attributes: set, listed, removed, kept" {
