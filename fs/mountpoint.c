@@ -19,6 +19,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/statvfs.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -122,12 +123,18 @@ static char *resolve(const char *path)
 	return g_build_filename(real_dir, base, NULL);
 }
 
-static bool clear_dead(const PfsMount *mount, const char *path, GError **error)
+/* What is mounted on PATH already: cleared if it is dead, else an error. */
+static bool check_mounted(const PfsMount *mount, const char *path, GError **error)
 {
 	g_autofree char *source = find_mounted(path);
+	struct statvfs ignored;
 
 	if (!source)
-		return prolly_throw_errno(error, ENOTCONN, "mount point %s", path);
+		return true;
+	/* Not stat(2), which the kernel's cache would answer for the dead. */
+	if (statvfs(path, &ignored) == 0 || errno != ENOTCONN)
+		return prolly_throw(error, PROLLY_ERROR_BUSY,
+				    "mount point %s is busy: %s is mounted there", path, source);
 	if (!pfs_mountpoint_detach(path, error))
 		return false;
 	pfs_log(mount, LOG_NOTICE, "%s: cleared the dead mount of %s", path, source);
@@ -174,23 +181,14 @@ static int stat_alive(const char *path, struct stat *out_info)
 bool pfs_mountpoint_check(const PfsMount *mount, char **out_path, GError **error)
 {
 	g_autofree char *path = resolve(mount->options->mountpoint);
-	g_autofree char *source = NULL;
 	struct stat info;
-	int result = stat_alive(path, &info);
 
-	if (result && errno == ENOTCONN) {
-		if (!clear_dead(mount, path, error))
-			return false;
-		result = stat_alive(path, &info);
-	}
-	if (result)
+	if (!check_mounted(mount, path, error))
+		return false;
+	if (stat(path, &info))
 		return prolly_throw_errno(error, errno, "mount point %s", path);
 	if (!S_ISDIR(info.st_mode))
 		return prolly_throw_errno(error, ENOTDIR, "mount point %s", path);
-	source = find_mounted(path);
-	if (source)
-		return prolly_throw(error, PROLLY_ERROR_BUSY,
-				    "mount point %s is busy: %s is mounted there", path, source);
 	if (!check_store(mount->options->store, path, error))
 		return false;
 	*out_path = g_steal_pointer(&path);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The way to hash that hash.c takes where the processor has it (hash-lanes.c). */
+/*
+ * The two ways to hash, for hash.c, which chooses, and for tests, which compare them: hash.c's own
+ * through OpenSSL, and hash-lanes.c's where the processor has SHA instructions.
+ */
 
 #include "base/base.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The node cache: least recently used, bounded in bytes, sharded.
+ * The node cache: bounded in bytes, sharded, and with a second chance for what was used.
  *
- * A shard is a hash table with chains and a list in order of use, both threaded through the nodes
+ * A shard is a hash table with chains and a list in order of age, both threaded through the nodes
  * themselves, so that to hold a node allocates nothing. Hashes are uniform: some of their bytes
  * choose the shard, others the bucket.
  *
@@ -12,9 +12,13 @@
  *  I2  `bytes` is the sum of the charges of its nodes, and is at most `capacity` whenever the lock
  *      is free.
  *
- * Locks: one mutex a shard, innermost of all; nodes are let go after it is released, since the
- * destructor of a view is foreign code. A lock-free hit path was not needed: a hit costs some 40
- * ns, an eighth of what descending one level does with it.
+ * What is evicted is the oldest, but one that was used since it became the oldest the last time is
+ * the newest again ("clock"). A use is a bit in the node that is set, by readers who have not the
+ * lock too: most come to a node through a link in its parent's view (store.c). An order of use
+ * would have to be kept under the lock at each of four or five nodes of a look-up.
+ *
+ * Locks: one mutex a shard, innermost but for the arena's; nodes are let go after it is released,
+ * since the destructor of a view is foreign code.
  *
  * There is one cache for each class of nodes (store.c), since one large file read through a common
  * one would sweep out the nodes of all trees.
@@ -34,7 +38,7 @@ typedef struct {
 	ProllyNode *oldest;
 	uint64_t bytes;
 	uint64_t capacity;
-	uint64_t hits;
+	uint64_t hits; /* atomic, see count() */
 	uint64_t misses;
 	uint64_t evictions;
 } Shard;
@@ -54,7 +58,7 @@ static ProllyNode **find_link(Shard *shard, const ProllyHash *hash)
 {
 	ProllyNode **link = &shard->buckets[prolly_get_le64(hash->bytes) & (shard->n_buckets - 1)];
 
-	while (*link && !prolly_hash_equal(&(*link)->hash, hash))
+	while (*link && !node_has_hash(*link, hash))
 		link = &(*link)->chain;
 	return link;
 }
@@ -93,6 +97,21 @@ static void link_as_newest(Shard *shard, ProllyNode *node)
 	shard->newest = node;
 }
 
+/* Others than the lock's holder count too, and may lose one now and then: it is a figure. */
+static void count(uint64_t *figure)
+{
+	uint64_t n = __atomic_load_n(figure, __ATOMIC_RELAXED);
+
+	__atomic_store_n(figure, n + 1, __ATOMIC_RELAXED);
+}
+
+static void mark_used(ProllyNode *node)
+{
+	/* Written only if it changes, since many readers share the line. */
+	if (!__atomic_load_n(&node->used, __ATOMIC_RELAXED))
+		__atomic_store_n(&node->used, true, __ATOMIC_RELAXED);
+}
+
 /* Takes the node at LINK out of the shard and puts it on DROPPED, chained. */
 static void drop_node(Shard *shard, ProllyNode **link, ProllyNode **dropped)
 {
@@ -110,7 +129,14 @@ static void drop_node(Shard *shard, ProllyNode **link, ProllyNode **dropped)
 static void evict_to_capacity(Shard *shard, ProllyNode **dropped)
 {
 	while (shard->bytes > shard->capacity) {
-		drop_node(shard, find_link(shard, &shard->oldest->hash), dropped);
+		ProllyNode *node = shard->oldest;
+
+		if (__atomic_exchange_n(&node->used, false, __ATOMIC_RELAXED)) {
+			unlink_from_list(shard, node);
+			link_as_newest(shard, node);
+			continue;
+		}
+		drop_node(shard, find_link(shard, &node->hash), dropped);
 		shard->evictions++;
 	}
 }
@@ -171,11 +197,8 @@ ProllyNode *prolly_cache_lookup(ProllyCache *cache, const ProllyHash *hash)
 
 	if (node) {
 		prolly_node_ref(node);
-		if (node != shard->newest) {
-			unlink_from_list(shard, node);
-			link_as_newest(shard, node);
-		}
-		shard->hits++;
+		mark_used(node);
+		count(&shard->hits);
 	} else {
 		shard->misses++;
 	}
@@ -196,6 +219,14 @@ ProllyNode *prolly_cache_peek(ProllyCache *cache, const ProllyHash *hash)
 	return node;
 }
 
+void prolly_cache_note_use(ProllyCache *cache, ProllyNode *node)
+{
+	if (g_atomic_pointer_get(&node->cache) != cache)
+		return;
+	mark_used(node);
+	count(&get_shard(cache, &node->hash)->hits);
+}
+
 /* The caller has found nothing of NODE's hash in SHARD. */
 static void hold_node(ProllyCache *cache, Shard *shard, ProllyNode *node)
 {
@@ -204,7 +235,7 @@ static void hold_node(ProllyCache *cache, Shard *shard, ProllyNode *node)
 	*find_link(shard, &node->hash) = prolly_node_ref(node);
 	link_as_newest(shard, node);
 	g_atomic_pointer_set(&node->cache, cache);
-	node->charge = prolly_node_get_charge(node);
+	node->charge = (uint32_t)prolly_node_get_charge(node);
 	shard->bytes += node->charge;
 	shard->n++;
 }
@@ -254,7 +285,7 @@ void prolly_cache_recharge(ProllyCache *cache, ProllyNode *node)
 	g_mutex_lock(&shard->lock);
 	if (g_atomic_pointer_get(&node->cache) == cache) {
 		shard->bytes -= node->charge;
-		node->charge = prolly_node_get_charge(node);
+		node->charge = (uint32_t)prolly_node_get_charge(node);
 		shard->bytes += node->charge;
 		evict_to_capacity(shard, &dropped);
 	}
@@ -270,7 +301,7 @@ void prolly_cache_add_figures(ProllyCache *cache, ProllyStoreFigures *figures)
 
 		g_mutex_lock(&shard->lock);
 		figures->cache_bytes += shard->bytes;
-		figures->cache_hits += shard->hits;
+		figures->cache_hits += __atomic_load_n(&shard->hits, __ATOMIC_RELAXED);
 		figures->cache_misses += shard->misses;
 		figures->cache_evictions += shard->evictions;
 		g_mutex_unlock(&shard->lock);

@@ -7,22 +7,64 @@
  * than a lock on every read. Who sees the view pointer sees what it points to (the exchange is a
  * full barrier, the load acquires).
  *
+ * The life of a node in an arena (store-arena.c). Its count is 0 until it is known to others: its
+ * maker, who alone has it, writes everything else and then publishes it (prolly_node_publish) with
+ * the count 1, so that whoever gets a reference through a stale pointer sees a whole node, if
+ * perhaps not the one he wants.
+ *
  * The size of a view is known only after the node may have entered the cache, so setting it tells
  * the cache, if there is one, to charge the node anew.
  */
 #include "store/store-private.h"
 
+#include <string.h>
+
 ProllyNode *prolly_node_new_take(ProllyNodeClass node_class, const ProllyHash *hash, GBytes *bytes)
 {
 	ProllyNode *node = g_new0(ProllyNode, 1);
+	size_t len;
 
 	node->ref_count = 1;
-	node->node_class = node_class;
+	node->node_class = (uint8_t)node_class;
 	node->hash = *hash;
 	node->owner = bytes;
-	node->bytes = g_bytes_get_data(bytes, &node->len);
-	g_assert(((uintptr_t)node->bytes & 7) == 0);
+	node->bytes = g_bytes_get_data(bytes, &len);
+	node->len = (uint32_t)len;
+	g_assert(len <= UINT32_MAX && ((uintptr_t)node->bytes & 7) == 0);
 	return node;
+}
+
+/* What a view of a node of entries of a hundred bytes needs, and those of most others too. */
+static size_t guess_room(ProllyNodeClass node_class, size_t len)
+{
+	return node_class == PROLLY_NODE_TREE ? (128 + len / 8) & ~(size_t)7 : 0;
+}
+
+ProllyNode *prolly_node_new_in_arena(ProllyArena *arena, ProllyNodeClass node_class, size_t len)
+{
+	size_t room = guess_room(node_class, len);
+	ProllyNode *node;
+	uint32_t block_size;
+
+	if (len > PROLLY_ARENA_BLOCK_MAX || sizeof(*node) + room + len > PROLLY_ARENA_BLOCK_MAX)
+		return NULL;
+	node = prolly_arena_take(arena, sizeof(*node) + room + len);
+	/* Not the count: somebody may just be trying a stale link. It becomes 1 at last. */
+	block_size = node->block_size;
+	memset((uint8_t *)node + sizeof(node->ref_count), 0,
+	       sizeof(*node) - sizeof(node->ref_count));
+	node->block_size = block_size;
+	node->node_class = (uint8_t)node_class;
+	node->in_arena = true;
+	node->len = (uint32_t)len;
+	node->room = (uint32_t)room;
+	node->bytes = (const uint8_t *)(node + 1) + room;
+	return node;
+}
+
+void prolly_node_publish(ProllyNode *node)
+{
+	__atomic_store_n(&node->ref_count, 1, __ATOMIC_RELEASE);
 }
 
 ProllyNode *prolly_node_ref(ProllyNode *node)
@@ -31,14 +73,30 @@ ProllyNode *prolly_node_ref(ProllyNode *node)
 	return node;
 }
 
+bool prolly_node_try_ref(ProllyNode *node)
+{
+	gint count = __atomic_load_n(&node->ref_count, __ATOMIC_RELAXED);
+
+	while (count > 0) {
+		if (__atomic_compare_exchange_n(&node->ref_count, &count, count + 1, true,
+						__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			return true;
+	}
+	return false;
+}
+
 void prolly_node_unref(ProllyNode *node)
 {
 	if (!node || !g_atomic_int_dec_and_test(&node->ref_count))
 		return;
 	if (node->view && node->view_destroy)
 		node->view_destroy(node->view);
-	g_bytes_unref(node->owner);
-	g_free(node);
+	if (node->owner)
+		g_bytes_unref(node->owner);
+	if (node->in_arena)
+		prolly_arena_give(node);
+	else
+		g_free(node);
 }
 
 const ProllyHash *prolly_node_get_hash(const ProllyNode *node)
@@ -57,6 +115,13 @@ void *prolly_node_get_view(const ProllyNode *node)
 	return __atomic_load_n(&node->view, __ATOMIC_ACQUIRE);
 }
 
+void *prolly_node_take_room(ProllyNode *node, size_t size)
+{
+	if (size > node->room || __atomic_exchange_n(&node->room_taken, true, __ATOMIC_RELAXED))
+		return NULL;
+	return node + 1;
+}
+
 /* A view in the making is not yet charged: who sets it stores size and destructor after winning. */
 void *prolly_node_set_view(ProllyNode *node, void *view, size_t size, GDestroyNotify destroy)
 {
@@ -68,7 +133,8 @@ void *prolly_node_set_view(ProllyNode *node, void *view, size_t size, GDestroyNo
 		return __atomic_load_n(&node->view, __ATOMIC_ACQUIRE);
 	}
 	node->view_destroy = destroy;
-	__atomic_store_n(&node->view_size, size, __ATOMIC_SEQ_CST);
+	if (view != (void *)(node + 1))
+		__atomic_store_n(&node->view_size, (uint32_t)size, __ATOMIC_SEQ_CST);
 
 	ProllyCache *cache = g_atomic_pointer_get(&node->cache);
 
@@ -79,5 +145,7 @@ void *prolly_node_set_view(ProllyNode *node, void *view, size_t size, GDestroyNo
 
 size_t prolly_node_get_charge(const ProllyNode *node)
 {
-	return sizeof(*node) + node->len + __atomic_load_n(&node->view_size, __ATOMIC_SEQ_CST);
+	size_t block = node->in_arena ? node->block_size : sizeof(*node) + node->len;
+
+	return block + __atomic_load_n(&node->view_size, __ATOMIC_SEQ_CST);
 }

@@ -7,6 +7,8 @@
  * end fail.
  */
 
+#include <string.h>
+
 #include "store/store-backend.h"
 
 #define PROLLY_N_NODE_CLASSES 2
@@ -14,33 +16,76 @@
 /* ---- Nodes (store-node.c) ---------------------------------------------------------------- */
 
 typedef struct ProllyCache ProllyCache;
+typedef struct ProllyArena ProllyArena;
 
+/*
+ * Of two cache lines: what a reader needs is on the first. A node's block may be in an arena, and
+ * then its bytes and perhaps its view are in the same block; or it is from g_malloc, and OWNER holds
+ * the bytes.
+ */
 struct ProllyNode {
-	gint ref_count;
-	ProllyNodeClass node_class;
+	gint ref_count;     /* in an arena 0: free, and then nothing else means anything */
+	uint8_t node_class; /* ProllyNodeClass */
+	uint8_t used;       /* atomic; since the cache's hand came by */
+	uint8_t in_arena;
+	uint8_t room_taken; /* atomic; somebody makes the view there */
+	uint32_t len;
+	uint32_t room; /* behind the node, for a view */
 	ProllyHash hash;
-	GBytes *owner; /* holds BYTES */
-	const uint8_t *bytes;
-	size_t len;
-
 	void *view; /* atomic; set once */
-	size_t view_size;
-	GDestroyNotify view_destroy;
+	const uint8_t *bytes;
 
+	GBytes *owner; /* NULL: the block */
+	GDestroyNotify view_destroy;
 	/* The cache that holds the node, atomic; and, protected by its shard's lock, its place
 	 * there. */
 	ProllyCache *cache;
 	ProllyNode *chain;
 	ProllyNode *newer;
 	ProllyNode *older;
-	size_t charge;
+	uint32_t view_size; /* atomic; what is not in the block */
+	uint32_t charge;
+	uint32_t block_size;
+	uint32_t unused;
 };
+
+/* As prolly_hash_equal, without a call. */
+static inline bool node_has_hash(const ProllyNode *node, const ProllyHash *hash)
+{
+	uint64_t a[4], b[4];
+
+	memcpy(a, node->hash.bytes, sizeof(a));
+	memcpy(b, hash->bytes, sizeof(b));
+	return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3])) == 0;
+}
 
 /* (transfer full) A node of BYTES (transfer full, 8-byte aligned), whose hash is known. */
 ProllyNode *prolly_node_new_take(ProllyNodeClass node_class, const ProllyHash *hash, GBytes *bytes);
 
+/*
+ * (nullable) A node in ARENA of LEN bytes, which are the caller's to write, as is the hash. Then he
+ * publishes it, and has a reference; or gives it back to the arena. NULL: too large for an arena.
+ */
+ProllyNode *prolly_node_new_in_arena(ProllyArena *arena, ProllyNodeClass node_class, size_t len);
+void prolly_node_publish(ProllyNode *node);
+
+/* A reference, if NODE, of an arena that lives, is a node at all. It may be any. */
+bool prolly_node_try_ref(ProllyNode *node);
+
 /* What the node costs a cache that holds it. */
 size_t prolly_node_get_charge(const ProllyNode *node);
+
+/* ---- Memory of nodes (store-arena.c) ----------------------------------------------------- */
+
+#define PROLLY_ARENA_BLOCK_MAX ((size_t)64 << 10)
+
+ProllyArena *prolly_arena_new(void);
+/* The memory goes when every node has, too. */
+void prolly_arena_unref(ProllyArena *arena);
+/* A block of SIZE, at most PROLLY_ARENA_BLOCK_MAX, aligned to 64. Only its block_size is set. */
+ProllyNode *prolly_arena_take(ProllyArena *arena, size_t size);
+/* Its ref_count is 0. */
+void prolly_arena_give(ProllyNode *node);
 
 /* ---- The node cache (store-cache.c) ------------------------------------------------------ */
 
@@ -48,13 +93,14 @@ size_t prolly_node_get_charge(const ProllyNode *node);
 ProllyCache *prolly_cache_new(uint64_t capacity);
 void prolly_cache_free(ProllyCache *cache);
 
-/* (transfer full) (nullable) The node, which is now the most recently used; counts a hit or miss.
- */
+/* (transfer full) (nullable) The node, which has been used now; counts a hit or miss. */
 ProllyNode *prolly_cache_lookup(ProllyCache *cache, const ProllyHash *hash);
-/* The same, and neither counts nor makes it more recent. */
+/* The same, and neither counts nor is a use. */
 ProllyNode *prolly_cache_peek(ProllyCache *cache, const ProllyHash *hash);
+/* NODE was found without the cache's help: that is a use and a hit, if the cache holds it. */
+void prolly_cache_note_use(ProllyCache *cache, ProllyNode *node);
 /*
- * (transfer full) Holds NODE (transfer full), evicting what was used least recently; or, if a node
+ * (transfer full) Holds NODE (transfer full), evicting what was not used for long; or, if a node
  * of that hash is there already, drops NODE and returns that one.
  */
 ProllyNode *prolly_cache_insert(ProllyCache *cache, ProllyNode *node);

@@ -38,6 +38,7 @@
 #define DEFAULT_CACHE_SIZE (256u << 20)
 /* Chunks are read again soon or not at all, and the kernel keeps their pages. */
 #define CHUNK_CACHE_SHARE 8
+#define N_RECENT          64 /* a power of two */
 
 /* ---- A set of nodes, in the order in which they were added ------------------------------- */
 
@@ -82,7 +83,9 @@ typedef struct {
 	ProllyBackendKind kind;
 	ProllyBackend *backend;
 	ProllyCache *caches[PROLLY_N_NODE_CLASSES];
-	GThreadPool *mover; /* one thread, made when there is something to move */
+	ProllyArena *arena;
+	ProllyNodeLink recent[N_RECENT]; /* tree nodes asked for by hash, at a place it decides */
+	GThreadPool *mover;              /* one thread, made when there is something to move */
 
 	GMutex lock;     /* protects all below */
 	GCond turn_free; /* signalled when it becomes so */
@@ -136,11 +139,21 @@ static void begin_move(Shared *shared)
 	shared->pending = empty;
 }
 
+/* (transfer full) The bytes of NODE, which live as long as anyone holds them. */
+static GBytes *dup_bytes(ProllyNode *node)
+{
+	if (node->owner)
+		return g_bytes_ref(node->owner);
+	return g_bytes_new_with_free_func(node->bytes, node->len,
+					  (GDestroyNotify)prolly_node_unref, prolly_node_ref(node));
+}
+
 /* Gives the moving set to the back end. The turn is held, the lock is not. */
 static bool put_moving(Shared *shared, ProllyDbBatch *batch, GError **error)
 {
 	GPtrArray *nodes = shared->moving.nodes;
 	g_autofree ProllyBackendNode *out = g_new(ProllyBackendNode, nodes->len);
+	bool ok;
 
 	if (nodes->len == 0)
 		return true;
@@ -149,9 +162,12 @@ static bool put_moving(Shared *shared, ProllyDbBatch *batch, GError **error)
 
 		out[i].hash = node->hash;
 		out[i].node_class = node->node_class;
-		out[i].bytes = node->owner;
+		out[i].bytes = dup_bytes(node);
 	}
-	return shared->backend->class->put_many(shared->backend, out, nodes->len, batch, error);
+	ok = shared->backend->class->put_many(shared->backend, out, nodes->len, batch, error);
+	for (guint i = 0; i < nodes->len; i++)
+		g_bytes_unref(out[i].bytes);
+	return ok;
 }
 
 /*
@@ -272,6 +288,7 @@ static ProllyStore *new_store(ProllyBackendKind kind, ProllyBackend *backend, ui
 	shared->ref_count = 1;
 	shared->kind = kind;
 	shared->backend = backend;
+	shared->arena = prolly_arena_new();
 	g_mutex_init(&shared->lock);
 	g_cond_init(&shared->turn_free);
 	init_set(&shared->pending);
@@ -346,6 +363,7 @@ static void unref_shared(Shared *shared)
 	for (int i = 0; i < PROLLY_N_NODE_CLASSES; i++)
 		prolly_cache_free(shared->caches[i]);
 	shared->backend->class->close(shared->backend);
+	prolly_arena_unref(shared->arena);
 	g_cond_clear(&shared->turn_free);
 	g_mutex_clear(&shared->lock);
 	g_free(shared);
@@ -394,6 +412,25 @@ static ProllyNode *find_resident(Shared *shared, ProllyNodeClass node_class, con
 	return node ? node : find_unstored(shared, hash);
 }
 
+/* A node of BYTES (transfer full), which are copied if they are to lie beside their view. */
+static ProllyNode *make_node(Shared *shared, ProllyNodeClass node_class, const ProllyHash *hash,
+			     GBytes *bytes)
+{
+	size_t len;
+	const uint8_t *data = g_bytes_get_data(bytes, &len);
+	ProllyNode *node = NULL;
+
+	if (node_class == PROLLY_NODE_TREE)
+		node = prolly_node_new_in_arena(shared->arena, node_class, len);
+	if (!node)
+		return prolly_node_new_take(node_class, hash, bytes);
+	memcpy((uint8_t *)node->bytes, data, len);
+	node->hash = *hash;
+	prolly_node_publish(node);
+	g_bytes_unref(bytes);
+	return node;
+}
+
 /* The node of BYTES (transfer full) (nullable), which the back end gave for HASH; it is cached. */
 static bool admit_node(Shared *shared, ProllyNodeClass node_class, const ProllyHash *hash,
 		       GBytes *bytes, ProllyNode **out_node, GError **error)
@@ -412,7 +449,7 @@ static bool admit_node(Shared *shared, ProllyNodeClass node_class, const ProllyH
 				    prolly_hash_to_hex(hash, hex));
 	}
 	*out_node = prolly_cache_insert(shared->caches[node_class],
-					prolly_node_new_take(node_class, hash, bytes));
+					make_node(shared, node_class, hash, bytes));
 	return true;
 }
 
@@ -450,13 +487,67 @@ static void count_reads(ProllyStore *store, ProllyNode **nodes, size_t n)
 		prolly_work_count_read(store->work, nodes[i]);
 }
 
+/*
+ * A node that nobody has used for long is in no cache of the processor's, and a search looks at it
+ * in many places, one after the other. All of them are asked for at once: the view, which lies
+ * behind the node, and where its bytes begin, which is where the keys are.
+ */
+#define ROOM_LINES  8
+#define BYTES_LINES 9
+
+static inline void prefetch_lines(const void *start, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		__builtin_prefetch((const uint8_t *)start + 64 * i);
+}
+
+/* (transfer full) (nullable) The node at LINK, if it is HASH's still. */
+static ProllyNode *try_link(Shared *shared, ProllyNodeLink *link, const ProllyHash *hash)
+{
+	ProllyNode *node = __atomic_load_n(&link->node, __ATOMIC_ACQUIRE);
+
+	if (!node)
+		return NULL;
+	prefetch_lines(node + 1, ROOM_LINES);
+	if (!prolly_node_try_ref(node))
+		return NULL;
+	prefetch_lines(node->bytes, BYTES_LINES);
+	if (G_UNLIKELY(!node_has_hash(node, hash))) {
+		prolly_node_unref(node);
+		return NULL;
+	}
+	prolly_cache_note_use(shared->caches[node->node_class], node);
+	return node;
+}
+
+ProllyNode *prolly_store_follow(ProllyStore *store, ProllyNodeLink *link, const ProllyHash *hash)
+{
+	ProllyNode *node = try_link(store->shared, link, hash);
+
+	if (node && store->work)
+		prolly_work_count_read(store->work, node);
+	return node;
+}
+
+void prolly_store_link(ProllyStore *store, ProllyNodeLink *link, ProllyNode *node)
+{
+	if (node->in_arena)
+		__atomic_store_n(&link->node, node, __ATOMIC_RELEASE);
+}
+
 ProllyNode *prolly_store_get(ProllyStore *store, ProllyNodeClass node_class, const ProllyHash *hash,
 			     GError **error)
 {
-	ProllyNode *node = find_resident(store->shared, node_class, hash);
+	Shared *shared = store->shared;
+	ProllyNodeLink *recent = &shared->recent[hash->bytes[0] & (N_RECENT - 1)];
+	ProllyNode *node = node_class == PROLLY_NODE_TREE ? try_link(shared, recent, hash) : NULL;
 
-	if (!node && !read_absent(store->shared, node_class, hash, 1, &node, error))
-		return NULL;
+	if (!node) {
+		node = find_resident(shared, node_class, hash);
+		if (!node && !read_absent(shared, node_class, hash, 1, &node, error))
+			return NULL;
+		prolly_store_link(store, recent, node);
+	}
 	count_reads(store, &node, 1);
 	return node;
 }
@@ -534,6 +625,12 @@ static ProllyNode *add_pending(Shared *shared, ProllyNode *node, Room *out_room)
 	return found;
 }
 
+/* (transfer full) The node of HASH, if it is cached, and so stored or on its way. */
+static ProllyNode *find_put(Shared *shared, ProllyNodeClass node_class, const ProllyHash *hash)
+{
+	return prolly_cache_peek(shared->caches[node_class], hash);
+}
+
 bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *bytes, size_t len,
 		      ProllyHash *out_hash, ProllyNode **out_node, GError **error)
 {
@@ -542,15 +639,14 @@ bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *b
 	ProllyHash hash;
 
 	prolly_hash_compute(bytes, len, &hash);
-	g_autoptr(ProllyNode) node = prolly_cache_peek(shared->caches[node_class], &hash);
+	g_autoptr(ProllyNode) node = find_put(shared, node_class, &hash);
 
 	if (node)
 		g_free(bytes);
 	else
 		node = add_pending(
 			shared,
-			prolly_node_new_take(node_class, &hash, g_bytes_new_take(bytes, len)),
-			&room);
+			make_node(shared, node_class, &hash, g_bytes_new_take(bytes, len)), &room);
 	if (!make_room(shared, room, error))
 		return false;
 	if (store->work)
@@ -560,6 +656,68 @@ bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *b
 	if (out_node)
 		*out_node = g_steal_pointer(&node);
 	return true;
+}
+
+ProllyNode *prolly_store_new_node(ProllyStore *store, ProllyNodeClass node_class, size_t len,
+				  uint8_t **out_bytes)
+{
+	ProllyNode *node = prolly_node_new_in_arena(store->shared->arena, node_class, len);
+
+	if (!node) {
+		static const ProllyHash none;
+
+		node = prolly_node_new_take(node_class, &none,
+					    g_bytes_new_take(g_malloc0(len), len));
+		node->ref_count = 0;
+	}
+	*out_bytes = (uint8_t *)node->bytes;
+	return node;
+}
+
+/* NODE has its hash. */
+static bool put_new_node(ProllyStore *store, ProllyNode *node, GError **error)
+{
+	Shared *shared = store->shared;
+	Room room = ROOM_ENOUGH;
+	ProllyNode *found = find_put(shared, (ProllyNodeClass)node->node_class, &node->hash);
+
+	prolly_node_publish(node);
+	if (found)
+		prolly_node_unref(node);
+	else
+		found = add_pending(shared, node, &room);
+	if (store->work)
+		prolly_work_count_put(store->work, found);
+	prolly_node_unref(found);
+	return make_room(shared, room, error);
+}
+
+bool prolly_store_put_node(ProllyStore *store, ProllyNode *node, ProllyHash *out_hash,
+			   GError **error)
+{
+	prolly_hash_compute(node->bytes, node->len, &node->hash);
+	*out_hash = node->hash;
+	return put_new_node(store, node, error);
+}
+
+bool prolly_store_put_pair(ProllyStore *store, ProllyNode *a, ProllyNode *b,
+			   ProllyHash out_hashes[2], GError **error)
+{
+	prolly_hash_compute_pair(a->bytes, a->len, b->bytes, b->len, &a->hash, &b->hash);
+	out_hashes[0] = a->hash;
+	out_hashes[1] = b->hash;
+	if (put_new_node(store, a, error))
+		return put_new_node(store, b, error);
+	prolly_store_drop_node(b);
+	return false;
+}
+
+void prolly_store_drop_node(ProllyNode *node)
+{
+	if (!node)
+		return;
+	prolly_node_publish(node);
+	prolly_node_unref(node);
 }
 
 bool prolly_store_flush(ProllyStore *store, ProllyDbBatch *batch, GError **error)

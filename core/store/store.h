@@ -49,6 +49,19 @@ const uint8_t *prolly_node_get_bytes(const ProllyNode *node, size_t *out_len);
  */
 void *prolly_node_get_view(const ProllyNode *node);
 void *prolly_node_set_view(ProllyNode *node, void *view, size_t size, GDestroyNotify destroy);
+/*
+ * (nullable) Memory for a view of SIZE that lies beside the node's bytes and goes with them: DESTROY
+ * is NULL then. Only the first to ask may have it; NULL: make it elsewhere.
+ */
+void *prolly_node_take_room(ProllyNode *node, size_t size);
+
+/*
+ * A place to remember where a node is, without holding it; zeroed at first. A view has one for each
+ * node that it refers to, so that going there needs no look-up. Only for nodes of one store.
+ */
+typedef struct {
+	ProllyNode *node; /* atomic; it may be gone: only the store may look at it */
+} ProllyNodeLink;
 
 /* ---- Work: what operations cost, counted ------------------------------------------------- */
 
@@ -110,6 +123,14 @@ void prolly_store_unref(ProllyStore *store);
 ProllyNode *prolly_store_get(ProllyStore *store, ProllyNodeClass node_class, const ProllyHash *hash,
 			     GError **error);
 
+/*
+ * (transfer full) (nullable) The node HASH names, if LINK was made for it and it is in memory still.
+ * Counted as prolly_store_get does it.
+ */
+ProllyNode *prolly_store_follow(ProllyStore *store, ProllyNodeLink *link, const ProllyHash *hash);
+/* Makes LINK lead to NODE, which is STORE's. */
+void prolly_store_link(ProllyStore *store, ProllyNodeLink *link, ProllyNode *node);
+
 /* As N prolly_store_get, in one request of the back end. OUT_NODES[i] are (transfer full). */
 bool prolly_store_get_many(ProllyStore *store, ProllyNodeClass node_class, const ProllyHash *hashes,
 			   size_t n, ProllyNode **out_nodes, GError **error);
@@ -133,6 +154,18 @@ bool prolly_store_foreach(ProllyStore *store, ProllyNodeClass node_class, Prolly
  */
 bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *bytes, size_t len,
 		      ProllyHash *out_hash, ProllyNode **out_node, GError **error);
+
+/*
+ * The same without a copy, and two at once for less. A new node is LEN bytes that its maker alone
+ * sees and writes at *OUT_BYTES; it is (transfer full) to the puts, whatever happens, or dropped.
+ */
+ProllyNode *prolly_store_new_node(ProllyStore *store, ProllyNodeClass node_class, size_t len,
+				  uint8_t **out_bytes);
+bool prolly_store_put_node(ProllyStore *store, ProllyNode *node, ProllyHash *out_hash,
+			   GError **error);
+bool prolly_store_put_pair(ProllyStore *store, ProllyNode *a, ProllyNode *b,
+			   ProllyHash out_hashes[2], GError **error);
+void prolly_store_drop_node(ProllyNode *node); /* NULL is allowed */
 
 /*
  * Gives all that is pending to the back end. With BATCH (nullable) a back end that keeps its nodes

@@ -3,9 +3,9 @@
  * The chunker: entries in, nodes out, level by level. The canonical form lives here.
  *
  * The boundary rule. A node is closed after an entry, never inside one. Its measure s is the sum
- *over its entries so far of the key's whole length and the value's (TREE_CHILD_SIZE for a child).
- *For an entry that takes s from s0 to s1, and e the low 32 bits of XXH3-64(key, seed of the level),
- *in this order:
+ * over its entries so far of the key's whole length and the value's (TREE_CHILD_SIZE for a child).
+ * For an entry that takes s from s0 to s1, and e the low 32 bits of XXH3-64(key, seed of the level),
+ * in this order:
  *
  *	internal node, first entry    no cut
  *	s1 >= max                     cut
@@ -14,21 +14,21 @@
  *
  * where L = 2^scale_shift and the comparison is exact, of integers: e * 2^(4 * scale_shift - 32)
  * against s1^4 - s0^4, the power going to the other side where it is negative. (s1 < max <= 2^16,
- *so s^4 is within 64 bits; scale_shift <= 16, so e's product is too.) The chance of a cut grows
- *with the cube of the size, which is a Weibull distribution of shape 4: with the defaults nodes
- *have 3.7 KB in the mean, with a coefficient of variation of 0.27, and both limits are all but
- *never met. Rejected, with figures in bytes rewritten by an insert (12.4 KB here): a constant
- *chance for each entry (40 KB) or each byte (17 KB), a rolling hash over bytes (moves boundaries
- *with values, and 30 times the time), the same distribution through expm1 (floating point, 16 ns
- *against 4).
+ * so s^4 is within 64 bits; scale_shift <= 16, so e's product is too.) The chance of a cut grows
+ * with the cube of the size, which is a Weibull distribution of shape 4: with the defaults nodes
+ * have 3.7 KB in the mean, with a coefficient of variation of 0.27, and both limits are all but
+ * never met. Rejected, with figures in bytes rewritten by an insert (12.4 KB here): a constant
+ * chance for each entry (40 KB) or each byte (17 KB), a rolling hash over bytes (moves boundaries
+ * with values, and 30 times the time), the same distribution through expm1 (floating point, 16 ns
+ * against 4).
  *
  * Why any order of edits gives the same tree: whether there is a cut after an entry depends on
  * nothing but the level, the parameters and the entries since the last cut. So the leaves are a
  * function of the sorted contents; each level's entries are a function of the nodes below; and the
  * root is the lowest level that has one node. The last node of a level ends because nothing
- *follows, so it may be shorter than min, hold a single child, or happen to end with a cut. That the
- *value's bytes have no part in the rule, only its length, keeps an update in place from moving a
- *boundary.
+ * follows, so it may be shorter than min, hold a single child, or happen to end with a cut. That the
+ * value's bytes have no part in the rule, only its length, keeps an update in place from moving a
+ * boundary.
  *
  * Keys being up to 64 KiB and values up to 1 MiB, a node is at most max plus one entry long, or two
  * children: without the exception for the first child, keys longer than max would make levels of
@@ -36,16 +36,25 @@
  *
  * The chunker holds one draft a level (C1), and hands a closed node's key, hash and counts to the
  * level above as an entry. mutate.c also gives it ranges of nodes that exist: of a leaf, entries;
- *of an internal node, subtrees that are taken by reference. That is right exactly where all levels
+ * of an internal node, subtrees that are taken by reference. That is right exactly where all levels
  * below are between two nodes, since a node follows from where it begins (C2). While a draft is
  * nothing but the first entries of an old node (`source`), the rule's answers are known: no cut
- *but, perhaps, after its last entry; and if it becomes the whole of it, its hash is known too (C3).
+ * but, perhaps, after its last entry; and if it becomes the whole of it, its hash is known too (C3).
  *
  * Invariants:
  * C1  Every entry added so far is in exactly one closed node or draft of its level.
  * C2  Entries are added to level N > 0 from outside only while the drafts below N are empty.
  * C3  While a level's source is set, the draft's entries are the source's first ones.
  * C4  The topmost level has a draft and no closed node, since closing a node makes the level above.
+ * C5  The nodes that wait are a chain: each but the first lacks the hash of the one before it, and
+ *     only that; the last one's entry is in a draft. All other entries have their hashes.
+ *
+ * Two nodes are hashed at once where that can be (hash-lanes.c), so a closed node waits for a second
+ * one. Nothing but a hash depends on a hash: the rule does not look at it, and its place in the
+ * parent is known, so building goes on, and the hash is filled in where its entry is by then. When
+ * a node closes that does not depend on the first that waits, the two are hashed. The one edit of a
+ * tree is a chain and nothing else, hashed at the end one by one; of a batch, a load and a merge all
+ * but a few are pairs.
  */
 #include "tree/tree-private.h"
 
@@ -62,10 +71,19 @@ typedef struct {
 	const ProllyNodeView *source_view; /* both NULL: of none that is known */
 } ChunkerLevel;
 
+/* A closed node without a hash. */
+typedef struct {
+	ProllyNode *node;
+	unsigned level;
+	uint32_t index; /* of its entry in its parent, or in the draft that will be it */
+} Waiting;
+
 struct ProllyChunker {
 	const ProllyTreeContext *context;
 	unsigned n_levels;
 	ChunkerLevel levels[TREE_LEVELS_MAX];
+	unsigned n_waiting;
+	Waiting waiting[TREE_LEVELS_MAX]; /* C5 */
 };
 
 /* One entry on its way into a draft. */
@@ -119,6 +137,13 @@ static void level_start(ChunkerLevel *level, unsigned number)
 	level->draft.keys = g_malloc(KEYS_INITIAL);
 	level->draft.values = g_malloc(VALUES_INITIAL);
 	level->draft.ends = g_new(ProllyDraftEnds, ENDS_INITIAL);
+}
+
+static void set_child_hash(ChunkerLevel *level, uint32_t i, const ProllyHash *hash)
+{
+	memcpy(level->draft.values + i * sizeof(ProllyChildRecord) +
+		       offsetof(ProllyChildRecord, hash),
+	       hash, sizeof(*hash));
 }
 
 static void level_forget_source(ChunkerLevel *level)
@@ -248,20 +273,70 @@ static ChunkerLevel *get_level(ProllyChunker *self, unsigned number)
 	return &self->levels[number];
 }
 
-/* Puts the draft, or names the old node that it equals. */
-static bool put_draft(ProllyChunker *self, ChunkerLevel *level, ProllyHash *out_hash,
+/* The hash of WAITING[0] is known: it goes to who waits for it, in the node or still in the draft. */
+static void settle_first(ProllyChunker *self, const ProllyHash *hash)
+{
+	const Waiting *first = &self->waiting[0];
+
+	if (self->n_waiting > 1)
+		prolly_node_set_child_hash(self->waiting[1].node, first->index, hash);
+	else
+		set_child_hash(&self->levels[first->level + 1], first->index, hash);
+	self->n_waiting--;
+	memmove(self->waiting, self->waiting + 1, self->n_waiting * sizeof(*self->waiting));
+}
+
+/* Hashes and puts all that waits, one after the other. */
+static bool drain(ProllyChunker *self, GError **error)
+{
+	while (self->n_waiting > 0) {
+		ProllyHash hash;
+
+		if (!prolly_store_put_node(self->context->store,
+					   g_steal_pointer(&self->waiting[0].node), &hash, error))
+			return false;
+		settle_first(self, &hash);
+	}
+	return true;
+}
+
+/* Puts NODE (transfer full) of level NUMBER, or lets it wait. *OUT_HASH is zero if it does. */
+static bool put_or_wait(ProllyChunker *self, ProllyNode *node, unsigned number, bool depends,
+			ProllyHash *out_hash, GError **error)
+{
+	ProllyHash hashes[2];
+
+	if (self->n_waiting == 0 || depends) {
+		self->waiting[self->n_waiting++] = (Waiting){.node = node, .level = number};
+		*out_hash = (ProllyHash){{0}};
+		return true;
+	}
+	if (!prolly_store_put_pair(self->context->store,
+				   g_steal_pointer(&self->waiting[0].node), node, hashes, error))
+		return false;
+	settle_first(self, &hashes[0]);
+	*out_hash = hashes[1];
+	return true;
+}
+
+/* Makes a node of the draft, or names the old one that it equals. *OUT_WAITS: its hash is to come. */
+static bool put_draft(ProllyChunker *self, unsigned number, ProllyHash *out_hash, bool *out_waits,
 		      GError **error)
 {
-	uint8_t *bytes;
-	size_t len;
+	ChunkerLevel *level = &self->levels[number];
+	unsigned n = self->n_waiting;
+	bool depends = n > 0 && self->waiting[n - 1].level + 1 == number;
 
+	*out_waits = false;
 	if (level->source && level->draft.count == level->source_view->count) {
 		*out_hash = *prolly_node_get_hash(level->source);
 		return true;
 	}
-	bytes = prolly_node_encode(&level->draft, &len);
-	return prolly_store_put(self->context->store, PROLLY_NODE_TREE, bytes, len, out_hash, NULL,
-				error);
+	if (!put_or_wait(self, prolly_node_encode(self->context->store, &level->draft), number,
+			 depends, out_hash, error))
+		return false;
+	*out_waits = self->n_waiting > 0 && (n == 0 || depends);
+	return true;
 }
 
 /* Ends the draft of NUMBER, which is not empty, and gives it to the level above. *OUT_CUT: that one
@@ -279,13 +354,16 @@ static bool close_draft(ProllyChunker *self, unsigned number, bool *out_cut, GEr
 		.keys = record.keys,
 		.bytes = record.bytes,
 	};
+	bool waits;
 
 	if (number + 1 == TREE_LEVELS_MAX)
 		return prolly_throw(error, PROLLY_ERROR_TOO_BIG, "tree: more than %d levels",
 				    TREE_LEVELS_MAX);
-	if (!put_draft(self, level, &record.hash, error))
+	if (!put_draft(self, number, &record.hash, &waits, error))
 		return false;
 	parent = get_level(self, number + 1);
+	if (waits)
+		self->waiting[self->n_waiting - 1].index = parent->draft.count;
 	level_forget_source(parent);
 	if (!level_ascends(parent, &entry.key))
 		return throw_unordered(error);
@@ -317,6 +395,7 @@ ProllyChunker *prolly_chunker_new(const ProllyTreeContext *context)
 
 	self->context = context;
 	self->n_levels = 0;
+	self->n_waiting = 0;
 	get_level(self, 0);
 	return self;
 }
@@ -325,6 +404,8 @@ void prolly_chunker_free(ProllyChunker *self)
 {
 	for (unsigned i = 0; i < self->n_levels; i++)
 		level_clear(&self->levels[i]);
+	for (unsigned i = 0; i < self->n_waiting; i++)
+		prolly_store_drop_node(self->waiting[i].node);
 	g_free(self);
 }
 
@@ -470,7 +551,8 @@ bool prolly_chunker_finish(ProllyChunker *self, ProllyTree *out_tree, GError **e
 		bool top = i + 1 == self->n_levels;
 
 		if (top && i > 0 && draft->count == 1)
-			return finish_with_child(self, is_root, out_tree, error);
+			return drain(self, error) &&
+			       finish_with_child(self, is_root, out_tree, error);
 		is_root = top;
 		if (draft->count > 0 && !cut(self, i, error))
 			return false;

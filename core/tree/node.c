@@ -33,7 +33,7 @@
  *
  * An end counts from the start of its own heap; an entry starts where the one before it ends, the
  * first at 0. A key is the prefix and its suffix. The key of an entry in an internal node is the
- *last key below its child. The empty tree is the leaf with n = 0, which is its header alone.
+ * last key below its child. The empty tree is the leaf with n = 0, which is its header alone.
  *
  * Exactly one encoding of a node is accepted, so that equal contents have equal hashes and unequal
  * bytes are unequal contents:
@@ -53,7 +53,7 @@
  * *view*: where the sections are, and the *head* of each suffix, its first 8 bytes as a big-endian
  * number, padded with zeros. Search compares heads and looks at suffixes only where they tie.
  * Heads are not stored: they would be 8 bytes an entry to hash and to write for what is made in 5
- *ns.
+ * ns.
  *
  * Rejected: front coding of each key by its predecessor (smaller, but entries cannot be reached in
  * place); counts as varint deltas (rank and select would decode); counts and hashes interleaved as
@@ -185,27 +185,50 @@ static void encode_values(uint8_t *out, const ProllyDraft *draft, const NodeLayo
 		memcpy(out + layout->values, draft->values, values_len);
 }
 
-uint8_t *prolly_node_encode(const ProllyDraft *draft, size_t *out_len)
+/* What the draft's encoding is like. */
+typedef struct {
+	size_t prefix_len, suffixes_len, values_len;
+	bool wide;
+	NodeLayout layout;
+} DraftForm;
+
+static DraftForm get_form(const ProllyDraft *draft)
 {
 	bool leaf = draft->level == 0;
-	size_t prefix_len = draft_prefix_len(draft);
-	size_t suffixes_len =
-		draft_key_start(draft, draft->count) - (size_t)draft->count * prefix_len;
-	size_t values_len = leaf ? draft_value_start(draft, draft->count) : 0;
-	bool wide = needs_wide(suffixes_len, values_len);
-	NodeLayout layout =
-		compute_layout(leaf, wide, draft->count, prefix_len, suffixes_len, values_len);
-	uint8_t *out = g_malloc(layout.len);
+	DraftForm form = {.prefix_len = draft_prefix_len(draft)};
 
-	encode_header(out, draft, wide, prefix_len, suffixes_len, values_len);
+	form.suffixes_len =
+		draft_key_start(draft, draft->count) - (size_t)draft->count * form.prefix_len;
+	form.values_len = leaf ? draft_value_start(draft, draft->count) : 0;
+	form.wide = needs_wide(form.suffixes_len, form.values_len);
+	form.layout = compute_layout(leaf, form.wide, draft->count, form.prefix_len,
+				     form.suffixes_len, form.values_len);
+	return form;
+}
+
+ProllyNode *prolly_node_encode(ProllyStore *store, const ProllyDraft *draft)
+{
+	DraftForm form = get_form(draft);
+	uint8_t *out;
+	ProllyNode *node = prolly_store_new_node(store, PROLLY_NODE_TREE, form.layout.len, &out);
+
+	encode_header(out, draft, form.wide, form.prefix_len, form.suffixes_len, form.values_len);
 	if (draft->count > 0)
-		encode_keys(out, draft, &layout, wide, prefix_len);
-	if (leaf)
-		encode_values(out, draft, &layout, wide, values_len);
+		encode_keys(out, draft, &form.layout, form.wide, form.prefix_len);
+	if (draft->level == 0)
+		encode_values(out, draft, &form.layout, form.wide, form.values_len);
 	else
-		encode_children(out, draft, &layout);
-	*out_len = layout.len;
-	return out;
+		encode_children(out, draft, &form.layout);
+	return node;
+}
+
+void prolly_node_set_child_hash(ProllyNode *node, uint32_t i, const ProllyHash *hash)
+{
+	size_t len;
+	uint8_t *bytes = (uint8_t *)prolly_node_get_bytes(node, &len);
+	NodeLayout layout = compute_layout(false, false, prolly_get_le32(bytes + 8), 0, 0, 0);
+
+	memcpy(bytes + layout.child_hashes + PROLLY_HASH_SIZE * (size_t)i, hash, sizeof(*hash));
 }
 
 /* ---- Decoding ---------------------------------------------------------------------------- */
@@ -320,7 +343,7 @@ static bool weights_agree(const ProllyNodeView *view, ProllyWeighFunc weigh, uin
 	return sum == view->bytes;
 }
 
-static Flaw decode_values(const ProllyNodeView *view, ProllyWeighFunc weigh, uint64_t key_lengths)
+static Flaw decode_values(ProllyNodeView *view, ProllyWeighFunc weigh, uint64_t key_lengths)
 {
 	uint32_t total = node_end(view, view->value_ends, view->count - 1), start = 0;
 
@@ -333,6 +356,7 @@ static Flaw decode_values(const ProllyNodeView *view, ProllyWeighFunc weigh, uin
 			return "has a value that is too long";
 		start = end;
 	}
+	view->value_stride = total / view->count;
 	if (view->keys != view->count || !weights_agree(view, weigh, key_lengths))
 		return "has wrong counts";
 	return NULL;
@@ -352,20 +376,24 @@ static Flaw decode_children(const ProllyNodeView *view)
 	return keys == view->keys && bytes == view->bytes ? NULL : "has wrong counts";
 }
 
-/* OUT_VIEW (transfer full): the checked view, if there is no flaw. */
-static Flaw decode(const uint8_t *bytes, size_t len, ProllyWeighFunc weigh,
-		   ProllyNodeView **out_view)
+/* Heads, and in an internal node links. The count was checked: four or eight times the node at most. */
+static size_t get_view_size(const ProllyNodeView *view)
 {
-	ProllyNodeView header = {.weigh = weigh};
-	g_autofree ProllyNodeView *view = NULL;
-	uint64_t key_lengths = 0;
-	Flaw flaw = decode_header(bytes, len, &header);
+	size_t size = sizeof(*view) + view->count * sizeof(view->heads[0]);
 
-	if (flaw)
-		return flaw;
-	/* The count was checked against LEN: the heads are at most four times the node. */
-	view = g_malloc(sizeof(*view) + header.count * sizeof(view->heads[0]));
-	*view = header;
+	return size + (view->level > 0 ? view->count * sizeof(ProllyNodeLink) : 0);
+}
+
+/* Checks everything behind the header, and fills in what the view has beside it. */
+static Flaw decode_entries(ProllyNodeView *view, ProllyWeighFunc weigh)
+{
+	uint64_t key_lengths = 0;
+	Flaw flaw = NULL;
+
+	if (view->level > 0) {
+		view->links = (ProllyNodeLink *)(void *)(view->heads + view->count);
+		memset(view->links, 0, view->count * sizeof(*view->links));
+	}
 	if (view->count > 0)
 		flaw = decode_keys(view, &key_lengths);
 	if (!flaw && view->level > 0)
@@ -374,8 +402,6 @@ static Flaw decode(const uint8_t *bytes, size_t len, ProllyWeighFunc weigh,
 		flaw = decode_values(view, weigh, key_lengths);
 	else if (!flaw && (view->keys || view->bytes))
 		flaw = "has wrong counts";
-	if (!flaw)
-		*out_view = g_steal_pointer(&view);
 	return flaw;
 }
 
@@ -400,21 +426,41 @@ static bool reweigh(const ProllyNodeView *view, ProllyWeighFunc weigh)
 	return weights_agree(view, weigh, key_lengths);
 }
 
+static G_GNUC_NO_INLINE const ProllyNodeView *
+make_view(ProllyNode *node, ProllyWeighFunc weigh, GError **error)
+{
+	size_t len;
+	const uint8_t *bytes = prolly_node_get_bytes(node, &len);
+	ProllyNodeView header = {.weigh = weigh}, *view;
+	Flaw flaw = decode_header(bytes, len, &header);
+	GDestroyNotify destroy = NULL;
+
+	if (flaw)
+		return throw_flaw(node, flaw, error);
+	view = prolly_node_take_room(node, get_view_size(&header));
+	if (!view) {
+		view = g_malloc(get_view_size(&header));
+		destroy = g_free;
+	}
+	*view = header;
+	flaw = decode_entries(view, weigh);
+	if (!flaw)
+		return prolly_node_set_view(node, view, get_view_size(view), destroy);
+	if (destroy)
+		destroy(view);
+	return throw_flaw(node, flaw, error);
+}
+
 const ProllyNodeView *prolly_node_decode(const ProllyTreeContext *context, ProllyNode *node,
 					 GError **error)
 {
 	ProllyWeighFunc weigh = context->format->weigh;
-	ProllyNodeView *view = prolly_node_get_view(node);
+	const ProllyNodeView *view = prolly_node_get_view(node);
 
 	if (G_UNLIKELY(!view)) {
-		size_t len;
-		const uint8_t *bytes = prolly_node_get_bytes(node, &len);
-		Flaw flaw = decode(bytes, len, weigh, &view);
-
-		if (flaw)
-			return throw_flaw(node, flaw, error);
-		view = prolly_node_set_view(
-			node, view, sizeof(*view) + view->count * sizeof(view->heads[0]), g_free);
+		view = make_view(node, weigh, error);
+		if (!view)
+			return NULL;
 	}
 	if (G_UNLIKELY(view->weigh != weigh) && !reweigh(view, weigh))
 		return throw_flaw(node, "has wrong counts", error);
@@ -472,20 +518,6 @@ static uint32_t search_tie(const ProllyNodeView *view, uint32_t low, uint64_t he
 	return low;
 }
 
-/*
- * Starts loading all that a search looks at. In a tree larger than the processor's caches these are
- * misses that would come one after the other.
- */
-static void prefetch(const ProllyNodeView *view)
-{
-	const uint64_t *heads = view->heads;
-
-	__builtin_prefetch(view->prefix);
-	__builtin_prefetch(view->key_ends);
-	for (uint32_t i = 0; i < MIN(view->count, 64); i += 8)
-		__builtin_prefetch(heads + i);
-}
-
 uint32_t prolly_node_search(const ProllyNodeView *view, const uint8_t *key, size_t len,
 			    bool *out_found)
 {
@@ -493,7 +525,6 @@ uint32_t prolly_node_search(const ProllyNodeView *view, const uint8_t *key, size
 	uint64_t head;
 	uint32_t i;
 
-	prefetch(view);
 	order = memcmp(key, view->prefix, MIN(len, view->prefix_len));
 	*out_found = false;
 	if (order < 0 || (order == 0 && len < view->prefix_len))
@@ -504,6 +535,8 @@ uint32_t prolly_node_search(const ProllyNodeView *view, const uint8_t *key, size
 	len -= view->prefix_len;
 	head = load_head(key, len);
 	i = lower_bound(view->heads, view->count, head);
+	/* Where the value is if all are of one length; its true place is known later. */
+	__builtin_prefetch(view->values + (size_t)i * view->value_stride);
 	if (i == view->count || view->heads[i] != head)
 		return i;
 	return search_tie(view, i, head, key, len, out_found);

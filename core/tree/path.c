@@ -41,8 +41,9 @@ ProllyNode *prolly_path_load_top(const ProllyTreeContext *context, const ProllyT
 	return g_steal_pointer(&node);
 }
 
-ProllyNode *prolly_path_load_child(const ProllyTreeContext *context, const ProllyNodeView *parent,
-				   uint32_t i, const ProllyNodeView **out_view, GError **error)
+static G_GNUC_NO_INLINE ProllyNode *get_child(const ProllyTreeContext *context,
+					      const ProllyNodeView *parent, uint32_t i,
+					      const ProllyNodeView **out_view, GError **error)
 {
 	const ProllyHash *hash = node_get_child_hash(parent, i);
 	g_autoptr(ProllyNode) node =
@@ -54,8 +55,26 @@ ProllyNode *prolly_path_load_child(const ProllyTreeContext *context, const Proll
 	if (view->level + 1 != parent->level || view->keys != node_get_child_keys(parent, i) ||
 	    view->bytes != node_get_child_bytes(parent, i))
 		return throw_mismatch(hash, error);
+	prolly_store_link(context->store, &parent->links[i], node);
 	*out_view = view;
 	return g_steal_pointer(&node);
+}
+
+ProllyNode *prolly_path_load_child(const ProllyTreeContext *context, const ProllyNodeView *parent,
+				   uint32_t i, const ProllyNodeView **out_view, GError **error)
+{
+	ProllyNode *node = prolly_store_follow(context->store, &parent->links[i],
+					       node_get_child_hash(parent, i));
+
+	/* There is a link only to a child that was found to be what its parent says. */
+	if (G_UNLIKELY(!node))
+		return get_child(context, parent, i, out_view, error);
+	*out_view = prolly_node_decode(context, node, error);
+	if (G_UNLIKELY(!*out_view)) {
+		prolly_node_unref(node);
+		return NULL;
+	}
+	return node;
 }
 
 void prolly_path_init(ProllyPath *path, const ProllyTreeContext *context, const ProllyTree *tree)

@@ -50,11 +50,13 @@ typedef struct {
 	const uint8_t *value_ends; /* leaf: the same for values */
 	const uint8_t *child_keys, *child_bytes, *child_hashes; /* internal node */
 	const uint8_t *prefix, *suffixes, *values;
+	ProllyNodeLink *links; /* internal node: to the children, behind the heads */
 	ProllyWeighFunc weigh; /* what `bytes` was checked with */
 	uint64_t keys;         /* below this node */
 	uint64_t bytes;
 	uint32_t count;
 	uint32_t prefix_len;
+	uint32_t value_stride; /* leaf: mean length of a value */
 	uint8_t level;
 	bool wide;        /* ends are 32 bits, not 16 */
 	uint64_t heads[]; /* first 8 bytes of each suffix, as a number that sorts alike */
@@ -168,8 +170,12 @@ static inline size_t draft_value_start(const ProllyDraft *draft, uint32_t i)
 	return i ? draft->ends[i - 1].value_end : 0;
 }
 
-/* (transfer full) The one encoding of DRAFT, whose keys strictly ascend. From g_malloc. */
-G_GNUC_INTERNAL uint8_t *prolly_node_encode(const ProllyDraft *draft, size_t *out_len);
+/* (transfer full) A new node of STORE, not yet put: the one encoding of DRAFT, whose keys strictly
+ * ascend. */
+G_GNUC_INTERNAL ProllyNode *prolly_node_encode(ProllyStore *store, const ProllyDraft *draft);
+/* For an internal node that was encoded before the hash of its child I was known. */
+G_GNUC_INTERNAL void prolly_node_set_child_hash(ProllyNode *node, uint32_t i,
+						const ProllyHash *hash);
 
 /* ---- Building: chunker.c ----------------------------------------------------------------- */
 

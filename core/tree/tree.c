@@ -15,10 +15,9 @@ bool prolly_tree_init_empty(const ProllyTreeContext *context, ProllyTree *out_tr
 {
 	ProllyDraft draft = {0};
 	ProllyTree tree = {0};
-	size_t len;
-	uint8_t *bytes = prolly_node_encode(&draft, &len);
 
-	if (!prolly_store_put(context->store, PROLLY_NODE_TREE, bytes, len, &tree.top, NULL, error))
+	if (!prolly_store_put_node(context->store, prolly_node_encode(context->store, &draft),
+				   &tree.top, error))
 		return false;
 	*out_tree = tree;
 	return true;

@@ -81,17 +81,18 @@ mount_store()
 	"$PROLLYFS" -f -o create "$@" "$store" "$mountpoint" >>"$T/daemon.log" 2>&1 3>&- &
 	DAEMON=$!
 	DAEMONS+=("$DAEMON")
-	wait_for 15 answers "$mountpoint" "$DAEMON" || {
+	if ! wait_for 15 answers "$mountpoint" "$DAEMON" || gone "$DAEMON"; then
+		echo "$store is not mounted:" >&2
 		cat "$T/daemon.log" >&2
 		return 1
-	}
+	fi
 }
 
-# The mount is there and answers, or its daemon has gone (which the caller sees by is_mounted).
+# A mount is there and answers, or its daemon has gone. (statfs is always asked of the filesystem, so
+# neither a dead mount nor what is below a mount point passes for one.)
 answers()
 {
-	kill -0 "$2" 2>/dev/null || return 0
-	is_mounted "$1" && ls "$1" >/dev/null 2>&1
+	gone "$2" || [ "$(stat -f -c %t "$1" 2>/dev/null)" = 65735546 ]
 }
 
 # wait_for SECONDS COMMAND...: until COMMAND succeeds.
