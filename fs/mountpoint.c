@@ -169,15 +169,6 @@ static bool check_store(const char *store, const char *mountpoint, GError **erro
 	return true;
 }
 
-/* stat(2), but a dead mount says so: the kernel answers stat from its cache for a day, and asks for
- * the filesystem's figures each time. */
-static int stat_alive(const char *path, struct stat *out_info)
-{
-	struct statvfs ignored;
-
-	return stat(path, out_info) || statvfs(path, &ignored) ? -1 : 0;
-}
-
 bool pfs_mountpoint_check(const PfsMount *mount, char **out_path, GError **error)
 {
 	g_autofree char *path = resolve(mount->options->mountpoint);
