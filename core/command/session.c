@@ -26,12 +26,11 @@
 
 #include <string.h>
 
-#define LINE_MAX_BYTES                                                            \
-	(8u * 1024 * 1024) /* of a command line: all that execve(2) takes, quoted \
-			    */
-#define INPUT_MAX  (1024u * 1024)
-#define OUTPUT_MAX (1024u * 1024)
-#define FRAME_MAX  65536u /* bytes of payload of the frames that are sent */
+/* A command line can be all that execve(2) takes, quoted. */
+#define LINE_MAX_BYTES (8u * 1024 * 1024)
+#define INPUT_MAX      (1024u * 1024)
+#define OUTPUT_MAX     (1024u * 1024)
+#define FRAME_MAX      65536u /* bytes of payload of the frames that are sent */
 
 /* A command of framed mode, with the input that has come for it. */
 typedef struct {

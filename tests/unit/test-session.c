@@ -380,6 +380,21 @@ static void test_input_bound(Fixture *f, gconstpointer data)
 		==, 0);
 }
 
+/* A line that is longer than the bound on what waits does not keep out its own command's input. */
+static void test_long_line(Fixture *f, gconstpointer data)
+{
+	g_autofree char *name = g_strnfill(3000000, 'n');
+	g_autofree char *line = g_strconcat("load ns --env GIT_AUTHOR_NAME=", name, NULL);
+	GByteArray *frames = new_frames();
+	add_frame(frames, 1, line);
+	send_frames(f, frames);
+	send_frame(f, 2, "a\t1\n");
+	send_frame(f, 3, "");
+	send_frame(f, 1, "get ns/a");
+	g_assert_cmpint(expect_result(f, "", ""), ==, 0);
+	g_assert_cmpint(expect_result(f, "1", ""), ==, 0);
+}
+
 /* An interrupted writer took nothing of what it was given. */
 static void test_input_interrupt(Fixture *f, gconstpointer data)
 {
@@ -469,6 +484,7 @@ int main(int argc, char **argv)
 	add("/session/interrupt", test_interrupt, NULL);
 	add("/session/output-bound", test_output_bound, NULL);
 	add("/session/input-bound", test_input_bound, NULL);
+	add("/session/long-line", test_long_line, NULL);
 	add("/session/input-interrupt", test_input_interrupt, NULL);
 	add("/session/free/output", test_free, "get ns/large");
 	add("/session/free/input", test_free, "load ns");
