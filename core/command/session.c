@@ -487,6 +487,7 @@ static bool wait_for_job(ProllySession *session)
 	if (session->running && session->running->line)
 		session->input_queued -= strlen(session->running->line);
 	session->is_cancelled = false;
+	g_cond_broadcast(&session->changed); /* there may be room now */
 	bool go_on = !session->is_closing;
 	g_mutex_unlock(&session->lock);
 	return go_on;

@@ -97,7 +97,8 @@ static void test_time(void)
 	};
 	for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
 		g_autoptr(GString) json = g_string_new(NULL);
-		ProllySignature signature = {.time = CASES[i].time, .offset_minutes = CASES[i].offset};
+		ProllySignature signature = {.time = CASES[i].time,
+					     .offset_minutes = CASES[i].offset};
 		prolly_json_add_time(json, NULL, &signature);
 		g_assert_cmpstr(json->str, ==, CASES[i].text);
 	}
