@@ -271,8 +271,10 @@ void prolly_cache_remove(ProllyCache *cache, const ProllyHash *hash)
 	g_mutex_lock(&shard->lock);
 	ProllyNode **link = find_link(shard, hash);
 
-	if (*link)
+	if (*link) {
+		__atomic_store_n(&(*link)->gone, true, __ATOMIC_RELAXED);
 		drop_node(shard, link, &dropped);
+	}
 	g_mutex_unlock(&shard->lock);
 	release_dropped(dropped);
 }

@@ -57,7 +57,7 @@ ProllyNode *prolly_node_new_in_arena(ProllyArena *arena, ProllyNodeClass node_cl
 	node->node_class = (uint8_t)node_class;
 	node->in_arena = true;
 	node->len = (uint32_t)len;
-	node->room = (uint32_t)room;
+	node->room = (uint16_t)room;
 	node->bytes = (const uint8_t *)(node + 1) + room;
 	return node;
 }

@@ -30,7 +30,9 @@ struct ProllyNode {
 	uint8_t in_arena;
 	uint8_t room_taken; /* atomic; somebody makes the view there */
 	uint32_t len;
-	uint32_t room; /* behind the node, for a view */
+	uint16_t room; /* behind the node, for a view */
+	uint8_t gone;  /* atomic; was removed from the store, and no link leads here any more */
+	uint8_t unused;
 	ProllyHash hash;
 	void *view; /* atomic; set once */
 	const uint8_t *bytes;
@@ -46,7 +48,7 @@ struct ProllyNode {
 	uint32_t view_size; /* atomic; what is not in the block */
 	uint32_t charge;
 	uint32_t block_size;
-	uint32_t unused;
+	uint32_t padding; /* to the end of the line */
 };
 
 /* As prolly_hash_equal, without a call. */

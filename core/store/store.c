@@ -144,8 +144,8 @@ static GBytes *dup_bytes(ProllyNode *node)
 {
 	if (node->owner)
 		return g_bytes_ref(node->owner);
-	return g_bytes_new_with_free_func(node->bytes, node->len,
-					  (GDestroyNotify)prolly_node_unref, prolly_node_ref(node));
+	return g_bytes_new_with_free_func(node->bytes, node->len, (GDestroyNotify)prolly_node_unref,
+					  prolly_node_ref(node));
 }
 
 /* Gives the moving set to the back end. The turn is held, the lock is not. */
@@ -512,7 +512,8 @@ static ProllyNode *try_link(Shared *shared, ProllyNodeLink *link, const ProllyHa
 	if (!prolly_node_try_ref(node))
 		return NULL;
 	prefetch_lines(node->bytes, BYTES_LINES);
-	if (G_UNLIKELY(!node_has_hash(node, hash))) {
+	if (G_UNLIKELY(!node_has_hash(node, hash) ||
+		       __atomic_load_n(&node->gone, __ATOMIC_RELAXED))) {
 		prolly_node_unref(node);
 		return NULL;
 	}
@@ -645,8 +646,8 @@ bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *b
 		g_free(bytes);
 	else
 		node = add_pending(
-			shared,
-			make_node(shared, node_class, &hash, g_bytes_new_take(bytes, len)), &room);
+			shared, make_node(shared, node_class, &hash, g_bytes_new_take(bytes, len)),
+			&room);
 	if (!make_room(shared, room, error))
 		return false;
 	if (store->work)

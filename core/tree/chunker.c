@@ -311,8 +311,8 @@ static bool put_or_wait(ProllyChunker *self, ProllyNode *node, unsigned number, 
 		*out_hash = (ProllyHash){{0}};
 		return true;
 	}
-	if (!prolly_store_put_pair(self->context->store,
-				   g_steal_pointer(&self->waiting[0].node), node, hashes, error))
+	if (!prolly_store_put_pair(self->context->store, g_steal_pointer(&self->waiting[0].node),
+				   node, hashes, error))
 		return false;
 	settle_first(self, &hashes[0]);
 	*out_hash = hashes[1];

@@ -426,8 +426,8 @@ static bool reweigh(const ProllyNodeView *view, ProllyWeighFunc weigh)
 	return weights_agree(view, weigh, key_lengths);
 }
 
-static G_GNUC_NO_INLINE const ProllyNodeView *
-make_view(ProllyNode *node, ProllyWeighFunc weigh, GError **error)
+static G_GNUC_NO_INLINE const ProllyNodeView *make_view(ProllyNode *node, ProllyWeighFunc weigh,
+							GError **error)
 {
 	size_t len;
 	const uint8_t *bytes = prolly_node_get_bytes(node, &len);

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The arena: memory for the nodes of one store, each with its bytes and room for its view in one
+ * block.
+ *
+ *	block:  ProllyNode | room for a view | the node's bytes
+ *
+ * Memory comes from the system in regions of 2 MiB, aligned to their size, as pages of that size
+ * where the kernel gives them (but the first, so that a small store stays small). A tree is read in
+ * random order all over its memory, where small pages miss the translation cache at every step, and
+ * written to fresh memory, where each small page is a fault. For a million entries, small pages
+ * against large: FIGURES
+ *
+ * A block keeps its size for ever: blocks are never split, joined or given back one by one, and a
+ * freed one is used again for a node of its size or a little less. Nodes of one tree have much the
+ * same sizes at all times, so that little is lost. What this buys is that the place of a node is
+ * the place of a node for as long as the arena lives. So a reader may hold a pointer without a
+ * reference (a ProllyNodeLink), and try: prolly_node_try_ref looks at a count that is there whatever
+ * has become of the node, and who gets a reference by it compares the hash (store.c).
+ *
+ * Invariants:
+ *  A1  The first words of a block are a ProllyNode's, whose ref_count is 0 exactly while the block
+ *      is free; memory not yet used is zero.
+ *  A2  The arena lives as long as its store or any of its nodes: `users`.
+ *
+ * Locks: one mutex for the free lists, innermost.
+ */
+#include "store/store-private.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define POISON(p, len)   ASAN_POISON_MEMORY_REGION(p, len)
+#define UNPOISON(p, len) ASAN_UNPOISON_MEMORY_REGION(p, len)
+#else
+#define POISON(p, len)   ((void)(p))
+#define UNPOISON(p, len) ((void)(p))
+#endif
+
+#define REGION_SIZE ((size_t)2 << 20)
+#define GRAIN       64
+#define N_BINS      (PROLLY_ARENA_BLOCK_MAX / GRAIN + 1)
+/* A free block serves what is smaller by an eighth at most. */
+#define SLACK_SHIFT 3
+
+typedef struct Region Region;
+
+struct Region {
+	ProllyArena *arena;
+	Region *next;
+};
+
+struct ProllyArena {
+	gint users; /* the store, and each node */
+
+	GMutex lock; /* protects all below */
+	Region *regions;
+	size_t n_regions;
+	uint8_t *fresh; /* not yet used, to the end of the newest region */
+	size_t n_fresh;
+	ProllyNode *bins[N_BINS]; /* free blocks by size, chained */
+};
+
+G_STATIC_ASSERT(sizeof(Region) <= GRAIN);
+G_STATIC_ASSERT(sizeof(ProllyNode) % GRAIN == 0);
+
+ProllyArena *prolly_arena_new(void)
+{
+	ProllyArena *self = g_new0(ProllyArena, 1);
+
+	self->users = 1;
+	g_mutex_init(&self->lock);
+	return self;
+}
+
+static void free_regions(ProllyArena *self)
+{
+	while (self->regions) {
+		Region *next = self->regions->next;
+
+		UNPOISON(self->regions, REGION_SIZE);
+		munmap(self->regions, REGION_SIZE);
+		self->regions = next;
+	}
+}
+
+void prolly_arena_unref(ProllyArena *self)
+{
+	if (!g_atomic_int_dec_and_test(&self->users))
+		return;
+	free_regions(self);
+	g_mutex_clear(&self->lock);
+	g_free(self);
+}
+
+/* ---- Regions ----------------------------------------------------------------------------- */
+
+/* Twice as much as needed is mapped, and what is not aligned given back. */
+static uint8_t *map_region(void)
+{
+	uint8_t *map = mmap(NULL, 2 * REGION_SIZE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t before;
+
+	if (map == MAP_FAILED)
+		g_error("out of memory: no %zu bytes for nodes", 2 * REGION_SIZE);
+	before = -(uintptr_t)map & (REGION_SIZE - 1);
+	if (before > 0)
+		munmap(map, before);
+	munmap(map + before + REGION_SIZE, REGION_SIZE - before);
+	return map + before;
+}
+
+static void add_region(ProllyArena *self)
+{
+	uint8_t *memory = map_region();
+	Region *region = (Region *)(void *)memory;
+
+	if (self->n_regions > 0)
+		(void)madvise(memory, REGION_SIZE, MADV_HUGEPAGE);
+	region->arena = self;
+	region->next = self->regions;
+	self->regions = region;
+	self->n_regions++;
+	self->fresh = memory + GRAIN;
+	self->n_fresh = REGION_SIZE - GRAIN;
+}
+
+static Region *get_region(const ProllyNode *node)
+{
+	return (Region *)(void *)((uintptr_t)node & ~(uintptr_t)(REGION_SIZE - 1));
+}
+
+/* ---- Blocks ------------------------------------------------------------------------------ */
+
+/* A block that was used before, of SIZE or a little more. */
+static ProllyNode *take_used(ProllyArena *self, size_t size)
+{
+	size_t first = size / GRAIN, last = MIN(first + (first >> SLACK_SHIFT), N_BINS - 1);
+
+	for (size_t bin = first; bin <= last; bin++) {
+		ProllyNode *node = self->bins[bin];
+
+		if (!node)
+			continue;
+		UNPOISON(node, bin * GRAIN);
+		self->bins[bin] = node->chain;
+		return node;
+	}
+	return NULL;
+}
+
+static ProllyNode *take_fresh(ProllyArena *self, size_t size)
+{
+	ProllyNode *node;
+
+	if (size > self->n_fresh)
+		add_region(self);
+	node = (ProllyNode *)(void *)self->fresh;
+	node->block_size = (uint32_t)size;
+	self->fresh += size;
+	self->n_fresh -= size;
+	return node;
+}
+
+ProllyNode *prolly_arena_take(ProllyArena *self, size_t size)
+{
+	ProllyNode *node;
+
+	size = (size + GRAIN - 1) / GRAIN * GRAIN;
+	g_assert(size <= PROLLY_ARENA_BLOCK_MAX);
+	g_mutex_lock(&self->lock);
+	node = take_used(self, size);
+	if (!node)
+		node = take_fresh(self, size);
+	g_mutex_unlock(&self->lock);
+	g_atomic_int_inc(&self->users);
+	return node;
+}
+
+void prolly_arena_give(ProllyNode *node)
+{
+	ProllyArena *self = get_region(node)->arena;
+	size_t size = node->block_size;
+
+	g_mutex_lock(&self->lock);
+	node->chain = self->bins[size / GRAIN];
+	self->bins[size / GRAIN] = node;
+	/* All but the count, at which others may look. */
+	POISON((uint8_t *)node + 8, size - 8);
+	g_mutex_unlock(&self->lock);
+	prolly_arena_unref(self);
+}
