@@ -224,15 +224,9 @@ static bool run(Committing *self, ProllyCommitId *out_id, uint64_t *out_changes,
 static bool is_nothing_staged(Committing *self, bool *out_nothing, GError **error)
 {
 	g_autoptr(ProllyState) state = NULL;
-	bool ok;
 
-	g_mutex_lock(&self->branch->write_lock);
-	ok = prolly_files_flush_all(self->repo, self->branch, error);
-	g_mutex_unlock(&self->branch->write_lock);
-	if (!ok)
-		return false;
-	state = prolly_branch_get_state(self->branch);
-	return prolly_staged_is_empty(self->repo, self->branch, state, out_nothing, error);
+	return prolly_files_flush_branch(self->repo, self->branch, &state, error) &&
+	       prolly_staged_is_empty(self->repo, self->branch, state, out_nothing, error);
 }
 
 bool prolly_history_commit(ProllyRepo *repo, ProllyBranch *branch,

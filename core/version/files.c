@@ -157,6 +157,19 @@ bool prolly_files_flush_all(ProllyRepo *repo, ProllyBranch *branch, GError **err
 	return true;
 }
 
+bool prolly_files_flush_branch(ProllyRepo *repo, ProllyBranch *branch, ProllyState **out_state,
+			       GError **error)
+{
+	bool ok;
+
+	g_mutex_lock(&branch->write_lock);
+	ok = prolly_files_flush_all(repo, branch, error);
+	if (ok)
+		*out_state = prolly_branch_get_state(branch);
+	g_mutex_unlock(&branch->write_lock);
+	return ok;
+}
+
 bool prolly_files_flush_one(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place,
 			    GError **error)
 {

@@ -622,15 +622,9 @@ static bool load_sides(Reconcile *self, const ProllyCommitId *base, GError **err
 static bool check_first(Reconcile *self, GError **error)
 {
 	g_autoptr(ProllyState) state = NULL;
-	bool ok;
 
-	g_mutex_lock(&self->branch->write_lock);
-	ok = prolly_files_flush_all(self->repo, self->branch, error);
-	g_mutex_unlock(&self->branch->write_lock);
-	if (!ok)
-		return false;
-	state = prolly_branch_get_state(self->branch);
-	return check_state(self, state, true, error);
+	return prolly_files_flush_branch(self->repo, self->branch, &state, error) &&
+	       check_state(self, state, true, error);
 }
 
 /* Under commit_lock. */

@@ -241,6 +241,9 @@ GHashTable *prolly_files_new_table(void);
 
 /* All take branch->write_lock as held by the caller. */
 bool prolly_files_flush_all(ProllyRepo *repo, ProllyBranch *branch, GError **error);
+/* The same, taking the lock itself. *OUT_STATE (transfer full): the branch's state with all of it. */
+bool prolly_files_flush_branch(ProllyRepo *repo, ProllyBranch *branch, ProllyState **out_state,
+			       GError **error);
 bool prolly_files_flush_one(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place,
 			    GError **error);
 /* The key (or, IS_DIRECTORY, everything with the prefix) has another name now. */
