@@ -208,7 +208,7 @@ bool pfs_meta_find(PfsMount *mount, PfsInode *dir, const char *name, PfsFound *o
 	case PFS_KIND_TOP:
 		if (!dir->scope->branch && dir->id != FUSE_ROOT_ID)
 			return true; /* a commit's directory is keys only */
-		/* fall through */
+				     /* fall through */
 	case PFS_KIND_ROOT:
 		found_virtual(mount, dir, name, PFS_KIND_META, out_found);
 		*out_found_it = true;
