@@ -230,7 +230,8 @@ void prolly_cache_note_use(ProllyCache *cache, ProllyNode *node)
 /* The caller has found nothing of NODE's hash in SHARD. */
 static void hold_node(ProllyCache *cache, Shard *shard, ProllyNode *node)
 {
-	if (shard->n >= shard->n_buckets)
+	/* Half empty: most look-ups of a new node's hash touch no other node. */
+	if (2 * shard->n >= shard->n_buckets)
 		grow_table(shard);
 	*find_link(shard, &node->hash) = prolly_node_ref(node);
 	link_as_newest(shard, node);

@@ -90,15 +90,14 @@ static bool memory_has_many(ProllyBackend *backend, ProllyNodeClass node_class,
 
 static void put_node(MemoryBackend *self, const ProllyBackendNode *node)
 {
-	if (g_hash_table_contains(self->entries, &node->hash))
-		return;
 	Entry *entry = g_new(Entry, 1);
 
 	entry->hash = node->hash;
 	entry->node_class = node->node_class;
 	entry->bytes = g_bytes_ref(node->bytes);
-	g_hash_table_insert(self->entries, &entry->hash, entry);
-	self->bytes += g_bytes_get_size(node->bytes);
+	/* Of one that is there already this is a copy, which may as well take its place. */
+	if (g_hash_table_replace(self->entries, &entry->hash, entry))
+		self->bytes += g_bytes_get_size(node->bytes);
 }
 
 static bool memory_put_many(ProllyBackend *backend, const ProllyBackendNode *nodes, size_t n,

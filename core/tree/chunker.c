@@ -80,7 +80,9 @@ typedef struct {
 
 struct ProllyChunker {
 	const ProllyTreeContext *context;
+	bool ordered; /* entries of leaves come in order */
 	unsigned n_levels;
+	unsigned n_started; /* levels that have buffers, in use or not */
 	ChunkerLevel levels[TREE_LEVELS_MAX];
 	unsigned n_waiting;
 	Waiting waiting[TREE_LEVELS_MAX]; /* C5 */
@@ -125,6 +127,7 @@ bool prolly_chunker_is_boundary(const ProllyFormat *format, unsigned level, uint
 #define KEYS_INITIAL   (8 << 10)
 #define VALUES_INITIAL (16 << 10)
 #define ENDS_INITIAL   256
+#define SPARE_MAX      (1 << 20) /* bytes of buffers in a chunker that is kept */
 
 static void level_start(ChunkerLevel *level, unsigned number)
 {
@@ -156,7 +159,6 @@ static void level_forget_source(ChunkerLevel *level)
 
 static void level_clear(ChunkerLevel *level)
 {
-	level_forget_source(level);
 	g_free(level->draft.keys);
 	g_free(level->draft.values);
 	g_free(level->draft.ends);
@@ -267,7 +269,8 @@ static bool throw_overflow(GError **error)
 static ChunkerLevel *get_level(ProllyChunker *self, unsigned number)
 {
 	while (self->n_levels <= number) {
-		level_start(&self->levels[self->n_levels], self->n_levels);
+		if (self->n_levels == self->n_started)
+			level_start(&self->levels[self->n_started++], self->n_levels);
 		self->n_levels++;
 	}
 	return &self->levels[number];
@@ -389,24 +392,61 @@ static bool cut(ProllyChunker *self, unsigned number, GError **error)
 
 /* ---- Adding ------------------------------------------------------------------------------ */
 
-ProllyChunker *prolly_chunker_new(const ProllyTreeContext *context)
+/*
+ * The format keeps one chunker that was used, so that an edit need not get and clear buffers for
+ * every level: they are more than the nodes it makes, and would go to the system and come back.
+ */
+ProllyChunker *prolly_chunker_new(const ProllyTreeContext *context, bool ordered)
 {
-	ProllyChunker *self = g_malloc(sizeof(*self));
+	ProllyChunker *self =
+		__atomic_exchange_n(&context->format->spare_chunker, NULL, __ATOMIC_ACQ_REL);
 
+	if (!self)
+		self = g_new0(ProllyChunker, 1);
 	self->context = context;
-	self->n_levels = 0;
-	self->n_waiting = 0;
+	self->ordered = ordered;
 	get_level(self, 0);
 	return self;
 }
 
+static void destroy(ProllyChunker *self)
+{
+	for (unsigned i = 0; i < self->n_started; i++)
+		level_clear(&self->levels[i]);
+	g_free(self);
+}
+
+/* Is it worth keeping, and not swollen by long values? */
+static bool is_handy(const ProllyChunker *self)
+{
+	size_t size = 0;
+
+	for (unsigned i = 0; i < self->n_started; i++)
+		size += self->levels[i].keys_capacity + self->levels[i].values_capacity;
+	return size <= SPARE_MAX;
+}
+
 void prolly_chunker_free(ProllyChunker *self)
 {
+	ProllyFormat *format = self->context->format;
+	ProllyChunker *none = NULL;
+
 	for (unsigned i = 0; i < self->n_levels; i++)
-		level_clear(&self->levels[i]);
+		level_empty(&self->levels[i]);
 	for (unsigned i = 0; i < self->n_waiting; i++)
 		prolly_store_drop_node(self->waiting[i].node);
-	g_free(self);
+	self->n_levels = 0;
+	self->n_waiting = 0;
+	if (!is_handy(self) ||
+	    !__atomic_compare_exchange_n(&format->spare_chunker, &none, self, false,
+					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		destroy(self);
+}
+
+void prolly_chunker_destroy_spare(ProllyFormat *format)
+{
+	if (format->spare_chunker)
+		destroy(format->spare_chunker);
 }
 
 bool prolly_chunker_add(ProllyChunker *self, const uint8_t *key, size_t key_len,
@@ -424,7 +464,7 @@ bool prolly_chunker_add(ProllyChunker *self, const uint8_t *key, size_t key_len,
 				   key_len, &entry.bytes))
 		return throw_overflow(error);
 	level_forget_source(level);
-	if (!level_ascends(level, &entry.key))
+	if (!self->ordered && !level_ascends(level, &entry.key))
 		return throw_unordered(error);
 	if (!level_append(level, &entry))
 		return throw_overflow(error);

@@ -136,6 +136,7 @@ void prolly_format_unref(ProllyFormat *self)
 {
 	if (!self || !g_atomic_ref_count_dec(&self->refs))
 		return;
+	prolly_chunker_destroy_spare(self);
 	g_byte_array_unref(self->descriptor);
 	g_free(self);
 }

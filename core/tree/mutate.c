@@ -256,7 +256,8 @@ bool prolly_tree_apply(const ProllyTreeContext *context, const ProllyTree *tree,
 		prolly_path_init(&self.scout, context, tree);
 	ok = next_edit(&self, error);
 	if (ok && self.has_edit) {
-		self.chunker = prolly_chunker_new(context);
+		/* Edits are checked; what lies between them in an old tree is not. */
+		self.chunker = prolly_chunker_new(context, !self.scouting);
 		ok = apply_edits(&self, out_tree, error);
 		prolly_chunker_free(self.chunker);
 	} else if (ok && tree) {

@@ -29,6 +29,7 @@ struct ProllyFormat {
 	ProllyWeighFunc weigh;           /* NULL: a value's length */
 	uint64_t seeds[TREE_LEVELS_MAX]; /* of the boundary hash, one a level */
 	GByteArray *descriptor;
+	struct ProllyChunker *spare_chunker; /* atomic, nullable; see chunker.c */
 };
 
 /* What a value adds to byte counts. */
@@ -186,9 +187,12 @@ G_GNUC_INTERNAL bool prolly_chunker_is_boundary(const ProllyFormat *format, unsi
 
 typedef struct ProllyChunker ProllyChunker;
 
-/* (transfer full) CONTEXT is borrowed until it is freed. */
-G_GNUC_INTERNAL ProllyChunker *prolly_chunker_new(const ProllyTreeContext *context);
+/* (transfer full) CONTEXT is borrowed until it is freed. ORDERED: the caller sees to it that all keys
+ * ascend; else they are checked. */
+G_GNUC_INTERNAL ProllyChunker *prolly_chunker_new(const ProllyTreeContext *context, bool ordered);
 G_GNUC_INTERNAL void prolly_chunker_free(ProllyChunker *chunker);
+/* For a format that goes. */
+G_GNUC_INTERNAL void prolly_chunker_destroy_spare(ProllyFormat *format);
 
 /* Appends an entry to the leaves. Keys strictly ascend, over everything that is added. */
 G_GNUC_INTERNAL bool prolly_chunker_add(ProllyChunker *chunker, const uint8_t *key, size_t key_len,
