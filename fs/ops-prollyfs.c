@@ -193,6 +193,12 @@ bool pfs_text_make(PfsMount *mount, PfsInode *inode, GBytes **out_text, GError *
 
 /* ---- Any of them ------------------------------------------------------------------------- */
 
+/* A commit's directory holds keys only; but a mount's root has a .prollyfs whatever it is of. */
+static bool is_commit_below_root(const PfsInode *dir)
+{
+	return dir->scope && !dir->scope->branch && dir->id != FUSE_ROOT_ID;
+}
+
 bool pfs_meta_find(PfsMount *mount, PfsInode *dir, const char *name, PfsFound *out_found,
 		   bool *out_found_it, GError **error)
 {
@@ -206,10 +212,9 @@ bool pfs_meta_find(PfsMount *mount, PfsInode *dir, const char *name, PfsFound *o
 	case PFS_KIND_TEXTS:
 		return find_branch_text(mount, dir, name, out_found, out_found_it, error);
 	case PFS_KIND_TOP:
-		if (!dir->scope->branch && dir->id != FUSE_ROOT_ID)
-			return true; /* a commit's directory is keys only */
-				     /* fall through */
 	case PFS_KIND_ROOT:
+		if (is_commit_below_root(dir))
+			return true;
 		found_virtual(mount, dir, name, PFS_KIND_META, out_found);
 		*out_found_it = true;
 		return true;
