@@ -215,7 +215,9 @@ static bool find_rival(ProllyDirectory *self, bool *out_has, GError **error)
 	if (!prolly_scan_is_valid(self->scan))
 		return true;
 	next = prolly_scan_get_key(self->scan, &len);
-	if (len <= key->len || memcmp(next, key->data, key->len) || next[key->len] > '/')
+	/* (The empty key's bytes may be NULL.) */
+	if (len <= key->len || (key->len > 0 && memcmp(next, key->data, key->len) != 0) ||
+	    next[key->len] > '/')
 		return true;
 	*out_has = next[key->len] == '/';
 	if (*out_has)
