@@ -33,6 +33,10 @@ common_teardown()
 	cd /
 	[ -n "${T:-}" ] || return 0
 	unmount_all
+	if [ -z "${BATS_TEST_COMPLETED:-}" ] && [ -s "$T/daemon.log" ]; then
+		echo "what the daemons said:"
+		tail -n 60 "$T/daemon.log"
+	fi
 	local pid
 	for pid in "${DAEMONS[@]}"; do
 		kill -9 "$pid" 2>/dev/null || true
