@@ -521,6 +521,16 @@ static ProllyNode *try_link(Shared *shared, ProllyNodeLink *link, const ProllyHa
 	return node;
 }
 
+void prolly_store_prefetch(const ProllyNodeLink *link)
+{
+	const ProllyNode *node = __atomic_load_n(&link->node, __ATOMIC_RELAXED);
+
+	if (!node)
+		return;
+	__builtin_prefetch(node);
+	prefetch_lines(node + 1, ROOM_LINES);
+}
+
 ProllyNode *prolly_store_follow(ProllyStore *store, ProllyNodeLink *link, const ProllyHash *hash)
 {
 	ProllyNode *node = try_link(store->shared, link, hash);

@@ -128,6 +128,8 @@ ProllyNode *prolly_store_get(ProllyStore *store, ProllyNodeClass node_class, con
  * Counted as prolly_store_get does it.
  */
 ProllyNode *prolly_store_follow(ProllyStore *store, ProllyNodeLink *link, const ProllyHash *hash);
+/* Has the processor load what LINK leads to, for one who follows it soon. */
+void prolly_store_prefetch(const ProllyNodeLink *link);
 /* Makes LINK lead to NODE, which is STORE's. */
 void prolly_store_link(ProllyStore *store, ProllyNodeLink *link, ProllyNode *node);
 

@@ -4,6 +4,11 @@
  * key is put together when it is asked for. The prefix stays in the buffer for as long as the
  * cursor is in one leaf, so that a scan copies suffixes only.
  *
+ * Nanoseconds an entry in a scan of a million, key and value looked at: 28 as it was, 9.9 with links
+ * to children and large pages (core/store), 7.9 with the next leaf asked for in time and keys put
+ * together without a call. Handing out a leaf's entries as one array took 9.2: it writes as much as
+ * it saves.
+ *
  * After an error the cursor is at no entry; it can be moved again.
  *
  * Invariants:
@@ -16,6 +21,7 @@ struct ProllyCursor {
 	ProllyTreeContext context;
 	ProllyPath path;
 	bool valid;
+	const uint8_t *ahead; /* where the next leaf was seen last, or NULL; only to ask for */
 	const ProllyNodeView *key_view;
 	uint8_t *key;
 	size_t key_capacity;
@@ -28,6 +34,7 @@ ProllyCursor *prolly_cursor_new(const ProllyTreeContext *context, const ProllyTr
 	self->context.store = prolly_store_ref(context->store);
 	self->context.format = prolly_format_ref(context->format);
 	self->valid = false;
+	self->ahead = NULL;
 	self->key_view = NULL;
 	self->key = NULL;
 	self->key_capacity = 0;
@@ -52,6 +59,7 @@ void prolly_cursor_free(ProllyCursor *self)
 static void leave(ProllyCursor *self)
 {
 	self->valid = false;
+	self->ahead = NULL;
 	self->key_view = NULL;
 }
 
@@ -59,6 +67,28 @@ static bool arrive(ProllyCursor *self)
 {
 	self->valid = self->path.frames[0].index < self->path.frames[0].view->count;
 	return true;
+}
+
+/*
+ * While one leaf is passed, the next is asked for, two lines at each entry: the processor would see
+ * where a scan goes inside a leaf, but not from one to the next.
+ */
+static inline void look_ahead(const ProllyCursor *self, uint32_t index)
+{
+	if (!self->ahead)
+		return;
+	__builtin_prefetch(self->ahead + (size_t)index * 128);
+	__builtin_prefetch(self->ahead + (size_t)index * 128 + 64);
+}
+
+static const uint8_t *find_ahead(const ProllyPath *path)
+{
+	const ProllyPathFrame *parent = &path->frames[1];
+
+	if (path->height < 2 || parent->index + 1 >= parent->view->count)
+		return NULL;
+	return (const uint8_t *)__atomic_load_n(&parent->view->links[parent->index + 1].node,
+						__ATOMIC_RELAXED);
 }
 
 static bool step_leaf(ProllyCursor *self, bool forward, GError **error)
@@ -69,6 +99,7 @@ static bool step_leaf(ProllyCursor *self, bool forward, GError **error)
 	if (!prolly_path_step_leaf(&self->path, forward, &moved, error))
 		return false;
 	self->valid = moved;
+	self->ahead = moved && forward ? find_ahead(&self->path) : NULL;
 	return true;
 }
 
@@ -130,6 +161,7 @@ bool prolly_cursor_next(ProllyCursor *self, GError **error)
 	if (leaf->index + 1 == leaf->view->count)
 		return step_leaf(self, true, error);
 	leaf->index++;
+	look_ahead(self, leaf->index);
 	return true;
 }
 
@@ -152,11 +184,31 @@ bool prolly_cursor_is_valid(const ProllyCursor *self)
 	return self->valid;
 }
 
+/*
+ * Copies a piece of a key. Most are short, and a copy of a constant
+ * size takes a fifth of the time of a call: so 16 bytes are copied of what is shorter, if LIMIT, up
+ * to which PIECE can be read, allows. There is room for PIECE_SLACK bytes too many at OUT.
+ */
+#define PIECE_SLACK 16
+
+static inline void put_piece(uint8_t *out, const uint8_t *piece, size_t len, const uint8_t *limit)
+{
+	if (len <= PIECE_SLACK && (size_t)(limit - piece) >= PIECE_SLACK)
+		memcpy(out, piece, PIECE_SLACK);
+	else
+		memcpy(out, piece, len);
+}
+
+static const uint8_t *get_limit(const ProllyNodeView *view)
+{
+	return view->values + node_end(view, view->value_ends, view->count - 1);
+}
+
 /* Makes room for every key of VIEW, and puts its prefix there. */
 static void load_prefix(ProllyCursor *self, const ProllyNodeView *view)
 {
 	size_t suffixes_len = node_end(view, view->key_ends, view->count - 1);
-	size_t most = view->prefix_len + MIN(suffixes_len, (size_t)PROLLY_KEY_MAX);
+	size_t most = view->prefix_len + MIN(suffixes_len, (size_t)PROLLY_KEY_MAX) + PIECE_SLACK;
 
 	if (most > self->key_capacity || !self->key) {
 		g_free(self->key);
@@ -178,7 +230,7 @@ const uint8_t *prolly_cursor_get_key(ProllyCursor *self, size_t *out_len)
 	if (self->key_view != view)
 		load_prefix(self, view);
 	suffix = node_get_suffix(view, leaf->index, &suffix_len);
-	memcpy(self->key + view->prefix_len, suffix, suffix_len);
+	put_piece(self->key + view->prefix_len, suffix, suffix_len, get_limit(view));
 	*out_len = view->prefix_len + suffix_len;
 	return self->key;
 }

@@ -11,6 +11,9 @@
  */
 #include "tree/tree-private.h"
 
+/* As many as the processor can wait for at once. */
+#define SIDE_BY_SIDE 16
+
 bool prolly_tree_init_empty(const ProllyTreeContext *context, ProllyTree *out_tree, GError **error)
 {
 	ProllyDraft draft = {0};
@@ -119,6 +122,88 @@ bool prolly_tree_get(const ProllyTreeContext *context, const ProllyTree *tree, c
 		prolly_node_unref(place.leaf);
 	}
 	return true;
+}
+
+/* ---- Looking up many --------------------------------------------------------------------- */
+
+/* One of several that go down side by side. */
+typedef struct {
+	ProllyNode *node; /* (transfer full); NULL: it is done */
+	const ProllyNodeView *view;
+	uint32_t index; /* of the child to go to */
+} Descent;
+
+/* Finds the value, or which child to go to; and asks for that, which is looked at later. */
+static void search_one(Descent *self, const ProllyKey *key, ProllyValueRef *out_value)
+{
+	bool found;
+
+	self->index = prolly_node_search(self->view, key_or_empty(key->key), key->len, &found);
+	if (self->view->level > 0 && self->index < self->view->count) {
+		prolly_store_prefetch(&self->view->links[self->index]);
+		return;
+	}
+	if (found && self->view->level == 0) {
+		out_value->data = node_get_value(self->view, self->index, &out_value->len);
+		out_value->node = g_steal_pointer(&self->node);
+		return;
+	}
+	prolly_node_unref(g_steal_pointer(&self->node));
+}
+
+static bool enter_one(const ProllyTreeContext *context, Descent *self, GError **error)
+{
+	ProllyNode *parent = self->node;
+
+	self->node = prolly_path_load_child(context, self->view, self->index, &self->view, error);
+	prolly_node_unref(parent);
+	return self->node != NULL;
+}
+
+/* A level at a time, in two rounds: what one asks for in a round it needs in the next. */
+static bool descend_all(const ProllyTreeContext *context, Descent *descents, const ProllyKey *keys,
+			size_t n, ProllyValueRef *out_values, GError **error)
+{
+	bool more = true, ok = true;
+
+	while (ok && more) {
+		more = false;
+		for (size_t i = 0; i < n; i++) {
+			if (descents[i].node)
+				search_one(&descents[i], &keys[i], &out_values[i]);
+		}
+		for (size_t i = 0; ok && i < n; i++) {
+			if (!descents[i].node)
+				continue;
+			ok = enter_one(context, &descents[i], error);
+			more = true;
+		}
+	}
+	for (size_t i = 0; i < n; i++)
+		prolly_node_unref(descents[i].node);
+	return ok;
+}
+
+bool prolly_tree_get_many(const ProllyTreeContext *context, const ProllyTree *tree,
+			  const ProllyKey *keys, size_t n, ProllyValueRef *out_values,
+			  GError **error)
+{
+	const ProllyNodeView *view;
+	g_autoptr(ProllyNode) top = prolly_path_load_top(context, tree, &view, error);
+	bool ok = top != NULL;
+
+	memset(out_values, 0, n * sizeof(*out_values));
+	for (size_t start = 0; ok && start < n; start += SIDE_BY_SIDE) {
+		Descent descents[SIDE_BY_SIDE];
+		size_t group = MIN(SIDE_BY_SIDE, n - start);
+
+		for (size_t i = 0; i < group; i++)
+			descents[i] = (Descent){prolly_node_ref(top), view};
+		ok = descend_all(context, descents, keys + start, group, out_values + start, error);
+	}
+	for (size_t i = 0; !ok && i < n; i++)
+		prolly_value_ref_clear(&out_values[i]);
+	return ok;
 }
 
 bool prolly_tree_rank(const ProllyTreeContext *context, const ProllyTree *tree, const void *key,

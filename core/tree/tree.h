@@ -108,9 +108,22 @@ typedef struct {
 
 void prolly_value_ref_clear(ProllyValueRef *ref);
 
+typedef struct {
+	const void *key;
+	size_t len;
+} ProllyKey;
+
 /* OUT_VALUE->node is NULL if KEY is not there. */
 bool prolly_tree_get(const ProllyTreeContext *context, const ProllyTree *tree, const void *key,
 		     size_t key_len, ProllyValueRef *out_value, GError **error);
+
+/*
+ * As N prolly_tree_get, with those that go down side by side: while one waits for memory the others
+ * work. OUT_VALUES are set for all of the N, or on an error for none.
+ */
+bool prolly_tree_get_many(const ProllyTreeContext *context, const ProllyTree *tree,
+			  const ProllyKey *keys, size_t n, ProllyValueRef *out_values,
+			  GError **error);
 
 /* The number of keys less than KEY. */
 bool prolly_tree_rank(const ProllyTreeContext *context, const ProllyTree *tree, const void *key,

@@ -35,6 +35,72 @@ static void test_node_view(void)
 	g_assert_cmpuint(n_destroyed, ==, 2);
 }
 
+/* ---- Arenas ------------------------------------------------------------------------------ */
+
+static ProllyNode *make_arena_node(ProllyArena *arena, size_t len)
+{
+	ProllyNode *node = prolly_node_new_in_arena(arena, PROLLY_NODE_TREE, len);
+
+	g_assert_nonnull(node);
+	memset((uint8_t *)node->bytes, 7, len);
+	return node;
+}
+
+/* A place is used again; who comes by a stale way gets nothing, or the new node if it is one. */
+static void test_arena_reuse(void)
+{
+	ProllyArena *arena = prolly_arena_new();
+	ProllyNode *node = make_arena_node(arena, 3000);
+
+	g_assert_false(prolly_node_try_ref(node)); /* not published */
+	prolly_node_publish(node);
+	g_assert_true(prolly_node_try_ref(node));
+	g_assert_nonnull(prolly_node_take_room(node, 100));
+	g_assert_null(prolly_node_take_room(node, 100));
+	prolly_node_unref(node);
+	prolly_node_unref(node);
+	g_assert_false(prolly_node_try_ref(node));
+
+	ProllyNode *other = make_arena_node(arena, 2900);
+
+	g_assert_true(other == node);
+	g_assert_false(prolly_node_try_ref(node));
+	g_assert_null(prolly_node_get_view(other));
+	g_assert_null(prolly_node_take_room(other, 1u << 20));
+	g_assert_nonnull(prolly_node_take_room(other, 100));
+	prolly_node_publish(other);
+	prolly_arena_unref(arena); /* the node holds it */
+	prolly_node_unref(other);
+}
+
+/* Of all sizes, in several regions, none in another's place. */
+static void test_arena_sizes(void)
+{
+	ProllyArena *arena = prolly_arena_new();
+	g_autoptr(GPtrArray) nodes =
+		g_ptr_array_new_with_free_func((GDestroyNotify)prolly_node_unref);
+
+	for (unsigned i = 0; i < 600; i++) {
+		size_t len = 1 + i * 97 % 50000;
+		ProllyNode *node = make_arena_node(arena, len);
+
+		memset((uint8_t *)node->bytes, (int)(i % 251), len);
+		prolly_node_publish(node);
+		g_ptr_array_add(nodes, node);
+	}
+	for (unsigned i = 0; i < nodes->len; i++) {
+		size_t len;
+		const uint8_t *bytes = prolly_node_get_bytes(nodes->pdata[i], &len);
+
+		g_assert_cmpuint((uintptr_t)bytes % 8, ==, 0);
+		for (size_t j = 0; j < len; j++)
+			g_assert_cmpuint(bytes[j], ==, i % 251);
+	}
+	g_assert_null(prolly_node_new_in_arena(arena, PROLLY_NODE_TREE, PROLLY_ARENA_BLOCK_MAX));
+	g_assert_null(prolly_node_new_in_arena(arena, PROLLY_NODE_TREE, G_MAXSIZE));
+	prolly_arena_unref(arena);
+}
+
 static bool cache_holds(ProllyCache *cache, uint64_t number)
 {
 	g_autoptr(ProllyNode) named = make_node(number, 1000);
@@ -149,6 +215,8 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/store/node/view", test_node_view);
+	g_test_add_func("/store/arena/reuse", test_arena_reuse);
+	g_test_add_func("/store/arena/sizes", test_arena_sizes);
 	g_test_add_func("/store/cache/order", test_cache_order);
 	g_test_add_func("/store/cache/charges", test_cache_charges);
 	g_test_add_func("/store/cache/grows", test_cache_grows);

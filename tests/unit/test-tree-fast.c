@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ways of the tree and the store that are there for speed, against the plain ones: edits put in
+ * order, look-ups side by side, links to nodes that may be gone, and readers beside a writer in a
+ * cache that is too small.
+ */
+#include "tree-model.h"
+
+#define SMALL_CACHE (512u << 10)
+
+/* ---- Sorting ----------------------------------------------------------------------------- */
+
+static int compare_edits(gconstpointer a, gconstpointer b)
+{
+	const ProllyEdit *x = a, *y = b;
+
+	return prolly_bytes_compare(x->key, x->key_len, y->key, y->key_len);
+}
+
+/* Keys that share much, nest, are equal but for one byte far behind, and are empty. */
+static GBytes *sort_key(Random *random, unsigned kind)
+{
+	GString *key = g_string_new(NULL);
+	g_autoptr(GBytes) tail = random_key(random);
+	size_t len;
+	const char *data = g_bytes_get_data(tail, &len);
+
+	if (kind == 1)
+		g_string_append(key, "a start that all share/");
+	if (kind == 2)
+		g_string_append_printf(key, "%u", random_below(random, 3));
+	if (kind == 2)
+		g_string_append(key, "0123456789abcdef");
+	g_string_append_len(key, data, (gssize)len);
+	return g_string_free_to_bytes(key);
+}
+
+static void test_sort(void)
+{
+	Random random = random_start(31);
+
+	for (unsigned round = 0; round < 60; round++) {
+		size_t n = random_below(&random, round < 30 ? 40 : 5000);
+		g_autoptr(GTree) seen = model_new();
+		g_autofree ProllyEdit *edits = g_new0(ProllyEdit, n + 1);
+		g_autofree ProllyEdit *expected = NULL;
+		size_t used = 0;
+
+		for (size_t i = 0; i < n; i++) {
+			GBytes *key = sort_key(&random, round % 3);
+			size_t len;
+
+			if (g_tree_lookup_extended(seen, key, NULL, NULL)) {
+				g_bytes_unref(key);
+				continue;
+			}
+			edits[used].key = g_bytes_get_data(key, &len);
+			edits[used++].key_len = len;
+			model_set(seen, key, NULL);
+		}
+		expected = g_memdup2(edits, (used + 1) * sizeof(ProllyEdit));
+		qsort(expected, used, sizeof(ProllyEdit), compare_edits);
+		prolly_edits_sort(edits, used);
+		for (size_t i = 0; i < used; i++)
+			g_assert_true(edits[i].key == expected[i].key &&
+				      edits[i].key_len == expected[i].key_len);
+	}
+}
+
+/* ---- Many at once ------------------------------------------------------------------------ */
+
+static void test_get_many(void)
+{
+	enum { N = 100 };
+	g_autoptr(GTree) model = numbered_model(3000);
+	Random random = random_start(32);
+	ProllyTree tree;
+	TreeTest test;
+
+	tree_test_start(&test, tiny_parameters());
+	tree = apply_batch(&test.context, NULL, model);
+	for (unsigned round = 0; round < 200; round++) {
+		char keys[N][8];
+		ProllyKey wanted[N];
+		ProllyValueRef values[N];
+		size_t n = random_below(&random, N);
+
+		for (size_t i = 0; i < n; i++) {
+			g_snprintf(keys[i], sizeof(keys[i]), "%06u", random_below(&random, 6100));
+			wanted[i] = (ProllyKey){keys[i], 6};
+		}
+		g_assert_true(prolly_tree_get_many(&test.context, &tree, wanted, n, values, NULL));
+		for (size_t i = 0; i < n; i++) {
+			g_auto(ProllyValueRef) plain = {0};
+
+			g_assert_true(
+				prolly_tree_get(&test.context, &tree, keys[i], 6, &plain, NULL));
+			g_assert_true(plain.data == values[i].data && plain.len == values[i].len &&
+				      plain.node == values[i].node);
+			prolly_value_ref_clear(&values[i]);
+		}
+	}
+	tree_test_stop(&test);
+}
+
+/* A node is missing under one of the keys: an error, and no reference is left. */
+static void test_get_many_fails(void)
+{
+	g_autoptr(GTree) model = numbered_model(1000);
+	const ProllyKey keys[] = {{"001998", 6}, {"000000", 6}, {"001000", 6}, {"", 0}};
+	ProllyValueRef values[G_N_ELEMENTS(keys)];
+	g_autoptr(GError) error = NULL;
+	const ProllyNodeView *view;
+	ProllyHash victim;
+	ProllyTree tree;
+	TreeTest test;
+
+	tree_test_start(&test, tiny_parameters());
+	tree = apply_batch(&test.context, NULL, model);
+	g_assert_true(prolly_store_flush(test.store, NULL, NULL));
+	ProllyNode *top = prolly_path_load_top(&test.context, &tree, &view, NULL);
+
+	victim = *node_get_child_hash(view, 0);
+	prolly_node_unref(top);
+	g_assert_true(prolly_tree_get_many(&test.context, &tree, keys, 4, values, NULL));
+	for (size_t i = 0; i < 4; i++)
+		prolly_value_ref_clear(&values[i]);
+	g_assert_true(prolly_store_delete_many(test.store, PROLLY_NODE_TREE, &victim, 1, NULL));
+	g_assert_false(prolly_tree_get_many(&test.context, &tree, keys, 4, values, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_MISSING);
+	for (size_t i = 0; i < 4; i++)
+		g_assert_null(values[i].node);
+	tree_test_stop(&test);
+}
+
+/* ---- Links ------------------------------------------------------------------------------- */
+
+static void open_small(TreeTest *test)
+{
+	ProllyStoreOptions options = {.kind = PROLLY_BACKEND_MEMORY, .cache_size = SMALL_CACHE};
+
+	tree_test_start(test, default_parameters());
+	prolly_store_unref(test->store);
+	g_assert_true(prolly_store_open(&options, &test->store, NULL));
+	test->context.store = test->store;
+}
+
+static ProllyWorkFigures count_gets(const TreeTest *test, const ProllyTree *tree, unsigned n)
+{
+	g_autoptr(ProllyWork) work = prolly_work_new();
+	g_autoptr(ProllyStore) store = prolly_store_new_counting(test->store, work);
+	ProllyTreeContext context = {store, test->format};
+	ProllyWorkFigures figures;
+
+	for (unsigned i = 0; i < n; i++) {
+		g_auto(ProllyValueRef) value = {0};
+		char key[8];
+
+		g_snprintf(key, sizeof(key), "%06u", i * 14 % 40000);
+		g_assert_true(prolly_tree_get(&context, tree, key, 6, &value, NULL));
+		g_assert_nonnull(value.node);
+	}
+	prolly_work_get_figures(work, &figures);
+	return figures;
+}
+
+/* What was read is the same whether nodes come through links, the cache or the back end. */
+static void test_links_count(void)
+{
+	g_autoptr(GTree) model = numbered_model(20000);
+	ProllyWorkFigures first, second;
+	ProllyTree tree;
+	TreeTest test;
+
+	open_small(&test);
+	tree = apply_batch(&test.context, NULL, model);
+	g_assert_true(prolly_store_flush(test.store, NULL, NULL));
+	first = count_gets(&test, &tree, 3000);
+	second = count_gets(&test, &tree, 3000);
+	g_assert_cmpuint(first.nodes_read, ==, second.nodes_read);
+	g_assert_cmpuint(first.bytes_read, ==, second.bytes_read);
+	first = count_gets(&test, &tree, 1);
+	second = count_gets(&test, &tree, 1);
+	g_assert_cmpuint(first.nodes_read, ==, second.nodes_read);
+	tree_test_stop(&test);
+}
+
+/* ---- Readers beside a writer ------------------------------------------------------------- */
+
+typedef struct {
+	TreeTest test;
+	ProllyTree trees[4];
+	gint stop;
+} Crowd;
+
+/* The value that tree WHICH has for number I: numbered_model's, or the writer's. */
+static void check_value(const Crowd *crowd, unsigned which, uint32_t i, ProllyValueRef *value)
+{
+	g_autofree char *expected = i % 50 == which ? g_strdup_printf("written by %u", which)
+						    : g_strdup_printf("value %u", i % 7);
+
+	g_assert_nonnull(value->node);
+	g_assert_cmpmem(value->data, value->len, expected, strlen(expected));
+	prolly_value_ref_clear(value);
+}
+
+static gpointer run_reader(gpointer data)
+{
+	const Crowd *crowd = data;
+	Random random = {7};
+
+	for (unsigned round = 0; round < 300; round++) {
+		unsigned which = random_below(&random, 4);
+		char keys[20][8];
+		ProllyKey wanted[20];
+		ProllyValueRef values[20];
+		uint32_t numbers[20];
+
+		for (unsigned i = 0; i < 20; i++) {
+			numbers[i] = random_below(&random, 20000);
+			g_snprintf(keys[i], sizeof(keys[i]), "%06u", 2 * numbers[i]);
+			wanted[i] = (ProllyKey){keys[i], 6};
+		}
+		g_assert_true(prolly_tree_get_many(&crowd->test.context, &crowd->trees[which],
+						   wanted, 20, values, NULL));
+		for (unsigned i = 0; i < 20; i++)
+			check_value(crowd, which, numbers[i], &values[i]);
+		g_assert_true(prolly_tree_get(&crowd->test.context, &crowd->trees[which], keys[3],
+					      6, &values[0], NULL));
+		check_value(crowd, which, numbers[3], &values[0]);
+	}
+	return NULL;
+}
+
+/* Edits of its own, whose nodes push out what the readers read, and take the places of it. */
+static gpointer run_writer(gpointer data)
+{
+	Crowd *crowd = data;
+	const ProllyTreeContext *context = &crowd->test.context;
+	ProllyTree tree = crowd->trees[0];
+	Random random = {8};
+
+	while (!g_atomic_int_get(&crowd->stop)) {
+		char key[16];
+		ProllyEdit edit = {(const uint8_t *)key, 7, (const uint8_t *)key, 7};
+
+		g_snprintf(key, sizeof(key), "%06ux", random_below(&random, 40000));
+		g_assert_true(prolly_tree_apply_array(context, &tree, &edit, 1, &tree, NULL));
+		if (random_below(&random, 10) == 0)
+			g_assert_true(prolly_store_flush(context->store, NULL, NULL));
+	}
+	g_assert_true(prolly_tree_verify(context, &tree, NULL));
+	return NULL;
+}
+
+static void make_trees(Crowd *crowd)
+{
+	g_autoptr(GTree) model = numbered_model(20000);
+	ProllyTree base = apply_batch(&crowd->test.context, NULL, model);
+
+	for (unsigned which = 0; which < 4; which++) {
+		g_autoptr(GTree) batch = model_new();
+		g_autofree char *value = g_strdup_printf("written by %u", which);
+
+		for (uint32_t i = which; i < 20000; i += 50) {
+			g_autofree char *key = g_strdup_printf("%06u", 2 * i);
+
+			model_set_text(batch, key, value);
+		}
+		crowd->trees[which] = apply_batch(&crowd->test.context, &base, batch);
+	}
+	g_assert_true(prolly_store_flush(crowd->test.store, NULL, NULL));
+}
+
+static void test_crowd(void)
+{
+	Crowd crowd = {.stop = 0};
+	GThread *readers[3], *writer;
+	ProllyStoreFigures figures;
+
+	open_small(&crowd.test);
+	make_trees(&crowd);
+	writer = g_thread_new("writer", run_writer, &crowd);
+	for (unsigned i = 0; i < G_N_ELEMENTS(readers); i++)
+		readers[i] = g_thread_new("reader", run_reader, &crowd);
+	for (unsigned i = 0; i < G_N_ELEMENTS(readers); i++)
+		g_thread_join(readers[i]);
+	g_atomic_int_set(&crowd.stop, 1);
+	g_thread_join(writer);
+	g_assert_true(prolly_store_get_figures(crowd.test.store, &figures, NULL));
+	g_assert_cmpuint(figures.cache_evictions, >, 1000);
+	g_assert_cmpuint(figures.cache_bytes, <=, figures.cache_capacity);
+	tree_test_stop(&crowd.test);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/tree/fast/sort", test_sort);
+	g_test_add_func("/tree/fast/get-many", test_get_many);
+	g_test_add_func("/tree/fast/get-many-fails", test_get_many_fails);
+	g_test_add_func("/tree/fast/links-count", test_links_count);
+	g_test_add_func("/tree/fast/readers-and-writer", test_crowd);
+	return g_test_run();
+}
