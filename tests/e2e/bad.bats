@@ -258,7 +258,8 @@ except OSError as error:
 	local used
 	used=$(du -sm "$T/disk" | cut -f1)
 	mount -o "remount,size=$((used + 1))M" "$T/disk"
-	run ctl "$T/disk/store" -q commit -m large
+	# (RocksDB whose log failed cannot be closed, so it is left open: no leak of ours)
+	ASAN_OPTIONS=detect_leaks=0 run ctl "$T/disk/store" -q commit -m large
 	if [ "$status" -ne 0 ]; then
 		status_is 2
 		[[ $output == *[Ss]pace* ]] || fail "$output"

@@ -68,6 +68,12 @@ need_root()
 	[ "$(id -u)" -eq 0 ] || skip "needs root"
 }
 
+# A sanitizer takes memory of its own, and has to be in a program from its start.
+is_sanitized()
+{
+	ldd "$PROLLYFS" | grep -qE 'lib(a|t)san'
+}
+
 is_mounted()
 {
 	awk -v at="$1" '{ gsub(/\\040/, " ", $5) } $5 == at { found = 1 } END { exit !found }' /proc/self/mountinfo

@@ -50,6 +50,7 @@ setup()
 }
 
 @test "a program that has only these makes a store, writes and commits" {
+	! is_sanitized || skip "the library needs the sanitizer's runtime"
 	cat >"$T/use.c" <<'C'
 #include <stdio.h>
 #include <string.h>
