@@ -391,14 +391,20 @@ static bool splice(ProllyFile *file, GError **error)
 	return take_stored(file, stored, error);
 }
 
-/* Under file->lock. DATA NULL: zeros. */
+/* Under file->lock. DATA NULL: zeros. Room is made before anything is added: a writer that goes on
+ * after an error (a full disk) does not make the runs grow. */
 static bool write_locked(ProllyFile *file, uint64_t offset, const uint8_t *data, uint64_t len,
 			 GError **error)
 {
+	const ProllyOverlay *content = &file->content;
+	bool is_full = content->run_bytes + (data ? len : 0) > RUN_BYTES_MAX ||
+		       content->runs->len >= RUNS_MAX;
+
+	if (is_full && content->runs->len && !splice(file, error))
+		return false;
 	prolly_overlay_write(&file->content, offset, data, len);
 	note_change(file, offset, len);
-	return (file->content.run_bytes <= RUN_BYTES_MAX && file->content.runs->len <= RUNS_MAX) ||
-	       splice(file, error);
+	return true;
 }
 
 bool prolly_file_write(ProllyFile *file, uint64_t offset, const void *data, size_t len,
