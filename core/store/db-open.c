@@ -23,9 +23,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MEMTABLES   "67108864" /* of all families together */
-#define MAX_LOG     "134217728"
-#define BLOCK_CACHE (32u << 20)
+#define MEMTABLES              "67108864" /* of all families together */
+#define MAX_LOG                "134217728"
+#define BLOCK_CACHE            (32u << 20)
+#define BLOCK_CACHE_SHARD_BITS 2
 
 /* clang-format off */
 #define WRITE_BUFFER "write_buffer_size=16777216;" /* PROLLY_DB_RESERVE */
@@ -125,12 +126,26 @@ static rocksdb_options_t *new_family_options(ProllyDb *db, const FamilySpec *spe
 	return options;
 }
 
+/* In few shards: a table's filter is one block, of a megabyte and more, and one that is larger than
+ * a shard is read again for each key that is looked up. */
+static rocksdb_cache_t *new_block_cache(void)
+{
+	rocksdb_lru_cache_options_t *options = rocksdb_lru_cache_options_create();
+	rocksdb_cache_t *cache;
+
+	rocksdb_lru_cache_options_set_capacity(options, BLOCK_CACHE);
+	rocksdb_lru_cache_options_set_num_shard_bits(options, BLOCK_CACHE_SHARD_BITS);
+	cache = rocksdb_cache_create_lru_opts(options);
+	rocksdb_lru_cache_options_destroy(options);
+	return cache;
+}
+
 static void make_options(ProllyDb *db)
 {
 	rocksdb_options_t *base = rocksdb_options_create();
 
 	db->env = db->in_memory ? rocksdb_create_mem_env() : rocksdb_create_default_env();
-	db->block_cache = rocksdb_cache_create_lru(BLOCK_CACHE);
+	db->block_cache = new_block_cache();
 	rocksdb_options_set_env(base, db->env);
 	db->options = parse_options(base, database_options);
 	rocksdb_options_destroy(base);
