@@ -23,8 +23,8 @@
 #include "base/base.h"
 #include "store/store.h"
 
-#define PROLLY_TREE_VALUE_MAX \
-	(1u << 20) /* bytes of a stored value; the format's inline limit is far below */
+/* Bytes of a stored value; the format's inline limit is far below. */
+#define PROLLY_TREE_VALUE_MAX (1u << 20)
 
 /* ---- Format ------------------------------------------------------------------------------ */
 
@@ -96,10 +96,8 @@ bool prolly_tree_get_height(const ProllyTreeContext *context, const ProllyTree *
 
 /* ---- Read -------------------------------------------------------------------------------- */
 
-/*
- * A value that stays where it is: DATA lies in NODE, of which the caller holds a reference and
- * which prolly_value_ref_clear gives back. NODE NULL: absent. Initialise with { 0 }.
- */
+/* A value that stays where it is: DATA lies in NODE, of which the caller holds a reference, until
+ * prolly_value_ref_clear. NODE NULL: absent. Initialise with { 0 }. */
 typedef struct {
 	const uint8_t *data;
 	size_t len;
@@ -117,10 +115,7 @@ typedef struct {
 bool prolly_tree_get(const ProllyTreeContext *context, const ProllyTree *tree, const void *key,
 		     size_t key_len, ProllyValueRef *out_value, GError **error);
 
-/*
- * As N prolly_tree_get, with those that go down side by side: while one waits for memory the others
- * work. OUT_VALUES are set for all of the N, or on an error for none.
- */
+/* As N prolly_tree_get, of which one works while others wait for memory. On an error all are NULL. */
 bool prolly_tree_get_many(const ProllyTreeContext *context, const ProllyTree *tree,
 			  const ProllyKey *keys, size_t n, ProllyValueRef *out_values,
 			  GError **error);
@@ -131,8 +126,7 @@ bool prolly_tree_rank(const ProllyTreeContext *context, const ProllyTree *tree, 
 
 typedef struct ProllyCursor ProllyCursor;
 
-/* (transfer full) A cursor over TREE, at no entry. CONTEXT is copied; store and format are ref'd.
- */
+/* (transfer full) A cursor over TREE, at no entry. Of CONTEXT it holds store and format. */
 ProllyCursor *prolly_cursor_new(const ProllyTreeContext *context, const ProllyTree *tree);
 void prolly_cursor_free(ProllyCursor *cursor); /* NULL is allowed */
 
@@ -147,7 +141,7 @@ bool prolly_cursor_next(ProllyCursor *cursor, GError **error);
 bool prolly_cursor_prev(ProllyCursor *cursor, GError **error);
 
 bool prolly_cursor_is_valid(const ProllyCursor *cursor);
-/* Of the present entry; borrowed until the cursor moves. The key is contiguous. */
+/* Of the present entry; borrowed until the cursor moves. */
 const uint8_t *prolly_cursor_get_key(ProllyCursor *cursor, size_t *out_len);
 const uint8_t *prolly_cursor_get_value(ProllyCursor *cursor, size_t *out_len);
 /* How many keys come before it. */
