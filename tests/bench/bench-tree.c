@@ -36,7 +36,7 @@ typedef struct {
 	const char *peer;
 	uint64_t n;
 	double cap;
-	const char *dir;
+	char *scratch; /* a directory of its own */
 	const char *only;
 	bool tsv;
 
@@ -46,11 +46,18 @@ typedef struct {
 	BenchEdits entries; /* of base; gone after the loads */
 } Bench;
 
-static void must(bool ok, const GError *error)
+static void end_unless(bool ok, const GError *error)
 {
 	if (!ok)
 		g_error("bench-tree: %s", error ? error->message : "wrong result");
 }
+
+/* CONDITION first, since it may set ERROR. */
+#define must(condition, error)              \
+	do {                                \
+		bool must_ok = (condition); \
+		end_unless(must_ok, error); \
+	} while (0)
 
 static double get_seconds(void)
 {
@@ -185,7 +192,7 @@ static void remove_all(const char *dir)
 static void open_store(Bench *self, bool create)
 {
 	GError *error = NULL;
-	g_autofree char *path = g_build_filename(self->dir, "prollyfs-bench-db", NULL);
+	g_autofree char *path = g_build_filename(self->scratch, "db", NULL);
 	ProllyStoreOptions options = {
 		.kind = PROLLY_BACKEND_MEMORY,
 		.cache_size = (256u << 20) + self->n * CACHE_ENTRY,
@@ -195,7 +202,8 @@ static void open_store(Bench *self, bool create)
 		ProllyDbOptions db = {.path = path, .create = create};
 
 		if (create)
-			remove_all(path);
+			remove_all(self->scratch);
+		g_mkdir_with_parents(self->scratch, 0700);
 		must(prolly_db_open(&db, &self->db, &error), error);
 		options.kind = PROLLY_BACKEND_ROCKSDB;
 		options.db = self->db;
@@ -259,31 +267,27 @@ static void run_bulk_sorted(Bench *self)
 	emit(self, "rss_bulk", grown, "MiB", "with the tree and its store");
 }
 
-/* In a store of its own, which then goes. */
+/* In a new store, which takes the place of the first. */
 static void run_bulk_random(Bench *self)
 {
 	ProllyHash top = self->base.top;
 	GError *error = NULL;
 	g_autofree uint64_t *order = bench_make_permutation(self->n, 3);
 	g_autofree ProllyEdit *edits = g_new(ProllyEdit, self->n);
-	ProllyStore *store = self->context.store;
 	double start;
 
 	for (uint64_t i = 0; i < self->n; i++)
 		edits[i] = self->entries.edits[order[i]];
-	if (!self->db)
-		self->context.store = prolly_store_new_memory();
+	close_store(self);
+	open_store(self, true);
 	start = get_seconds();
 	prolly_edits_sort(edits, self->n);
 	must(prolly_tree_apply_array(&self->context, NULL, edits, self->n, &self->base, &error),
 	     error);
 	make_durable(self);
 	emit(self, "bulk_random", (get_seconds() - start) * 1e9 / (double)self->n, "ns/entry",
-	     self->db ? "sorted, and every node is there already" : "sorted, then loaded");
+	     "sorted, then loaded");
 	must(prolly_hash_equal(&top, &self->base.top), NULL);
-	if (!self->db)
-		prolly_store_unref(self->context.store);
-	self->context.store = store;
 }
 
 /* ---- Reads ------------------------------------------------------------------------------- */
@@ -548,7 +552,7 @@ static void run_commits(Bench *self)
 	size_t calls;
 
 	close_store(self);
-	before = get_disk_bytes(self->dir);
+	before = get_disk_bytes(self->scratch);
 	open_store(self, false);
 	for (size_t i = 0; i < COMMITS; i++)
 		bench_edits_put(&chain.all, 2 * bench_random_below(&random, self->n) + 1, 2);
@@ -557,7 +561,7 @@ static void run_commits(Bench *self)
 	     "nodes and root in one synced write");
 	bench_edits_clear(&chain.all);
 	close_store(self);
-	emit(self, "growth_per_commit", (get_disk_bytes(self->dir) - before) / (double)calls,
+	emit(self, "growth_per_commit", (get_disk_bytes(self->scratch) - before) / (double)calls,
 	     "bytes", "files after closing");
 	open_store(self, false);
 }
@@ -571,7 +575,7 @@ static void run_cold_reads(Bench *self)
 	size_t calls;
 
 	close_store(self);
-	emit(self, "disk_per_entry", get_disk_bytes(self->dir) / (double)self->n, "bytes",
+	emit(self, "disk_per_entry", get_disk_bytes(self->scratch) / (double)self->n, "bytes",
 	     "124 of key and value");
 	draw_keys(&reads, COLD_READS, true, 9);
 	start = get_seconds();
@@ -608,15 +612,17 @@ static void run_all(Bench *self)
 		run_commits(self);
 	emit(self, "rss_peak", get_status_mib("VmHWM:"), "MiB", "whole process");
 	close_store(self);
+	remove_all(self->scratch);
 }
 
 int main(int argc, char **argv)
 {
-	Bench self = {.n = 10000, .cap = 5, .dir = g_get_tmp_dir(), .only = ""};
+	Bench self = {.n = 10000, .cap = 5, .only = ""};
+	const char *dir = g_get_tmp_dir();
 	gint64 n = (gint64)self.n;
 	const GOptionEntry options[] = {
 		{"n", 0, 0, G_OPTION_ARG_INT64, &n, "entries", "N"},
-		{"dir", 0, 0, G_OPTION_ARG_FILENAME, &self.dir, "where stores go", "DIR"},
+		{"dir", 0, 0, G_OPTION_ARG_FILENAME, &dir, "where stores go", "DIR"},
 		{"cap", 0, 0, G_OPTION_ARG_DOUBLE, &self.cap, "end a workload early", "SECONDS"},
 		{"only", 0, 0, G_OPTION_ARG_STRING, &self.only, "memory or rocksdb", "STORE"},
 		{"tsv", 0, 0, G_OPTION_ARG_NONE, &self.tsv, "tabs, not JSON", NULL},
@@ -629,6 +635,7 @@ int main(int argc, char **argv)
 	g_option_context_add_main_entries(context, options, NULL);
 	must(g_option_context_parse(context, &argc, &argv, &error), error);
 	self.n = (uint64_t)n;
+	self.scratch = g_build_filename(dir, "prollyfs-bench", NULL);
 	prolly_format_parameters_init(&parameters);
 	must(prolly_format_new(&parameters, NULL, &self.context.format, &error), error);
 
@@ -644,5 +651,6 @@ int main(int argc, char **argv)
 		run_all(&self);
 	}
 	prolly_format_unref(self.context.format);
+	g_free(self.scratch);
 	return 0;
 }
