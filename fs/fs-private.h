@@ -223,8 +223,10 @@ typedef struct {
 	fuse_ino_t parent;
 	char *name;
 } PfsNamed;
-/* Are there so many nodes that some should be shed? Says so once for each step of new ones. */
+/* Are there more nodes than should be? */
 bool pfs_table_is_full(PfsTable *table);
+/* True once for each step of new nodes. */
+bool pfs_table_begin_shedding(PfsTable *table);
 GArray *pfs_table_list_aged(PfsTable *table, unsigned n);
 
 /* (transfer full) The scope of BRANCH, or of commit ID as it is seen from the .prollyfs of scope

@@ -32,8 +32,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#define NOTIFY_INC_EPOCH 8 /* linux/fuse.h has it from 7.44 on */
-#define SHED_STEP        1024
+#define NOTIFY_INC_EPOCH 8   /* linux/fuse.h has it from 7.44 on */
+#define SHED_COUNT       128 /* nodes at a time */
 
 typedef struct {
 	fuse_ino_t id;
@@ -456,9 +456,13 @@ void pfs_notifier_drop_name(PfsMount *mount, fuse_ino_t parent, const char *name
 
 void pfs_notifier_shed(PfsMount *mount)
 {
-	g_autoptr(GArray) aged = pfs_table_list_aged(&mount->table, SHED_STEP);
-	Job *job = job_new();
+	g_autoptr(GArray) aged = NULL;
+	Job *job;
 
+	if (!pfs_table_begin_shedding(&mount->table))
+		return;
+	aged = pfs_table_list_aged(&mount->table, SHED_COUNT);
+	job = job_new();
 	for (guint i = 0; i < aged->len; i++) {
 		const PfsNamed *named = &g_array_index(aged, PfsNamed, i);
 

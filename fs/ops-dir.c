@@ -311,7 +311,7 @@ static size_t add_plus(fuse_req_t req, PfsDirHandle *handle, char *buffer, size_
 
 	if (needed > size) /* before a look-up is counted that the kernel would not hear of */
 		return needed;
-	if (entry->has_node)
+	if (entry->has_node && !pfs_table_is_full(&mount->table))
 		pfs_enter(mount, handle->inode, entry->name, &entry->found, &param);
 	return fuse_add_direntry_plus(req, buffer, size, entry->name, &param, (off_t)cookie);
 }

@@ -200,12 +200,14 @@ PfsInode *pfs_enter(PfsMount *mount, PfsInode *parent, const char *name, const P
 		inode = pfs_table_enter_fresh(&mount->table, parent, name, found);
 	else
 		inode = pfs_table_enter(&mount->table, parent, name, found);
-	if (pfs_table_is_full(&mount->table))
-		pfs_notifier_shed(mount);
 	out_param->ino = inode->id;
 	out_param->attr = found->attr;
 	out_param->attr_timeout = pfs_attr_timeout(found->kind);
 	out_param->entry_timeout = entry_timeout(found);
+	if (found->kind == PFS_KIND_FILE && pfs_table_is_full(&mount->table)) {
+		out_param->entry_timeout = 0;
+		pfs_notifier_shed(mount);
+	}
 	if (inode->kind == PFS_KIND_FILE) {
 		/* What is open may be ahead of what is staged. */
 		g_autoptr(ProllyFile) file = pfs_table_dup_file(&mount->table, inode);
