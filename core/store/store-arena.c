@@ -53,8 +53,8 @@
 /* Microseconds for a large page, 2 MiB of small ones being some 700; and how many regions go without
  * one after that. */
 #define LARGE_PAGE_DEAR 1000
-#define SMALL_FIRST     8
-#define SMALL_MOST      64
+#define SMALL_FIRST     16
+#define SMALL_MOST      256
 /* A free block serves what is smaller by an eighth at most. */
 #define SLACK_SHIFT 3
 
@@ -140,7 +140,7 @@ static void ask_for_large_page(ProllyArena *self, uint8_t *memory)
 		self->next_small = SMALL_FIRST;
 	} else {
 		self->n_small = self->next_small;
-		self->next_small = MIN(2 * self->next_small, SMALL_MOST);
+		self->next_small = MIN(4 * self->next_small, SMALL_MOST);
 	}
 }
 

@@ -37,7 +37,7 @@ ProllyNode *prolly_node_new_take(ProllyNodeClass node_class, const ProllyHash *h
 /* What a view of a node of entries of a hundred bytes needs, and those of most others too. */
 static size_t guess_room(ProllyNodeClass node_class, size_t len)
 {
-	return node_class == PROLLY_NODE_TREE ? (128 + len / 8) & ~(size_t)7 : 0;
+	return node_class == PROLLY_NODE_TREE ? (128 + len / 12) & ~(size_t)7 : 0;
 }
 
 ProllyNode *prolly_node_new_in_arena(ProllyArena *arena, ProllyNodeClass node_class, size_t len)

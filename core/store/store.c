@@ -25,6 +25,16 @@
  * below it are only the cache's. A put waits for the turn only if twice the bound is pending, and
  * not while a batch is out, whose owner may be the one who puts.
  *
+ * The way to a node. A look-up by hash costs a lock and two or three misses of the processor's
+ * caches, at each level of a tree. So who refers to a node keeps a link to it (ProllyNodeLink): an
+ * address without a reference, which is tried (store-arena.c says why it may be) and holds if what
+ * is there has the hash that was wanted. Nothing has to be undone when a node goes, and a link never
+ * keeps one: the bound of the cache holds. Tops of trees, to which nobody has a link, are found in
+ * `recent`, links that anyone may overwrite.
+ *
+ *  I4  A link is to a node of this store's arena; one that was removed from the store, or whose place
+ *      has another now, is not followed.
+ *
  * Checking: what a back end returns is hashed before it is seen (store.h). Hence the cache needs no
  * distrust, and a verified node is never hashed again.
  */

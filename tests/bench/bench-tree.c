@@ -25,6 +25,7 @@
 #include "store/db.h"
 
 #define READS        200000
+#define TOGETHER     16
 #define CHAIN        500 /* single edits, one on the other */
 #define BATCHES      20
 #define COMMITS      200
@@ -314,6 +315,25 @@ static void get_one(const ProllyTreeContext *context, size_t i, void *data)
 		self->sum += value.data[0];
 }
 
+/* Keys TOGETHER * I and those behind it. */
+static void get_together(const ProllyTreeContext *context, size_t i, void *data)
+{
+	Reads *self = data;
+	ProllyKey keys[TOGETHER];
+	ProllyValueRef values[TOGETHER];
+	GError *error = NULL;
+
+	for (size_t j = 0; j < TOGETHER; j++)
+		keys[j] =
+			(ProllyKey){self->keys + (i * TOGETHER + j) * BENCH_KEY_LEN, BENCH_KEY_LEN};
+	must(prolly_tree_get_many(context, &self->bench->base, keys, TOGETHER, values, &error),
+	     error);
+	for (size_t j = 0; j < TOGETHER; j++) {
+		self->sum += values[j].data[0];
+		prolly_value_ref_clear(&values[j]);
+	}
+}
+
 static void scan(const ProllyTreeContext *context, size_t i, void *data)
 {
 	Reads *self = data;
@@ -354,6 +374,7 @@ static void run_reads(const Bench *self)
 	draw_keys(&reads, READS, true, 7);
 	time_calls(self, get_one, &reads, READS, &calls);
 	measure(self, "get_hit", "ns", 1, get_one, &reads, READS);
+	measure(self, "get_many_16", "ns", TOGETHER, get_together, &reads, READS / TOGETHER);
 	draw_keys(&reads, READS, false, 8);
 	measure(self, "get_miss", "ns", 1, get_one, &reads, READS);
 	time_calls(self, scan, &reads, 1, &calls);
