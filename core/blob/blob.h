@@ -62,7 +62,8 @@ GBytes *prolly_value_new_blob(ProllyKind kind, const ProllyBlob *blob);
 /* (transfer full) STORED with another kind. */
 GBytes *prolly_value_with_kind(GBytes *stored, ProllyKind kind);
 
-/* The ProllyWeighFunc of every format that holds stored values: the content's length. */
+/* The ProllyWeighFunc of every format that holds stored values: the content's length. What cannot
+ * be a stored reference weighs its length less one. */
 uint64_t prolly_value_weigh(const uint8_t *stored, size_t len);
 
 /* ---- Reading blobs ----------------------------------------------------------------------- */

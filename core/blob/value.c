@@ -106,9 +106,15 @@ GBytes *prolly_value_with_kind(GBytes *stored, ProllyKind kind)
 	return g_bytes_new_take(bytes, len);
 }
 
+/*
+ * Trees hold other values too (attributes, roots of namespaces), of whatever bytes. Only what has
+ * the length and the tag of a reference is weighed as one: two records of attributes whose first
+ * bytes were taken for a length would pass 2^64.
+ */
 uint64_t prolly_value_weigh(const uint8_t *stored, size_t len)
 {
-	if (len == PROLLY_VALUE_BLOB_SIZE && (stored[0] & PROLLY_VALUE_BLOB))
+	if (len == PROLLY_VALUE_BLOB_SIZE && stored[0] & PROLLY_VALUE_BLOB &&
+	    has_free_content((ProllyKind)(stored[0] & ~PROLLY_VALUE_BLOB)))
 		return prolly_get_le64(stored + 1);
 	return len > 0 ? len - 1 : 0;
 }

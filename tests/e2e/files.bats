@@ -677,6 +677,21 @@ fails(errno.EOPNOTSUPP, os.getxattr, 'f', 'system.posix_acl_access')
 "
 }
 
+@test "extended attributes of every length are committed" {
+	py "
+for size in range(80):
+    for name in 'a%d' % size, 'b%d' % size:
+        open(name, 'w').close()
+        os.setxattr(name, 'user.x', bytes(size))
+"
+	commit_all main
+	remount
+	py "
+for size in range(80):
+    assert os.getxattr('a%d' % size, 'user.x') == os.getxattr('b%d' % size, 'user.x') == bytes(size)
+"
+}
+
 @test "user.prollyfs.hash, commit and staged can be read and are not listed" {
 	echo x >"$NS/f"
 	is "$(getfattr --only-values -n user.prollyfs.staged "$NS/f")" 1

@@ -109,6 +109,22 @@ static void test_value_parse(void)
 	g_assert_cmpuint(prolly_value_weigh(bytes, len), ==, 5000);
 }
 
+/* A record of attributes may be as long as a reference and begin like one. */
+static void test_value_weigh_other(void)
+{
+	uint8_t stored[PROLLY_VALUE_BLOB_SIZE];
+
+	memset(stored, 0xff, sizeof(stored));
+	for (unsigned tag = 0; tag < 256; tag++) {
+		bool is_reference = tag >= PROLLY_VALUE_BLOB &&
+				    tag <= (PROLLY_VALUE_BLOB | PROLLY_KIND_SYMLINK);
+
+		stored[0] = (uint8_t)tag;
+		g_assert_cmpuint(prolly_value_weigh(stored, sizeof(stored)), ==,
+				 is_reference ? UINT64_MAX : sizeof(stored) - 1);
+	}
+}
+
 static void assert_bad_value(const void *stored, size_t len)
 {
 	g_autoptr(GError) error = NULL;
@@ -605,6 +621,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/blob/cutter/resumes", test_cutter_resumes);
 	g_test_add_func("/blob/cutter/zeros", test_zeros);
 	g_test_add_func("/blob/value/parse", test_value_parse);
+	g_test_add_func("/blob/value/weigh-other", test_value_weigh_other);
 	g_test_add_func("/blob/value/hostile", test_value_hostile);
 	ADD_BLOB_TEST("/blob/value/store", set_up_tiny, test_value_store);
 	ADD_BLOB_TEST("/blob/writer/steps", set_up_tiny, test_writer_steps);
