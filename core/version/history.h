@@ -91,47 +91,6 @@ bool prolly_history_commit(ProllyRepo *repo, ProllyBranch *branch,
 			   const ProllyCommitOptions *options, ProllyCommitId *out_id,
 			   uint64_t *out_changes, GError **error);
 
-typedef enum {
-	PROLLY_MERGE_UP_TO_DATE,
-	PROLLY_MERGE_FAST_FORWARD,
-	PROLLY_MERGE_MERGED,
-	PROLLY_MERGE_CONFLICT,
-} ProllyMergeResult;
-
-typedef enum {
-	PROLLY_CONFLICT_BOTH_MODIFIED,
-	PROLLY_CONFLICT_BOTH_ADDED,
-	PROLLY_CONFLICT_DELETED_BY_THEM,
-	PROLLY_CONFLICT_DELETED_BY_US,
-	PROLLY_CONFLICT_TYPE, /* the kinds differ (file, symlink, executable, ...) in what changed
-			       */
-} ProllyConflictKind;
-
-/* Called for each conflict, in order of namespace and key, before anything is changed. The stored
- * values are NULL where the side has none. */
-typedef bool (*ProllyConflictFunc)(const ProllyPlace *place, ProllyConflictKind kind,
-				   const ProllyMergeStep *sides, void *data, GError **error);
-
-typedef struct {
-	bool no_ff;
-	bool ff_only; /* DENIED if a merge commit would be needed */
-	bool dry_run; /* say what would be; write nothing */
-	const char *message;
-	const ProllySignature *author;
-	const ProllySignature *committer;
-	ProllyConflictFunc conflict;
-	void *conflict_data;
-} ProllyMergeOptions;
-
-/*
- * Merges commit THEIRS into BRANCH. Conflicts: result CONFLICT, nothing changed. Staged changes to
- * keys that the merge changes: WOULD_OVERWRITE, naming the first; others stay staged. *OUT_ID: the
- * branch's head now.
- */
-bool prolly_history_merge(ProllyRepo *repo, ProllyBranch *branch, const ProllyCommitId *theirs,
-			  const ProllyMergeOptions *options, ProllyMergeResult *out_result,
-			  ProllyCommitId *out_id, GError **error);
-
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyCommit, prolly_commit_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyLog, prolly_log_free)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllySignature, prolly_signature_clear)

@@ -36,11 +36,13 @@ typedef struct {
 	ProllyRepo *repo;
 	ProllyBranch *branch;
 	const ProllyMergeOptions *options;
-	ProllyState *state; /* of the branch when the merge began */
-	ProllyCommitId theirs_id;
+	ProllyState *state;           /* of the branch when the merge began */
+	ProllyMergeChange change;     /* what is merged in; its sides are in base and theirs */
+	bool is_merge;                /* its result has theirs as a parent too */
 	GArray *base, *ours, *theirs; /* of ProllyNamespace */
 	ProllyTree empty;
 	uint64_t conflicts;
+	bool is_changing; /* theirs changes something: known after the first pass */
 	bool is_fast_forward;
 	ProllyDbBatch *batch; /* under write_lock: what moves the branch; else NULL */
 } Reconcile;
@@ -253,7 +255,10 @@ static bool check_step(Reconcile *self, const ProllyWorking *working, const char
 		       self->options->conflict(&place, classify(step), step,
 					       self->options->conflict_data, error);
 	}
-	if (step->side != PROLLY_SIDE_THEIRS || !working || self->conflicts)
+	if (step->side != PROLLY_SIDE_THEIRS)
+		return true;
+	self->is_changing = true;
+	if (!working || self->conflicts)
 		return true;
 	if (!compare_staged(working, &place, step, &staged, error))
 		return false;
@@ -296,6 +301,8 @@ static bool check_state(Reconcile *self, ProllyState *state, bool list, GError *
 	for (guint i = 0; i < names->len; i++) {
 		Sides sides = get_sides(self, g_ptr_array_index(names, i));
 
+		if (sides.in_base == sides.in_ours && sides.in_base != sides.in_theirs)
+			self->is_changing = true;
 		if (!check_namespace(self, empty ? NULL : &working, &sides, list, error))
 			return false;
 	}
@@ -488,9 +495,13 @@ static bool merge_namespaces(Reconcile *self, GArray **out_namespaces, GError **
 
 static char *make_reflog_message(const Reconcile *self)
 {
+	const char *message = self->options->message;
 	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
 
-	return g_strdup_printf("merge %.10s: %s", prolly_commit_id_to_hex(&self->theirs_id, hex),
+	if (!self->is_merge)
+		return g_strdup_printf("%s: %.*s", self->options->operation,
+				       (int)strcspn(message, "\n"), message);
+	return g_strdup_printf("merge %.10s: %s", prolly_commit_id_to_hex(self->change.to, hex),
 			       self->is_fast_forward ? "Fast-forward" : "Merge made");
 }
 
@@ -500,22 +511,25 @@ static bool prepare_publication(Reconcile *self, const GArray *namespaces,
 				GError **error)
 {
 	g_autofree char *reflog = make_reflog_message(self);
-	ProllyCommitId parents[2] = {self->state->head, self->theirs_id};
+	ProllyCommitId parents[2] = {self->state->head};
 	ProllyNewCommit commit = {
 		.parents = parents,
-		.n_parents = G_N_ELEMENTS(parents),
+		.n_parents = self->is_merge ? 2 : 1,
 		.namespaces = namespaces,
 		.message = self->options->message,
 		.author = self->options->author,
 		.committer = self->options->committer,
 	};
 
-	if (!self->is_fast_forward)
-		return prolly_publication_new_commit(self->repo, self->branch, &commit, reflog,
-						     out_publication, out_id, error);
-	*out_id = self->theirs_id;
-	return prolly_publication_new_move(self->repo, self->branch, &self->theirs_id, reflog,
-					   out_publication, error);
+	if (self->is_fast_forward) {
+		*out_id = *self->change.to;
+		return prolly_publication_new_move(self->repo, self->branch, self->change.to,
+						   reflog, out_publication, error);
+	}
+	if (self->is_merge)
+		parents[1] = *self->change.to;
+	return prolly_publication_new_commit(self->repo, self->branch, &commit, reflog,
+					     out_publication, out_id, error);
 }
 
 /* Under write_lock. *OUT_PLACES (transfer full): as prolly_branch_take_move says. */
@@ -591,18 +605,19 @@ static bool finish(Reconcile *self, ProllyCommitId *out_id, GError **error)
 
 /* ---- The merge ---------------------------------------------------------------------------- */
 
-/* *OUT_DONE: there is nothing to merge. */
+/* Of a merge, into OUT_BASE. *OUT_DONE: there is nothing to merge. */
 static bool find_base(Reconcile *self, ProllyCommitId *out_base, bool *out_done, GError **error)
 {
 	bool found;
 
-	if (!prolly_history_merge_base(self->repo, &self->state->head, &self->theirs_id, out_base,
+	if (!prolly_history_merge_base(self->repo, &self->state->head, self->change.to, out_base,
 				       &found, error))
 		return false;
 	if (!found)
 		return prolly_throw(error, PROLLY_ERROR_INVALID,
 				    "refusing to merge unrelated histories");
-	*out_done = prolly_commit_id_equal(out_base, &self->theirs_id);
+	self->change.from = out_base;
+	*out_done = prolly_commit_id_equal(out_base, self->change.to);
 	self->is_fast_forward =
 		prolly_commit_id_equal(out_base, &self->state->head) && !self->options->no_ff;
 	if (!*out_done && !self->is_fast_forward && self->options->ff_only)
@@ -611,11 +626,21 @@ static bool find_base(Reconcile *self, ProllyCommitId *out_base, bool *out_done,
 	return true;
 }
 
-static bool load_sides(Reconcile *self, const ProllyCommitId *base, GError **error)
+/* (transfer full) Those of commit ID; NULL: none. */
+static bool load_namespaces(Reconcile *self, const ProllyCommitId *id, GArray **out_namespaces,
+			    GError **error)
+{
+	if (id)
+		return prolly_commit_load_namespaces(self->repo, id, out_namespaces, error);
+	*out_namespaces = g_array_new(FALSE, FALSE, sizeof(ProllyNamespace));
+	return true;
+}
+
+static bool load_sides(Reconcile *self, GError **error)
 {
 	self->ours = g_array_ref(self->state->namespaces);
-	return prolly_commit_load_namespaces(self->repo, base, &self->base, error) &&
-	       prolly_commit_load_namespaces(self->repo, &self->theirs_id, &self->theirs, error) &&
+	return load_namespaces(self, self->change.from, &self->base, error) &&
+	       load_namespaces(self, self->change.to, &self->theirs, error) &&
 	       prolly_tree_init_empty(prolly_repo_get_context(self->repo), &self->empty, error);
 }
 
@@ -627,30 +652,55 @@ static bool check_first(Reconcile *self, GError **error)
 	       check_state(self, state, true, error);
 }
 
+/* After the first pass. What changes nothing makes no commit unless it is a merge. */
+static ProllyMergeResult get_result(const Reconcile *self)
+{
+	if (self->conflicts)
+		return PROLLY_MERGE_CONFLICT;
+	if (self->is_fast_forward)
+		return PROLLY_MERGE_FAST_FORWARD;
+	return self->is_merge || self->is_changing ? PROLLY_MERGE_MERGED : PROLLY_MERGE_UP_TO_DATE;
+}
+
 /* Under commit_lock. */
 static bool run(Reconcile *self, ProllyMergeResult *out_result, ProllyCommitId *out_id,
 		GError **error)
 {
 	ProllyCommitId base, id = self->state->head;
-	ProllyMergeResult result;
+	ProllyMergeResult result = PROLLY_MERGE_UP_TO_DATE;
 	bool done = false;
 
-	if (!find_base(self, &base, &done, error))
+	if (self->is_merge && !find_base(self, &base, &done, error))
 		return false;
-	if (done) {
-		result = PROLLY_MERGE_UP_TO_DATE;
-	} else {
-		if (!load_sides(self, &base, error) || !check_first(self, error))
+	if (!done) {
+		if (!load_sides(self, error) || !check_first(self, error))
 			return false;
-		result = self->conflicts         ? PROLLY_MERGE_CONFLICT
-			 : self->is_fast_forward ? PROLLY_MERGE_FAST_FORWARD
-						 : PROLLY_MERGE_MERGED;
-		if (!self->conflicts && !self->options->dry_run && !finish(self, &id, error))
+		result = get_result(self);
+		if (result != PROLLY_MERGE_CONFLICT && result != PROLLY_MERGE_UP_TO_DATE &&
+		    !self->options->dry_run && !finish(self, &id, error))
 			return false;
 	}
 	*out_result = result;
 	*out_id = id;
 	return true;
+}
+
+/* SELF has what is merged. */
+static bool reconcile(Reconcile *self, ProllyMergeResult *out_result, ProllyCommitId *out_id,
+		      GError **error)
+{
+	ProllyBranch *branch = self->branch;
+	bool ok;
+
+	g_mutex_lock(&branch->commit_lock);
+	self->state = prolly_branch_get_state(branch);
+	ok = run(self, out_result, out_id, error);
+	g_mutex_unlock(&branch->commit_lock);
+	prolly_state_unref(self->state);
+	g_clear_pointer(&self->base, g_array_unref);
+	g_clear_pointer(&self->ours, g_array_unref);
+	g_clear_pointer(&self->theirs, g_array_unref);
+	return ok;
 }
 
 bool prolly_history_merge(ProllyRepo *repo, ProllyBranch *branch, const ProllyCommitId *theirs,
@@ -661,17 +711,23 @@ bool prolly_history_merge(ProllyRepo *repo, ProllyBranch *branch, const ProllyCo
 		.repo = repo,
 		.branch = branch,
 		.options = options,
-		.theirs_id = *theirs,
+		.change = {.to = theirs},
+		.is_merge = true,
 	};
-	bool ok;
 
-	g_mutex_lock(&branch->commit_lock);
-	self.state = prolly_branch_get_state(branch);
-	ok = run(&self, out_result, out_id, error);
-	g_mutex_unlock(&branch->commit_lock);
-	prolly_state_unref(self.state);
-	g_clear_pointer(&self.base, g_array_unref);
-	g_clear_pointer(&self.ours, g_array_unref);
-	g_clear_pointer(&self.theirs, g_array_unref);
-	return ok;
+	return reconcile(&self, out_result, out_id, error);
+}
+
+bool prolly_history_apply(ProllyRepo *repo, ProllyBranch *branch, const ProllyMergeChange *change,
+			  const ProllyMergeOptions *options, ProllyMergeResult *out_result,
+			  ProllyCommitId *out_id, GError **error)
+{
+	Reconcile self = {
+		.repo = repo,
+		.branch = branch,
+		.options = options,
+		.change = *change,
+	};
+
+	return reconcile(&self, out_result, out_id, error);
 }

@@ -2,10 +2,11 @@
 #pragma once
 
 /*
- * version: branches of namespaces of keys, with history. The facade is in five headers:
+ * version: branches of namespaces of keys, with history. The facade is in six headers:
  *
  *   repo.h     an open store and its branches
- *   history.h  commits, what names them, what makes them: commit and merge
+ *   history.h  commits, what names them, and what makes them of the working state
+ *   merge.h    what brings in what others did: merges, and single commits applied
  *   view.h     reading a commit or a working state
  *   edit.h     changing a working state
  *   file.h     a value as an open file
@@ -17,5 +18,6 @@
 #include "version/file.h"
 #include "version/history.h"
 #include "version/keypath.h"
+#include "version/merge.h"
 #include "version/repo.h"
 #include "version/view.h"

@@ -401,6 +401,89 @@ static void test_namespaces(Fixture *self, gconstpointer data)
 	assert_entries(self, "", "", "kept/,mine/,new/,unnamed");
 }
 
+/* ---- A change applied -------------------------------------------------------------------- */
+
+static ProllyMergeResult apply(Fixture *self, const ProllyCommitId *from, const ProllyCommitId *to,
+			       bool dry_run)
+{
+	ProllySignature author = {(char *)"A", (char *)"a@example.com", 1000000000, 0};
+	ProllyMergeOptions options = {
+		.operation = "revert",
+		.message = "apply",
+		.author = &author,
+		.committer = &author,
+		.dry_run = dry_run,
+	};
+	ProllyMergeChange change = {from, to};
+	g_autoptr(GError) error = NULL;
+	ProllyMergeResult result;
+	ProllyCommitId id, head;
+
+	prolly_history_apply(self->repo, self->branch, &change, &options, &result, &id, &error);
+	g_assert_no_error(error);
+	prolly_branch_get_head(self->branch, &head);
+	g_assert_true(prolly_commit_id_equal(&id, &head));
+	return result;
+}
+
+/* Reverting a commit in the middle, and applying it again. */
+static void test_apply(Fixture *self, gconstpointer data)
+{
+	g_autoptr(ProllyCommit) made = NULL;
+	g_autoptr(GError) error = NULL;
+	ProllyCommitId first, second, third, head;
+
+	put(self, "n", "a", "1");
+	put(self, "n", "b", "1");
+	commit(self);
+	prolly_branch_get_head(self->branch, &first);
+	put(self, "n", "a", "2");
+	put(self, "new", "x", "1");
+	commit(self);
+	prolly_branch_get_head(self->branch, &second);
+	put(self, "n", "b", "2");
+	commit(self);
+	prolly_branch_get_head(self->branch, &third);
+
+	g_assert_cmpint(apply(self, &second, &first, true), ==, PROLLY_MERGE_MERGED);
+	prolly_branch_get_head(self->branch, &head);
+	g_assert_true(prolly_commit_id_equal(&head, &third));
+	g_assert_cmpint(apply(self, &second, &first, false), ==, PROLLY_MERGE_MERGED);
+	assert_content(self, "n", "a", "1");
+	assert_content(self, "n", "b", "2");
+	assert_entries(self, "", "", "n/");
+	prolly_branch_get_head(self->branch, &head);
+	prolly_commit_load(self->repo, &head, &made, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(made->n_parents, ==, 1);
+	g_assert_true(prolly_commit_id_equal(&made->parents[0], &third));
+
+	g_assert_cmpint(apply(self, &second, &first, true), ==, PROLLY_MERGE_UP_TO_DATE);
+	g_assert_cmpint(apply(self, &second, &first, false), ==, PROLLY_MERGE_UP_TO_DATE);
+	g_assert_cmpint(apply(self, &first, &second, false), ==, PROLLY_MERGE_MERGED);
+	assert_content(self, "n", "a", "2");
+	assert_entries(self, "", "", "n/,new/");
+}
+
+/* From and to the empty state. */
+static void test_apply_from_nothing(Fixture *self, gconstpointer data)
+{
+	ProllyCommitId head;
+
+	put(self, "n", "a", "1");
+	commit(self);
+	prolly_branch_get_head(self->branch, &head);
+	g_assert_cmpint(apply(self, NULL, &head, false), ==, PROLLY_MERGE_UP_TO_DATE);
+	g_assert_cmpint(apply(self, &head, NULL, false), ==, PROLLY_MERGE_MERGED);
+	assert_entries(self, "", "", "");
+	g_assert_cmpint(apply(self, NULL, &head, false), ==, PROLLY_MERGE_MERGED);
+	assert_content(self, "n", "a", "1");
+	put(self, "n", "a", "2");
+	commit(self);
+	g_assert_cmpint(apply(self, &head, NULL, false), ==, PROLLY_MERGE_CONFLICT);
+	assert_content(self, "n", "a", "2");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -422,5 +505,7 @@ int main(int argc, char **argv)
 	TEST("times", test_times, NULL);
 	TEST("link-group", test_link_group, NULL);
 	TEST("namespaces", test_namespaces, NULL);
+	TEST("apply", test_apply, NULL);
+	TEST("apply-from-nothing", test_apply_from_nothing, NULL);
 	return g_test_run();
 }
