@@ -451,6 +451,24 @@ static G_GNUC_NO_INLINE const ProllyNodeView *make_view(ProllyNode *node, Prolly
 	return throw_flaw(node, flaw, error);
 }
 
+ProllyNodeView *prolly_node_view_new(const uint8_t *bytes, size_t len, ProllyWeighFunc weigh,
+				     const char **out_flaw)
+{
+	ProllyNodeView header = {.weigh = weigh};
+	g_autofree ProllyNodeView *view = NULL;
+	Flaw flaw = decode_header(bytes, len, &header);
+
+	if (!flaw) {
+		view = g_malloc(get_view_size(&header));
+		*view = header;
+		flaw = decode_entries(view, weigh);
+	}
+	if (!flaw)
+		return g_steal_pointer(&view);
+	*out_flaw = flaw;
+	return NULL;
+}
+
 const ProllyNodeView *prolly_node_decode(const ProllyTreeContext *context, ProllyNode *node,
 					 GError **error)
 {

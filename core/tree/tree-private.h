@@ -78,6 +78,13 @@ typedef struct {
 G_GNUC_INTERNAL const ProllyNodeView *prolly_node_decode(const ProllyTreeContext *context,
 							 ProllyNode *node, GError **error);
 
+/*
+ * (transfer full, g_free) (nullable) A view of BYTES that are in no store, which stay where they are
+ * while it is used. NULL: they are no node, or another encoding of one; *OUT_FLAW says why.
+ */
+G_GNUC_INTERNAL ProllyNodeView *prolly_node_view_new(const uint8_t *bytes, size_t len,
+						     ProllyWeighFunc weigh, const char **out_flaw);
+
 static inline uint32_t node_end(const ProllyNodeView *view, const uint8_t *ends, uint32_t i)
 {
 	return view->wide ? prolly_get_le32(ends + 4 * (size_t)i)
