@@ -231,3 +231,18 @@ bool ctl_place_find(const char *directory, CtlPlace *out_place, GError **error)
 				    directory ? directory : resolved);
 	return find_holder(directory ? directory : resolved, out_place, error);
 }
+
+bool ctl_place_find_cwd(const char *directory, CtlPlace *out_place, GError **error)
+{
+	const char *path = directory ? directory : ".";
+	char *real = realpath(path, NULL);
+	int failure = errno;
+	g_autofree char *resolved = g_strdup(real);
+	g_autofree char *mount = resolved ? find_mount(resolved) : NULL;
+
+	free(real);
+	*out_place = (CtlPlace){0};
+	if (directory && !resolved)
+		return prolly_throw_errno(error, failure, "%s", path);
+	return !mount || find_in_mount(mount, resolved, out_place, error);
+}

@@ -22,6 +22,8 @@ typedef struct {
 
 /* DIRECTORY is -C, or NULL: the current directory. */
 bool ctl_place_find(const char *directory, CtlPlace *out_place, GError **error);
+/* The same for a command that needs no store: only where in a mount DIRECTORY is, if it is in one. */
+bool ctl_place_find_cwd(const char *directory, CtlPlace *out_place, GError **error);
 void ctl_place_clear(CtlPlace *place);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CtlPlace, ctl_place_clear)

@@ -144,16 +144,27 @@ static int run_on_store(const ProllyCommandNeeds *needs, GError **error)
 	return finish(&streams, status, error);
 }
 
+/* What -C says to a command without a store: where its PATHs begin, or else where it runs. */
+static bool enter_directory(const ProllyCommandNeeds *needs, CtlPlace *out_place, GError **error)
+{
+	if (needs->place)
+		return ctl_place_find_cwd(needs->directory, out_place, error);
+	*out_place = (CtlPlace){0};
+	return !needs->directory || chdir(needs->directory) == 0 ||
+	       prolly_throw_errno(error, errno, "%s", needs->directory);
+}
+
 static int run_without_store(const ProllyCommandNeeds *needs, GError **error)
 {
+	g_auto(CtlPlace) place = {0};
+	g_auto(GStrv) words = NULL;
 	CtlStreams streams;
-	if (needs->directory && chdir(needs->directory) < 0) {
-		prolly_throw_errno(error, errno, "%s", needs->directory);
+
+	if (!enter_directory(needs, &place, error) || !make_words(needs, &place, &words, error))
 		return -1;
-	}
 	ctl_streams_init(&streams, false);
 	ProllyStreams callbacks = ctl_streams_get(&streams);
-	int status = run_here(NULL, (const char *const *)needs->words, &callbacks);
+	int status = run_here(NULL, (const char *const *)words, &callbacks);
 	return finish(&streams, status, error);
 }
 

@@ -27,6 +27,7 @@ enum {
 	PROLLY_COMMAND_CHANGES = 1 << 3,  /* changes it: not on a read-only mount */
 	PROLLY_COMMAND_SIGNS = 1 << 4,    /* makes commits: needs the caller's identity */
 	PROLLY_COMMAND_PAGES = 1 << 5,    /* prints what people page through */
+	PROLLY_COMMAND_PATHS = 1 << 6,    /* without a store, has PATHs all the same */
 };
 
 #define PROLLY_COMMAND_ANY_NUMBER 1000000u
@@ -49,6 +50,7 @@ extern const ProllyCommandSpec prolly_cmd_load, prolly_cmd_dump;
 extern const ProllyCommandSpec prolly_cmd_commit, prolly_cmd_log, prolly_cmd_show;
 extern const ProllyCommandSpec prolly_cmd_status, prolly_cmd_diff;
 extern const ProllyCommandSpec prolly_cmd_branch, prolly_cmd_merge;
+extern const ProllyCommandSpec prolly_cmd_prove, prolly_cmd_verify;
 
 /* ---- words.c: command lines -------------------------------------------------------------- */
 

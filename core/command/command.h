@@ -49,10 +49,11 @@ int prolly_command_run(ProllyRepo *repo, const ProllyCaller *caller, const Proll
 typedef struct {
 	const char *directory; /* of -C, borrowed from the words; NULL: not given */
 	bool store;            /* runs on a store (else with REPO NULL: init, --help, --version) */
-	bool input;            /* reads standard input */
-	bool identity;         /* makes commits: the caller's name and address matter */
-	bool pager;            /* prints what people page through on a terminal */
-	char **words;          /* (transfer full) the line to run: WORDS without -C */
+	bool place;    /* without a store, has PATHs all the same: --cwd, -C is not changed to */
+	bool input;    /* reads standard input */
+	bool identity; /* makes commits: the caller's name and address matter */
+	bool pager;    /* prints what people page through on a terminal */
+	char **words;  /* (transfer full) the line to run: WORDS without -C */
 } ProllyCommandNeeds;
 
 /* Bad words (an unknown command or option, too few arguments) are PROLLY_ERROR_USAGE. */

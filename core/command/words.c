@@ -26,7 +26,8 @@ static const ProllyCommandSpec *const COMMANDS[] = {
 	&prolly_cmd_init,   &prolly_cmd_put,   &prolly_cmd_get,  &prolly_cmd_delete,
 	&prolly_cmd_ls,     &prolly_cmd_load,  &prolly_cmd_dump, &prolly_cmd_status,
 	&prolly_cmd_commit, &prolly_cmd_log,   &prolly_cmd_show, &prolly_cmd_diff,
-	&prolly_cmd_branch, &prolly_cmd_merge, &prolly_cmd_root, &prolly_cmd_stats,
+	&prolly_cmd_branch, &prolly_cmd_merge, &prolly_cmd_root, &prolly_cmd_prove,
+	&prolly_cmd_verify, &prolly_cmd_stats,
 };
 
 static const ProllyOptionSpec GLOBAL_OPTIONS[] = {
@@ -492,6 +493,7 @@ bool prolly_command_inspect(const char *const *words, ProllyCommandNeeds *out_ne
 	*out_needs = (ProllyCommandNeeds){
 		.directory = prolly_words_get_option(parsed, "C"),
 		.store = !is_question && !(flags & PROLLY_COMMAND_NO_STORE),
+		.place = !is_question && (flags & PROLLY_COMMAND_PATHS),
 		.input = prolly_words_read_input(parsed),
 		.identity = flags & PROLLY_COMMAND_SIGNS,
 		.pager = (flags & PROLLY_COMMAND_PAGES) && !is_question &&

@@ -100,6 +100,28 @@ static GByteArray *build_descriptor(const ProllyFormatParameters *p, bool weighs
 	return out;
 }
 
+bool prolly_format_parse_descriptor(const uint8_t *bytes, ProllyWeighFunc weigh,
+				    ProllyFormatParameters *out_parameters, GError **error)
+{
+	g_autoptr(GByteArray) expected = NULL;
+	ProllyFormatParameters p = {
+		.min = prolly_get_le32(bytes + 20),
+		.max = prolly_get_le32(bytes + 24),
+		.scale_shift = prolly_get_le32(bytes + 28),
+		.inline_limit = prolly_get_le32(bytes + 36),
+		.chunk_min = prolly_get_le32(bytes + 40),
+		.chunk_average = prolly_get_le32(bytes + 44),
+		.chunk_max = prolly_get_le32(bytes + 48),
+	};
+
+	expected = build_descriptor(&p, weigh != NULL);
+	if (memcmp(bytes, expected->data, expected->len) != 0 || !check_parameters(&p, NULL))
+		return prolly_throw(error, PROLLY_ERROR_CORRUPT,
+				    "descriptor: it is of no known format");
+	*out_parameters = p;
+	return true;
+}
+
 static uint64_t derive_seed(uint8_t level)
 {
 	ProllyHash hash;

@@ -10,6 +10,7 @@
  * its *view* is what decoding derived from them, made once and kept with the node.
  */
 
+#include "tree/proof.h"
 #include "tree/tree.h"
 
 #include <string.h>
@@ -43,6 +44,14 @@ static inline const uint8_t *key_or_empty(const void *key)
 {
 	return key ? key : (const uint8_t *)"";
 }
+
+/*
+ * Reads a descriptor's PROLLY_FORMAT_DESCRIPTOR_SIZE bytes. Any that prolly_format_new would not give
+ * to a format with WEIGH are PROLLY_ERROR_CORRUPT.
+ */
+G_GNUC_INTERNAL bool prolly_format_parse_descriptor(const uint8_t *bytes, ProllyWeighFunc weigh,
+						    ProllyFormatParameters *out_parameters,
+						    GError **error);
 
 /* ---- Nodes: node.c ----------------------------------------------------------------------- */
 
@@ -273,3 +282,30 @@ G_GNUC_INTERNAL bool prolly_path_step_leaf(ProllyPath *path, bool forward, bool 
 					   GError **error);
 /* How many entries come before the place. */
 G_GNUC_INTERNAL uint64_t prolly_path_get_rank(const ProllyPath *path);
+
+/* ---- Proofs: proof-verify.c -------------------------------------------------------------- */
+
+G_GNUC_INTERNAL bool prolly_proof_check_query(const ProllyProofQuery *query, GError **error);
+/* What stands before the nodes. */
+G_GNUC_INTERNAL void prolly_proof_append_head(GByteArray *out, const uint8_t *descriptor,
+					      const ProllyProofQuery *query);
+
+/* Which of the keys that a query asks for: [from, to). Of a range: none. */
+typedef struct {
+	size_t from, to;
+} ProllyProofShare;
+
+/* Goes through the children of an internal node that a query needs, in order. */
+typedef struct {
+	const ProllyProofQuery *query;
+	const ProllyNodeView *view;
+	uint32_t child;         /* the present one */
+	ProllyProofShare share; /* the keys that lead to it */
+	size_t end;             /* of the keys that lead to the node */
+	uint32_t next, last;    /* of a range: children still to come */
+} ProllyProofRoute;
+
+G_GNUC_INTERNAL void prolly_proof_route_init(ProllyProofRoute *route, const ProllyProofQuery *query,
+					     const ProllyNodeView *view, ProllyProofShare share);
+/* To the first child, or the next. False: there is none. */
+G_GNUC_INTERNAL bool prolly_proof_route_next(ProllyProofRoute *route);

@@ -365,41 +365,66 @@ static bool get_all_figures(const ProllyTreeContext *context, const GArray *name
 	return true;
 }
 
-static bool get_figures(const ProllyTreeContext *context, const GArray *namespaces, const char *ns,
-			ProllyNamespaceFigures *out_figures, GError **error)
+/* The tree of NS; of the unnamed one, which may not be there, the empty tree. */
+static bool find_tree(const ProllyTreeContext *context, const GArray *namespaces, const char *ns,
+		      ProllyTree *out_tree, GError **error)
 {
-	ProllyTree empty;
-
-	if (!ns)
-		return get_all_figures(context, namespaces, out_figures, error);
 	for (guint i = 0; i < namespaces->len; i++) {
 		const ProllyNamespace *found = &g_array_index(namespaces, ProllyNamespace, i);
 
-		if (!strcmp(found->name, ns))
-			return get_tree_figures(context, &found->tree, out_figures, error);
+		if (!strcmp(found->name, ns)) {
+			*out_tree = found->tree;
+			return true;
+		}
 	}
 	if (ns[0])
 		return prolly_throw(error, PROLLY_ERROR_NOT_FOUND, "%s: no such namespace", ns);
-	return prolly_tree_init_empty(context, &empty, error) &&
-	       get_tree_figures(context, &empty, out_figures, error);
+	return prolly_tree_init_empty(context, out_tree, error);
 }
 
-/* A throw-away store over the view's would have to share its cache; pending nodes are idempotent,
- * and a commit of the same state writes the same ones. */
+/*
+ * The namespaces of VIEW, or those that a commit now would give: PIN's, or FOLD's. A throw-away
+ * store over the view's would have to share its cache; pending nodes are idempotent, and a commit of
+ * the same state writes the same ones.
+ */
+static bool get_namespaces(ProllyView *view, ProllyPin *pin, ProllyFold *fold,
+			   const GArray **out_namespaces, GError **error)
+{
+	bool empty = true;
+
+	prolly_pin_init(pin, view);
+	if (view->branch &&
+	    !prolly_staged_is_empty(view->repo, view->branch, pin->state, &empty, error))
+		return false;
+	if (!empty && !prolly_fold_run(&pin->working, 0, 0, false, fold, error))
+		return false;
+	*out_namespaces = empty ? pin->state->namespaces : fold->namespaces;
+	return true;
+}
+
+bool prolly_view_get_tree(ProllyView *view, const char *ns, ProllyTree *out_tree, GError **error)
+{
+	g_auto(ProllyPin) pin = {0};
+	g_auto(ProllyFold) fold = {0};
+	const GArray *namespaces;
+
+	return get_namespaces(view, &pin, &fold, &namespaces, error) &&
+	       find_tree(prolly_repo_get_context(view->repo), namespaces, ns, out_tree, error);
+}
+
 bool prolly_view_get_figures(ProllyView *view, const char *ns, ProllyNamespaceFigures *out_figures,
 			     GError **error)
 {
 	const ProllyTreeContext *context = prolly_repo_get_context(view->repo);
 	g_auto(ProllyPin) pin = {0};
 	g_auto(ProllyFold) fold = {0};
-	bool empty = true;
+	const GArray *namespaces;
+	ProllyTree tree;
 
-	prolly_pin_init(&pin, view);
-	if (view->branch &&
-	    !prolly_staged_is_empty(view->repo, view->branch, pin.state, &empty, error))
+	if (!get_namespaces(view, &pin, &fold, &namespaces, error))
 		return false;
-	if (empty)
-		return get_figures(context, pin.state->namespaces, ns, out_figures, error);
-	return prolly_fold_run(&pin.working, 0, 0, false, &fold, error) &&
-	       get_figures(context, fold.namespaces, ns, out_figures, error);
+	if (!ns)
+		return get_all_figures(context, namespaces, out_figures, error);
+	return find_tree(context, namespaces, ns, &tree, error) &&
+	       get_tree_figures(context, &tree, out_figures, error);
 }

@@ -119,6 +119,8 @@ typedef struct {
  * what a commit now would give. */
 bool prolly_view_get_figures(ProllyView *view, const char *ns, ProllyNamespaceFigures *out_figures,
 			     GError **error);
+/* The tree of NS, likewise. */
+bool prolly_view_get_tree(ProllyView *view, const char *ns, ProllyTree *out_tree, GError **error);
 
 /* ---- Keys in order ----------------------------------------------------------------------- */
 
