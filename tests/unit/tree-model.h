@@ -86,14 +86,20 @@ static inline ProllyFormatParameters default_parameters(void)
 	return parameters;
 }
 
-static inline void tree_test_start(TreeTest *test, ProllyFormatParameters parameters)
+static inline void tree_test_start_weighing(TreeTest *test, ProllyFormatParameters parameters,
+					    ProllyWeighFunc weigh)
 {
 	g_autoptr(GError) error = NULL;
 
 	test->store = prolly_store_new_memory();
-	prolly_format_new(&parameters, NULL, &test->format, &error);
+	prolly_format_new(&parameters, weigh, &test->format, &error);
 	g_assert_no_error(error);
 	test->context = (ProllyTreeContext){test->store, test->format};
+}
+
+static inline void tree_test_start(TreeTest *test, ProllyFormatParameters parameters)
+{
+	tree_test_start_weighing(test, parameters, NULL);
 }
 
 static inline void tree_test_stop(TreeTest *test)
@@ -437,7 +443,10 @@ static inline ProllyTree reference_build_with(const ProllyTreeContext *context, 
 
 		entry.key = g_bytes_ref(g_tree_node_key(node));
 		entry.value = g_bytes_ref(g_tree_node_value(node));
-		entry.bytes = g_bytes_get_size(entry.key) + g_bytes_get_size(entry.value);
+		entry.bytes =
+			g_bytes_get_size(entry.key) +
+			format_weigh(context->format->weigh, g_bytes_get_data(entry.value, NULL),
+				     g_bytes_get_size(entry.value));
 		g_array_append_val(entries, entry);
 	}
 	do {
