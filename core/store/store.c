@@ -434,7 +434,8 @@ static ProllyNode *make_node(Shared *shared, ProllyNodeClass node_class, const P
 		node = prolly_node_new_in_arena(shared->arena, node_class, len);
 	if (!node)
 		return prolly_node_new_take(node_class, hash, bytes);
-	memcpy((uint8_t *)node->bytes, data, len);
+	if (len > 0)
+		memcpy((uint8_t *)node->bytes, data, len);
 	node->hash = *hash;
 	prolly_node_publish(node);
 	g_bytes_unref(bytes);
