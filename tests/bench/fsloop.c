@@ -4,12 +4,22 @@
  * seconds it took, but for `entries`, which prints entries for `prollyfs-ctl load --format nul`.
  *
  *   fsloop create DIRECTORY N SIZE   N files of SIZE bytes, a hundred to a directory
+ *   fsloop create-sync ...           the same, each synced
+ *   fsloop rewrite DIRECTORY N SIZE  opens each with O_TRUNC and writes it again
+ *   fsloop replace DIRECTORY N SIZE  writes each under another name and renames that over it
+ *   fsloop replace-sync ...          the same, each synced before the rename
+ *   fsloop append DIRECTORY N SIZE   adds SIZE bytes to each
+ *   fsloop stat DIRECTORY N          lstat of each
  *   fsloop read DIRECTORY N          opens, reads and closes each of them
+ *   fsloop list DIRECTORY            reads a directory's names
  *   fsloop write FILE MIB            a large file of bytes that do not compress, synced at the end
  *   fsloop scan FILE                 reads a large file
+ *   fsloop peek FILE N               N reads of 4 KiB, at random
+ *   fsloop poke FILE N               N overwrites of 4 KiB, at random, and one sync at the end
  *   fsloop run COMMAND...            any command, its output discarded
  *   fsloop entries N                 24-byte keys, 100-byte values that do not compress
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -25,6 +35,7 @@
 #define FILES_PER_DIRECTORY 100
 #define BLOCK               (1u << 20)
 #define VALUE_SIZE          100
+#define PAGE                4096
 
 static double now(void)
 {
@@ -77,29 +88,73 @@ static void name_file(char *path, size_t size, const char *directory, unsigned i
 	snprintf(path, size, "%s/d%04u/f%06u", directory, i / FILES_PER_DIRECTORY, i);
 }
 
-static void create_files(const char *directory, unsigned n, size_t size)
+/* Writes SIZE bytes to PATH, opened as FLAGS say. */
+static void write_small(const char *path, int flags, const uint8_t *data, size_t size, int sync)
 {
-	uint8_t *data = malloc(size + 8);
+	int fd = open(path, O_WRONLY | flags, 0666);
+
+	if (fd < 0)
+		die(path);
+	write_whole(fd, data, size, path);
+	if (sync && fsync(fd) < 0)
+		die(path);
+	if (close(fd) < 0)
+		die(path);
+}
+
+static void make_directory(const char *directory, unsigned i)
+{
 	char path[4096];
 
-	fill(data, size, 1);
-	for (unsigned i = 0; i < n; i++) {
-		if (i % FILES_PER_DIRECTORY == 0) {
-			snprintf(path, sizeof(path), "%s/d%04u", directory,
-				 i / FILES_PER_DIRECTORY);
-			if (mkdir(path, 0777) < 0)
-				die(path);
-		}
-		name_file(path, sizeof(path), directory, i);
-		int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0666);
+	if (i % FILES_PER_DIRECTORY != 0)
+		return;
+	snprintf(path, sizeof(path), "%s/d%04u", directory, i / FILES_PER_DIRECTORY);
+	if (mkdir(path, 0777) < 0)
+		die(path);
+}
 
-		if (fd < 0)
-			die(path);
-		write_whole(fd, data, size, path);
-		if (close(fd) < 0)
-			die(path);
+typedef enum { CREATE, REWRITE, REPLACE, APPEND } Change;
+
+static void change_files(Change change, const char *directory, unsigned n, size_t size, int sync)
+{
+	uint8_t *data = malloc(size + 8);
+	char path[4096], temporary[4200];
+
+	fill(data, size, 1 + change);
+	for (unsigned i = 0; i < n; i++) {
+		name_file(path, sizeof(path), directory, i);
+		snprintf(temporary, sizeof(temporary), "%s.new", path);
+		switch (change) {
+		case CREATE:
+			make_directory(directory, i);
+			write_small(path, O_CREAT | O_EXCL, data, size, sync);
+			break;
+		case REWRITE:
+			write_small(path, O_TRUNC, data, size, sync);
+			break;
+		case APPEND:
+			write_small(path, O_APPEND, data, size, sync);
+			break;
+		case REPLACE:
+			write_small(temporary, O_CREAT | O_EXCL, data, size, sync);
+			if (rename(temporary, path) < 0)
+				die(path);
+			break;
+		}
 	}
 	free(data);
+}
+
+static void stat_files(const char *directory, unsigned n)
+{
+	char path[4096];
+	struct stat attr;
+
+	for (unsigned i = 0; i < n; i++) {
+		name_file(path, sizeof(path), directory, i);
+		if (lstat(path, &attr) < 0)
+			die(path);
+	}
 }
 
 static void read_files(const char *directory, unsigned n)
@@ -114,6 +169,20 @@ static void read_files(const char *directory, unsigned n)
 		if (fd < 0 || read(fd, buffer, sizeof(buffer)) < 0 || close(fd) < 0)
 			die(path);
 	}
+}
+
+static void list_directory(const char *path)
+{
+	DIR *directory = opendir(path);
+
+	if (!directory)
+		die(path);
+	errno = 0;
+	while (readdir(directory))
+		continue;
+	if (errno)
+		die(path);
+	closedir(directory);
 }
 
 static void write_large(const char *path, unsigned mebibytes)
@@ -146,6 +215,28 @@ static void scan_large(const char *path)
 		die(path);
 	close(fd);
 	free(block);
+}
+
+/* N reads or overwrites of a page at random places of a large file. */
+static void touch_pages(const char *path, unsigned n, int writing)
+{
+	uint8_t page[PAGE];
+	uint64_t state = 4;
+	struct stat attr;
+	int fd = open(path, writing ? O_RDWR : O_RDONLY);
+
+	if (fd < 0 || fstat(fd, &attr) < 0)
+		die(path);
+	fill(page, PAGE, 7);
+	for (unsigned i = 0; i < n; i++) {
+		off_t at = (off_t)(next_random(&state) % (uint64_t)(attr.st_size / PAGE)) * PAGE;
+		ssize_t done = writing ? pwrite(fd, page, PAGE, at) : pread(fd, page, PAGE, at);
+
+		if (done != PAGE)
+			die(path);
+	}
+	if ((writing && fsync(fd) < 0) || close(fd) < 0)
+		die(path);
 }
 
 static void run_command(char **words)
@@ -195,25 +286,68 @@ static unsigned number(const char *text)
 	return (unsigned)value;
 }
 
+static int is(const char *word, const char *name)
+{
+	return strcmp(word, name) == 0;
+}
+
+/* The workloads of small files. */
+static int run_files(const char *what, int argc, char **argv)
+{
+	const size_t size = argc > 4 ? number(argv[4]) : 0;
+	const unsigned n = argc > 3 ? number(argv[3]) : 0;
+
+	if (is(what, "create") && argc == 5)
+		change_files(CREATE, argv[2], n, size, 0);
+	else if (is(what, "create-sync") && argc == 5)
+		change_files(CREATE, argv[2], n, size, 1);
+	else if (is(what, "rewrite") && argc == 5)
+		change_files(REWRITE, argv[2], n, size, 0);
+	else if (is(what, "replace") && argc == 5)
+		change_files(REPLACE, argv[2], n, size, 0);
+	else if (is(what, "replace-sync") && argc == 5)
+		change_files(REPLACE, argv[2], n, size, 1);
+	else if (is(what, "append") && argc == 5)
+		change_files(APPEND, argv[2], n, size, 0);
+	else if (is(what, "stat") && argc == 4)
+		stat_files(argv[2], n);
+	else if (is(what, "read") && argc == 4)
+		read_files(argv[2], n);
+	else if (is(what, "list") && argc == 3)
+		list_directory(argv[2]);
+	else
+		return 0;
+	return 1;
+}
+
+/* Those of a large one. */
+static int run_large(const char *what, int argc, char **argv)
+{
+	if (is(what, "write") && argc == 4)
+		write_large(argv[2], number(argv[3]));
+	else if (is(what, "scan") && argc == 3)
+		scan_large(argv[2]);
+	else if (is(what, "peek") && argc == 4)
+		touch_pages(argv[2], number(argv[3]), 0);
+	else if (is(what, "poke") && argc == 4)
+		touch_pages(argv[2], number(argv[3]), 1);
+	else
+		return 0;
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 2 ? argv[1] : "";
 	double start = now();
 
-	if (strcmp(what, "create") == 0 && argc == 5) {
-		create_files(argv[2], number(argv[3]), number(argv[4]));
-	} else if (strcmp(what, "read") == 0 && argc == 4) {
-		read_files(argv[2], number(argv[3]));
-	} else if (strcmp(what, "write") == 0 && argc == 4) {
-		write_large(argv[2], number(argv[3]));
-	} else if (strcmp(what, "scan") == 0) {
-		scan_large(argv[2]);
-	} else if (strcmp(what, "run") == 0) {
-		run_command(argv + 2);
-	} else if (strcmp(what, "entries") == 0) {
+	if (is(what, "entries")) {
 		print_entries(number(argv[2]));
 		return fflush(stdout) == 0 ? 0 : 1;
-	} else {
+	}
+	if (is(what, "run")) {
+		run_command(argv + 2);
+	} else if (!run_files(what, argc, argv) && !run_large(what, argc, argv)) {
 		fprintf(stderr, "usage: see the head of fsloop.c\n");
 		return 2;
 	}
