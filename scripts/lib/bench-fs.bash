@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-# scripts/bench fs: the mount and the bulk paths, beside libfuse's passthrough_hp over tmpfs and
-# beside tmpfs itself. Sourced by scripts/bench, which has record, fsloop and $scratch.
+# scripts/bench fs: the mount and the bulk paths, in multiples of what others take. Sourced by
+# scripts/bench, which has record, fsloop and $scratch. The peers:
+#
+#   floor           tests/bench/floorfs, which does no work: what any FUSE server pays
+#   passthrough_hp  libfuse's, over tmpfs
+#   prollyfs        with default options; -spin: with spin=50
+#   ext4            a loop device in memory, for what is synced; tmpfs: without a mount
+#
+# All stores and peers are in memory (/dev/shm), so that no disk is measured, but for what says so.
 
-FS_FILES=10000      # small files created, read, removed
+FS_FILES=10000      # small files
 FS_FILE_SIZE=100    # bytes of each
 FS_DIRECTORY=100000 # keys in one directory
 FS_ENTRIES=1000000  # entries loaded
 FS_LARGE_MIB=1024   # of the large file
+FS_PAGES=20000      # of it, read or overwritten at random
 FS_MANY=10000000    # entries loaded with --large
 
 # What an entry of fsloop has: a key of 24 bytes and a value of 100.
@@ -41,90 +49,195 @@ fetch_and_compile()
 
 # ---- Mounts --------------------------------------------------------------------------------------
 
-mount_prollyfs()
+# mount_peer PEER: mounts it, and says in $place where files go.
+mount_peer()
 {
-	"$programs/prollyfs" -o create "$scratch/store" "$scratch/mnt"
+	place=$ram/mnt/ns
+	case $1 in
+	floor) mount_and_wait "$programs/floorfs" "$ram/mnt" ;;
+	passthrough_hp) mount_and_wait "$passthrough_hp" "$ram/source" "$ram/mnt" ;;
+	prollyfs) mount_ours create ;;
+	prollyfs-spin) mount_ours create,spin=50 ;;
+	ext4) mount -o loop "$ram/ext4" "$ram/mnt" ;;
+	tmpfs) place=$ram/plain/ns ;;
+	esac
+	mkdir -p "$place"
 }
 
-mount_passthrough()
+mount_ours()
 {
-	"$passthrough_hp" "$ram/source" "$scratch/mnt"
-	until mountpoint -q "$scratch/mnt"; do # it may return before
+	"$programs/prollyfs" -o "$1" "$ram/store" "$ram/mnt"
+	place=$ram/mnt/main/ns
+}
+
+# Servers that may return before they are mounted, or stay in the foreground.
+mount_and_wait()
+{
+	"$@" &
+	until mountpoint -q "$ram/mnt"; do
 		sleep 0.05
 	done
 }
 
-# unmount_now: and wait until the store is closed, so that the next mount is cold.
-unmount_now()
+unmount_peer()
 {
-	fusermount3 -u "$scratch/mnt"
-	while pgrep -f "^$programs/prollyfs .*$scratch" >/dev/null; do
+	case $1 in
+	tmpfs) return ;;
+	ext4) umount "$ram/mnt" ;;
+	*) fusermount3 -u "$ram/mnt" ;;
+	esac
+	while pgrep -f "^$programs/(prollyfs|floorfs) .*$ram" >/dev/null; do
 		sleep 0.05
 	done
 }
 
-fresh_store()
+# remount_peer PEER: so that nothing is cached. What the floor has would be gone: it is only
+# forgotten by the kernel.
+remount_peer()
 {
-	rm -rf "$scratch/store"
+	case $1 in
+	floor | tmpfs) as_root sh -c 'echo 3 >/proc/sys/vm/drop_caches' ;;
+	*)
+		unmount_peer "$1"
+		mount_peer "$1"
+		;;
+	esac
+}
+
+fresh_peer()
+{
+	rm -rf "$ram/store" "$ram/source" "$ram/plain"
+	mkdir -p "$ram/source" "$ram/plain"
+	if [ "$1" = ext4 ]; then
+		truncate -s 4G "$ram/ext4"
+		mkfs.ext4 -q -F "$ram/ext4"
+	fi
+	mount_peer "$1"
 }
 
 # ---- Workloads -----------------------------------------------------------------------------------
 
-# small_files PEER MOUNT-FUNCTION DIRECTORY
-small_files()
+# measure PEER WORKLOAD N COMMAND...: seconds.
+measure()
 {
-	local peer=$1 mount=$2 directory=$3
+	local peer=$1 workload=$2 n=$3
 
-	"$mount"
-	mkdir -p "$directory"
-	record "$peer" create_files "$FS_FILES" s "$(fsloop create "$directory" "$FS_FILES" "$FS_FILE_SIZE")"
-	unmount_now
-	"$mount"
-	record "$peer" read_files_cold "$FS_FILES" s "$(fsloop read "$directory" "$FS_FILES")"
-	record "$peer" read_files_warm "$FS_FILES" s "$(fsloop read "$directory" "$FS_FILES")"
-	record "$peer" rm_r "$FS_FILES" s "$(fsloop run rm -r "$directory")"
-	unmount_now
+	shift 3
+	record "$peer" "$workload" "$n" s "$(fsloop "$@")"
 }
 
-large_file()
+small_files()
 {
-	local peer=$1 mount=$2 file=$3 seconds
+	local peer=$1 n=$FS_FILES
 
-	"$mount"
-	mkdir -p "$(dirname "$file")"
-	seconds=$(fsloop write "$file" "$FS_LARGE_MIB")
-	record "$peer" write_large "$FS_LARGE_MIB" MiB/s "$(per_second "$FS_LARGE_MIB" "$seconds")"
-	unmount_now
-	"$mount"
-	seconds=$(fsloop scan "$file")
-	record "$peer" read_large_cold "$FS_LARGE_MIB" MiB/s "$(per_second "$FS_LARGE_MIB" "$seconds")"
-	rm "$file"
-	unmount_now
+	fresh_peer "$peer"
+	measure "$peer" create "$n" create "$place" "$n" "$FS_FILE_SIZE"
+	remount_peer "$peer"
+	measure "$peer" lstat_cold "$n" stat "$place" "$n"
+	measure "$peer" lstat_warm "$n" stat "$place" "$n"
+	remount_peer "$peer"
+	measure "$peer" read_cold "$n" read "$place" "$n"
+	measure "$peer" read_warm "$n" read "$place" "$n"
+	remount_peer "$peer"
+	measure "$peer" grep_r_cold "$n" run sh -c "grep -r 'not in there' '$place'; true"
+	measure "$peer" grep_r_warm "$n" run sh -c "grep -r 'not in there' '$place'; true"
+	measure "$peer" rewrite "$n" rewrite "$place" "$n" "$FS_FILE_SIZE"
+	measure "$peer" replace "$n" replace "$place" "$n" "$FS_FILE_SIZE"
+	[ "$peer" = passthrough_hp ] || # which answers EIO: it opens without the right to read
+		measure "$peer" append "$n" append "$place" "$n" "$FS_FILE_SIZE"
+	unmount_peer "$peer"
+}
+
+# Archives, copies and a repository, as people move them.
+trees()
+{
+	local peer=$1 n=$FS_FILES but_times=
+
+	# It refuses to set times, one by one, and copies all the same.
+	[ "$peer" != passthrough_hp ] || but_times='2>/dev/null || true'
+	fresh_peer "$peer"
+	measure "$peer" tar_x "$n" run sh -c "tar -C '$place' -xf '$ram/files.tar' $but_times"
+	measure "$peer" cp_a "$n" run sh -c "cp -a '$place/files' '$place/copy' $but_times"
+	remount_peer "$peer"
+	measure "$peer" rm_r "$n" run rm -r "$place/copy"
+	[ "$peer" = passthrough_hp ] || repository "$peer" # on which git cannot write: no times
+	unmount_peer "$peer"
+}
+
+repository()
+{
+	measure "$1" git_clone "$FS_FILES" run git clone -q "$ram/repository" "$place/clone"
+	run_status_twice "$place/clone" # git writes its index anew at first
+	measure "$1" git_status "$FS_FILES" run git -C "$place/clone" status
+}
+
+run_status_twice()
+{
+	git -C "$1" status >/dev/null
+	git -C "$1" status >/dev/null
+}
+
+# What trees() needs: an archive of small files, and a repository of them.
+prepare_trees()
+{
+	mkdir "$ram/files"
+	fsloop create "$ram/files" "$FS_FILES" "$FS_FILE_SIZE" >/dev/null
+	tar -C "$ram" -cf "$ram/files.tar" files
+	git init -q "$ram/repository"
+	mv "$ram/files" "$ram/repository/"
+	git -C "$ram/repository" add .
+	git -C "$ram/repository" -c user.name=bench -c user.email=bench@example.org commit -q -m files
+}
+
+synced_files()
+{
+	local peer=$1 n=$((FS_FILES / 10))
+
+	fresh_peer "$peer"
+	measure "$peer" create_synced "$n" create-sync "$place" "$n" "$FS_FILE_SIZE"
+	measure "$peer" replace_synced "$n" replace-sync "$place" "$n" "$FS_FILE_SIZE"
+	unmount_peer "$peer"
 }
 
 list_directory()
 {
-	local peer=$1 directory=$2
+	local peer=$1 n=$2
 
-	record "$peer" ls_l_cold "$FS_DIRECTORY" s "$(fsloop run ls -l "$directory")"
-	record "$peer" ls_l_warm "$FS_DIRECTORY" s "$(fsloop run ls -l "$directory")"
+	fresh_peer "$peer"
+	fill_directory "$peer" "$n"
+	remount_peer "$peer"
+	measure "$peer" ls_l_cold "$n" run ls -l "$place"
+	measure "$peer" ls_l_warm "$n" run ls -l "$place"
+	measure "$peer" list "$n" list "$place"
+	unmount_peer "$peer"
 }
 
-directories()
+# fill_directory PEER N: empty files; into ours by load, which makes no difference to who lists them.
+fill_directory()
 {
-	fresh_store
-	mount_prollyfs
-	"$programs/fsloop" entries "$FS_DIRECTORY" | tr / _ |
-		"$programs/prollyfs-ctl" -C "$scratch/mnt/main" -q load --format nul ns
-	unmount_now
-	mount_prollyfs
-	list_directory prollyfs "$scratch/mnt/main/ns"
-	unmount_now
+	case $1 in
+	prollyfs*) seq -f 'user_%08.0f_profile_nm' "$2" | sed 's/$/\t/' |
+		"$programs/prollyfs-ctl" -C "$ram/mnt/main" -q load ns ;;
+	*) (cd "$place" && seq -f 'user_%08.0f_profile_nm' "$2" | xargs touch) ;;
+	esac
+}
 
-	mkdir "$ram/flat"
-	(cd "$ram/flat" && seq -f 'user_%08.0f_profile_nm' "$FS_DIRECTORY" | xargs touch)
-	list_directory tmpfs "$ram/flat"
-	rm -r "$ram/flat"
+large_file()
+{
+	local peer=$1 n=$FS_LARGE_MIB seconds
+
+	fresh_peer "$peer"
+	seconds=$(fsloop write "$place/large" "$n")
+	record "$peer" write_large "$n" MiB/s "$(per_second "$n" "$seconds")"
+	remount_peer "$peer"
+	seconds=$(fsloop scan "$place/large")
+	record "$peer" read_large_cold "$n" MiB/s "$(per_second "$n" "$seconds")"
+	seconds=$(fsloop scan "$place/large")
+	record "$peer" read_large_warm "$n" MiB/s "$(per_second "$n" "$seconds")"
+	remount_peer "$peer"
+	measure "$peer" read_pages "$FS_PAGES" peek "$place/large" "$FS_PAGES"
+	measure "$peer" overwrite_pages "$FS_PAGES" poke "$place/large" "$FS_PAGES"
+	unmount_peer "$peer"
 }
 
 # bulk_load ENTRIES-FILE: into RocksDB, by prollyfs-ctl in its own process.
@@ -132,7 +245,7 @@ bulk_load()
 {
 	local ctl="$programs/prollyfs-ctl -C $scratch/store" seconds disk
 
-	fresh_store
+	rm -rf "$scratch/store"
 	"$programs/prollyfs-ctl" init "$scratch/store" >/dev/null
 	seconds=$(fsloop run sh -c "$ctl -q load --format nul ns <'$1'")
 	record prollyfs load "$FS_ENTRIES" entries/s "$(per_second "$FS_ENTRIES" "$seconds")"
@@ -147,8 +260,8 @@ commit_one()
 {
 	local n=$1 round ctl="$programs/prollyfs-ctl -C $scratch/mnt/main"
 
-	fresh_store
-	mount_prollyfs
+	rm -rf "$scratch/store"
+	"$programs/prollyfs" -o create "$scratch/store" "$scratch/mnt"
 	"$programs/fsloop" entries "$n" | $ctl -q load --format nul ns
 	$ctl -q commit -m base
 	for round in 1 2 3 4 5 6 7; do
@@ -164,8 +277,8 @@ memory_after_load()
 {
 	local pid
 
-	fresh_store
-	mount_prollyfs
+	rm -rf "$scratch/store"
+	"$programs/prollyfs" -o create "$scratch/store" "$scratch/mnt"
 	pid=$(pgrep -f "^$programs/prollyfs .*$scratch")
 	"$programs/fsloop" entries "$FS_MANY" |
 		"$programs/prollyfs-ctl" -C "$scratch/mnt/main" -q load --format nul ns
@@ -189,22 +302,44 @@ per_second()
 
 # ---- All of it -----------------------------------------------------------------------------------
 
+unmount_now()
+{
+	fusermount3 -u "$scratch/mnt"
+	while pgrep -f "^$programs/prollyfs .*$scratch" >/dev/null; do
+		sleep 0.05
+	done
+}
+
+# each_peer FUNCTION PEERS [ARGUMENT...]: in turn, round after round.
+each_peer()
+{
+	local function=$1 peers=$2 peer round
+
+	shift 2
+	for round in $(seq "$rounds"); do
+		say "round $round of $rounds: $function $*"
+		for peer in $peers; do
+			"$function" "$peer" "$@"
+		done
+	done
+}
+
 bench_fs()
 {
-	local round
+	local round servers='floor passthrough_hp prollyfs prollyfs-spin'
 
 	build_passthrough_hp "$TOP/build-bench/peers"
+	ulimit -n "$(ulimit -H -n)" # passthrough_hp has a descriptor for each file
 	ram=$(mktemp -d /dev/shm/prollyfs-bench.XXXXXX)
-	mkdir "$ram/source" "$scratch/mnt"
+	mkdir "$ram/mnt" "$scratch/mnt"
 
-	for round in $(seq "$rounds"); do
-		say "round $round of $rounds: $FS_FILES small files"
-		fresh_store
-		small_files prollyfs mount_prollyfs "$scratch/mnt/main/ns"
-		small_files passthrough_hp mount_passthrough "$scratch/mnt/ns"
-		say "round $round of $rounds: a directory of $FS_DIRECTORY"
-		directories
-	done
+	each_peer small_files "$servers"
+	prepare_trees
+	each_peer trees "$servers"
+	[ "$(id -u)" -ne 0 ] || each_peer synced_files 'ext4 prollyfs'
+	each_peer list_directory "tmpfs floor prollyfs" "$FS_FILES"
+	each_peer list_directory "tmpfs floor prollyfs" "$FS_DIRECTORY"
+	each_peer large_file 'passthrough_hp prollyfs'
 
 	"$programs/fsloop" entries "$FS_ENTRIES" >"$scratch/entries"
 	for round in $(seq "$rounds"); do
@@ -216,13 +351,6 @@ bench_fs()
 	say "commits of one key"
 	commit_one 1000
 	commit_one "$FS_ENTRIES"
-
-	for round in $(seq "$rounds"); do
-		say "round $round of $rounds: a file of $FS_LARGE_MIB MiB"
-		fresh_store
-		large_file prollyfs mount_prollyfs "$scratch/mnt/main/ns/large"
-		large_file passthrough_hp mount_passthrough "$scratch/mnt/large"
-	done
 
 	if $large; then
 		say "load of $FS_MANY"

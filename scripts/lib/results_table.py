@@ -4,7 +4,8 @@
 usage: results_table.py [--json] FILE
 
 FILE has lines PEER, WORKLOAD, N, UNIT, VALUE, NOTE, separated by tabs, in the order of measuring; one
-line a round. Prints a table (each workload once, prollyfs beside its peer, with the ratio), or with
+line a round. Prints a table (each workload once; beside the figure of each peer, in brackets, the
+multiple of it that prollyfs has), or with
 --json one object a line, {"peer","workload","n","value","unit","note"}, the value a median. The note
 of a median says how many rounds, and the least and the most.
 """
@@ -28,6 +29,8 @@ def load(path):
 
 
 def spread(values, note):
+    if not values:
+        return note
     rounds = f"{len(values)} rounds, {min(values):.4g} to {max(values):.4g}" if len(values) > 1 else ""
     return "; ".join(text for text in (note, rounds) if text)
 
@@ -45,21 +48,37 @@ def print_json(figures):
                           "note": spread(values, note)}, separators=(",", ":")))
 
 
+def columns(figures):
+    """The peers, prollyfs and its variants first, else in the order of first appearance."""
+    peers = list(dict.fromkeys(peer for peer, _, _, _ in figures))
+    return sorted(peers, key=lambda peer: (not peer.startswith(OURS), peer != OURS))
+
+
+def cell(median, ours, peer):
+    if median is None:
+        return ""
+    if peer.startswith(OURS) or ours is None or not median:
+        return number(median)
+    return f"{number(median)} ({ours / median:.2f})"
+
+
 def print_table(figures):
-    rows = [("workload", "n", "prollyfs", "peer", "", "ratio", "unit", "note")]
-    for (peer, workload, n, unit), (values, note) in figures.items():
-        if peer != OURS and (OURS, workload, n, unit) in figures:
-            continue
-        ours = statistics.median(values) if peer == OURS else None
-        others = [(p, statistics.median(v)) for (p, w, m, u), (v, _) in figures.items()
-                  if (w, m, u) == (workload, n, unit) and p != OURS]
-        name, theirs = others[0] if others else ("", None)
-        rows.append((workload, f"{n:,}", number(ours), number(theirs), name,
-                     f"{ours / theirs:.2f}" if ours and theirs else "", unit,
-                     spread(values, note)))
+    peers = columns(figures)
+    workloads = dict.fromkeys((workload, n, unit) for _, workload, n, unit in figures)
+    rows = [("workload", "n", "unit", *peers, "note")]
+    for workload, n, unit in workloads:
+        medians, notes = {}, []
+        for peer in peers:
+            values, note = figures.get((peer, workload, n, unit), ([], ""))
+            medians[peer] = statistics.median(values) if values else None
+            if peer == OURS:
+                notes.append(spread(values, note))
+        rows.append((workload, f"{n:,}", unit,
+                     *(cell(medians[peer], medians.get(OURS), peer) for peer in peers),
+                     "; ".join(notes)))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
-        cells = [row[i].ljust(widths[i]) if i in (0, 4, 6, 7) else row[i].rjust(widths[i])
+        cells = [row[i].ljust(widths[i]) if i in (0, 2, len(row) - 1) else row[i].rjust(widths[i])
                  for i in range(len(row))]
         print("  ".join(cells).rstrip())
 
