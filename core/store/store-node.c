@@ -34,19 +34,16 @@ ProllyNode *prolly_node_new_take(ProllyNodeClass node_class, const ProllyHash *h
 	return node;
 }
 
-/* What a view of a node of entries of a hundred bytes needs, and those of most others too. */
-static size_t guess_room(ProllyNodeClass node_class, size_t len)
+ProllyNode *prolly_node_new_in_arena(ProllyArena *arena, ProllyNodeClass node_class, size_t len,
+				     size_t room)
 {
-	return node_class == PROLLY_NODE_TREE ? (128 + len / 12) & ~(size_t)7 : 0;
-}
-
-ProllyNode *prolly_node_new_in_arena(ProllyArena *arena, ProllyNodeClass node_class, size_t len)
-{
-	size_t room = guess_room(node_class, len);
 	ProllyNode *node;
 	uint32_t block_size;
 
-	if (len > PROLLY_ARENA_BLOCK_MAX || sizeof(*node) + room + len > PROLLY_ARENA_BLOCK_MAX)
+	if (len > PROLLY_ARENA_BLOCK_MAX || room > PROLLY_ARENA_BLOCK_MAX)
+		return NULL;
+	room = (room + 7) & ~(size_t)7;
+	if (sizeof(*node) + room + len > PROLLY_ARENA_BLOCK_MAX)
 		return NULL;
 	node = prolly_arena_take(arena, sizeof(*node) + room + len);
 	/* Not the count: somebody may just be trying a stale link. It becomes 1 at last. */

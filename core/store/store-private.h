@@ -34,14 +34,13 @@ struct ProllyNode {
 	uint8_t gone;  /* atomic; was removed from the store, and no link leads here any more */
 	uint8_t unused;
 	ProllyHash hash;
-	void *view; /* atomic; set once */
-	const uint8_t *bytes;
+	void *view;         /* atomic; set once */
+	ProllyCache *cache; /* that holds the node; atomic, changed under its shard's lock */
 
+	const uint8_t *bytes;
 	GBytes *owner; /* NULL: the block */
 	GDestroyNotify view_destroy;
-	/* The cache that holds the node, atomic; and, protected by its shard's lock, its place
-	 * there. */
-	ProllyCache *cache;
+	/* Protected by the lock of the cache's shard: the place there. */
 	ProllyNode *chain;
 	ProllyNode *newer;
 	ProllyNode *older;
@@ -65,10 +64,12 @@ static inline bool node_has_hash(const ProllyNode *node, const ProllyHash *hash)
 ProllyNode *prolly_node_new_take(ProllyNodeClass node_class, const ProllyHash *hash, GBytes *bytes);
 
 /*
- * (nullable) A node in ARENA of LEN bytes, which are the caller's to write, as is the hash. Then he
- * publishes it, and has a reference; or gives it back to the arena. NULL: too large for an arena.
+ * (nullable) A node in ARENA of LEN bytes, which are the caller's to write, as is the hash, with ROOM
+ * for a view. Then he publishes it, and has a reference; or gives it back to the arena. NULL: too
+ * large for an arena.
  */
-ProllyNode *prolly_node_new_in_arena(ProllyArena *arena, ProllyNodeClass node_class, size_t len);
+ProllyNode *prolly_node_new_in_arena(ProllyArena *arena, ProllyNodeClass node_class, size_t len,
+				     size_t room);
 void prolly_node_publish(ProllyNode *node);
 
 /* A reference, if NODE, of an arena that lives, is a node at all. It may be any. */

@@ -422,6 +422,12 @@ static ProllyNode *find_resident(Shared *shared, ProllyNodeClass node_class, con
 	return node ? node : find_unstored(shared, hash);
 }
 
+/* What a view of a node of entries of a hundred bytes needs, and those of many others. */
+static size_t guess_room(size_t len)
+{
+	return 80 + len / 20;
+}
+
 /* A node of BYTES (transfer full), which are copied if they are to lie beside their view. */
 static ProllyNode *make_node(Shared *shared, ProllyNodeClass node_class, const ProllyHash *hash,
 			     GBytes *bytes)
@@ -431,7 +437,7 @@ static ProllyNode *make_node(Shared *shared, ProllyNodeClass node_class, const P
 	ProllyNode *node = NULL;
 
 	if (node_class == PROLLY_NODE_TREE)
-		node = prolly_node_new_in_arena(shared->arena, node_class, len);
+		node = prolly_node_new_in_arena(shared->arena, node_class, len, guess_room(len));
 	if (!node)
 		return prolly_node_new_take(node_class, hash, bytes);
 	if (len > 0)
@@ -501,15 +507,15 @@ static void count_reads(ProllyStore *store, ProllyNode **nodes, size_t n)
 /*
  * A node that nobody has used for long is in no cache of the processor's, and a search looks at it
  * in many places, one after the other. All of them are asked for at once: the view, which lies
- * behind the node, and where its bytes begin, which is where the keys are.
+ * behind the node, and behind it where the bytes begin, which is where the keys are. A get in a
+ * million entries takes 490 ns with 8 lines, 460 with 12 or 16, 600 with none behind the room.
  */
-#define ROOM_LINES  8
-#define BYTES_LINES 9
+#define LINES_BEHIND 12
 
-static inline void prefetch_lines(const void *start, unsigned n)
+static inline void prefetch_node(const ProllyNode *node)
 {
-	for (unsigned i = 0; i < n; i++)
-		__builtin_prefetch((const uint8_t *)start + 64 * i);
+	for (unsigned i = 0; i < LINES_BEHIND; i++)
+		__builtin_prefetch((const uint8_t *)(node + 1) + 64 * i);
 }
 
 /* (transfer full) (nullable) The node at LINK, if it is HASH's still. */
@@ -519,10 +525,9 @@ static ProllyNode *try_link(Shared *shared, ProllyNodeLink *link, const ProllyHa
 
 	if (!node)
 		return NULL;
-	prefetch_lines(node + 1, ROOM_LINES);
+	prefetch_node(node);
 	if (!prolly_node_try_ref(node))
 		return NULL;
-	prefetch_lines(node->bytes, BYTES_LINES);
 	if (G_UNLIKELY(!node_has_hash(node, hash) ||
 		       __atomic_load_n(&node->gone, __ATOMIC_RELAXED))) {
 		prolly_node_unref(node);
@@ -539,7 +544,7 @@ void prolly_store_prefetch(const ProllyNodeLink *link)
 	if (!node)
 		return;
 	__builtin_prefetch(node);
-	prefetch_lines(node + 1, ROOM_LINES);
+	prefetch_node(node);
 }
 
 ProllyNode *prolly_store_follow(ProllyStore *store, ProllyNodeLink *link, const ProllyHash *hash)
@@ -681,9 +686,9 @@ bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *b
 }
 
 ProllyNode *prolly_store_new_node(ProllyStore *store, ProllyNodeClass node_class, size_t len,
-				  uint8_t **out_bytes)
+				  size_t room, uint8_t **out_bytes)
 {
-	ProllyNode *node = prolly_node_new_in_arena(store->shared->arena, node_class, len);
+	ProllyNode *node = prolly_node_new_in_arena(store->shared->arena, node_class, len, room);
 
 	if (!node) {
 		static const ProllyHash none;

@@ -159,10 +159,11 @@ bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *b
 
 /*
  * The same without a copy, and two at once for less. A new node is LEN bytes that its maker alone
- * sees and writes at *OUT_BYTES; it is (transfer full) to the puts, whatever happens, or dropped.
+ * sees and writes at *OUT_BYTES, and ROOM for a view of it; it is (transfer full) to the puts,
+ * whatever happens, or dropped.
  */
 ProllyNode *prolly_store_new_node(ProllyStore *store, ProllyNodeClass node_class, size_t len,
-				  uint8_t **out_bytes);
+				  size_t room, uint8_t **out_bytes);
 bool prolly_store_put_node(ProllyStore *store, ProllyNode *node, ProllyHash *out_hash,
 			   GError **error);
 bool prolly_store_put_pair(ProllyStore *store, ProllyNode *a, ProllyNode *b,

@@ -87,8 +87,8 @@ static const uint8_t *find_ahead(const ProllyPath *path)
 
 	if (path->height < 2 || parent->index + 1 >= parent->view->count)
 		return NULL;
-	return (const uint8_t *)__atomic_load_n(&parent->view->links[parent->index + 1].node,
-						__ATOMIC_RELAXED);
+	return (const uint8_t *)__atomic_load_n(
+		&node_get_link(parent->view, parent->index + 1)->node, __ATOMIC_RELAXED);
 }
 
 static bool step_leaf(ProllyCursor *self, bool forward, GError **error)
@@ -201,13 +201,13 @@ static inline void put_piece(uint8_t *out, const uint8_t *piece, size_t len, con
 
 static const uint8_t *get_limit(const ProllyNodeView *view)
 {
-	return view->values + node_end(view, view->value_ends, view->count - 1);
+	return view->data + view->values + node_get_value_end(view, view->count - 1);
 }
 
 /* Makes room for every key of VIEW, and puts its prefix there. */
 static void load_prefix(ProllyCursor *self, const ProllyNodeView *view)
 {
-	size_t suffixes_len = node_end(view, view->key_ends, view->count - 1);
+	size_t suffixes_len = node_get_key_end(view, view->count - 1);
 	size_t most = view->prefix_len + MIN(suffixes_len, (size_t)PROLLY_KEY_MAX) + PIECE_SLACK;
 
 	if (most > self->key_capacity || !self->key) {
@@ -215,7 +215,7 @@ static void load_prefix(ProllyCursor *self, const ProllyNodeView *view)
 		self->key_capacity = MAX(2 * most, (size_t)64);
 		self->key = g_malloc(self->key_capacity);
 	}
-	memcpy(self->key, view->prefix, view->prefix_len);
+	memcpy(self->key, node_get_prefix(view), view->prefix_len);
 	self->key_view = view;
 }
 

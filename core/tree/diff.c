@@ -346,7 +346,7 @@ static bool pass_equal_entries(Side *a, Side *b)
 	const ProllyNodeView *va = fa->view, *vb = fb->view;
 	uint32_t i = fa->index, j = fb->index;
 
-	if (!equal_pieces(va->prefix, va->prefix_len, vb->prefix, vb->prefix_len))
+	if (!equal_pieces(node_get_prefix(va), va->prefix_len, node_get_prefix(vb), vb->prefix_len))
 		return false;
 	while (i < va->count && j < vb->count && equal_entries(va, i, vb, j)) {
 		i++;

@@ -55,7 +55,7 @@ static G_GNUC_NO_INLINE ProllyNode *get_child(const ProllyTreeContext *context,
 	if (view->level + 1 != parent->level || view->keys != node_get_child_keys(parent, i) ||
 	    view->bytes != node_get_child_bytes(parent, i))
 		return throw_mismatch(hash, error);
-	prolly_store_link(context->store, &parent->links[i], node);
+	prolly_store_link(context->store, node_get_link(parent, i), node);
 	*out_view = view;
 	return g_steal_pointer(&node);
 }
@@ -63,7 +63,7 @@ static G_GNUC_NO_INLINE ProllyNode *get_child(const ProllyTreeContext *context,
 ProllyNode *prolly_path_load_child(const ProllyTreeContext *context, const ProllyNodeView *parent,
 				   uint32_t i, const ProllyNodeView **out_view, GError **error)
 {
-	ProllyNode *node = prolly_store_follow(context->store, &parent->links[i],
+	ProllyNode *node = prolly_store_follow(context->store, node_get_link(parent, i),
 					       node_get_child_hash(parent, i));
 
 	/* There is a link only to a child that was found to be what its parent says. */

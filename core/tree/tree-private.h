@@ -22,6 +22,10 @@
 /* What a child adds to the measure of its parent, beside its key: hash and two counts. */
 #define TREE_CHILD_SIZE (PROLLY_HASH_SIZE + 8 + 8)
 
+/* Bytes before a node's first array (node.c); and how many heads of keys are compared at once. */
+#define TREE_NODE_HEADER 40
+#define TREE_HEADS       4u
+
 /* ---- Format ------------------------------------------------------------------------------ */
 
 struct ProllyFormat {
@@ -55,21 +59,21 @@ G_GNUC_INTERNAL bool prolly_format_parse_descriptor(const uint8_t *bytes, Prolly
 
 /* ---- Nodes: node.c ----------------------------------------------------------------------- */
 
+/* Of two cache lines with the heads of some thirty entries: places are offsets from DATA. */
 typedef struct {
-	const uint8_t *key_ends;   /* end of each suffix, counted from the first's start */
-	const uint8_t *value_ends; /* leaf: the same for values */
-	const uint8_t *child_keys, *child_bytes, *child_hashes; /* internal node */
-	const uint8_t *prefix, *suffixes, *values;
-	ProllyNodeLink *links; /* internal node: to the children, behind the heads */
+	const uint8_t *data;   /* the source bytes */
 	ProllyWeighFunc weigh; /* what `bytes` was checked with */
 	uint64_t keys;         /* below this node */
 	uint64_t bytes;
 	uint32_t count;
-	uint32_t prefix_len;
+	uint32_t prefix_len; /* the prefix ends where the suffixes begin */
+	uint32_t key_ends;   /* end of each suffix, counted from the first's start */
+	uint32_t suffixes;
+	uint32_t values;
 	uint32_t value_stride; /* leaf: mean length of a value */
 	uint8_t level;
-	bool wide;        /* ends are 32 bits, not 16 */
-	uint64_t heads[]; /* first 8 bytes of each suffix, as a number that sorts alike */
+	bool wide;                    /* ends are 32 bits, not 16 */
+	_Alignas(16) int32_t heads[]; /* one a suffix, and up to a multiple of TREE_HEADS more */
 } ProllyNodeView;
 
 /* A key in two pieces, as a node holds it. */
@@ -94,24 +98,40 @@ G_GNUC_INTERNAL const ProllyNodeView *prolly_node_decode(const ProllyTreeContext
 G_GNUC_INTERNAL ProllyNodeView *prolly_node_view_new(const uint8_t *bytes, size_t len,
 						     ProllyWeighFunc weigh, const char **out_flaw);
 
-static inline uint32_t node_end(const ProllyNodeView *view, const uint8_t *ends, uint32_t i)
+/* Number I of the ends at the offset ENDS. */
+static inline uint32_t node_end(const ProllyNodeView *view, uint32_t ends, uint32_t i)
 {
-	return view->wide ? prolly_get_le32(ends + 4 * (size_t)i)
-			  : prolly_get_le16(ends + 2 * (size_t)i);
+	return view->wide ? prolly_get_le32(view->data + ends + 4 * (size_t)i)
+			  : prolly_get_le16(view->data + ends + 2 * (size_t)i);
+}
+
+static inline uint32_t node_get_key_end(const ProllyNodeView *view, uint32_t i)
+{
+	return node_end(view, view->key_ends, i);
+}
+
+static inline uint32_t node_get_value_end(const ProllyNodeView *view, uint32_t i)
+{
+	return node_end(view, view->key_ends + view->count * (view->wide ? 4 : 2), i);
+}
+
+static inline const uint8_t *node_get_prefix(const ProllyNodeView *view)
+{
+	return view->data + view->suffixes - view->prefix_len;
 }
 
 static inline const uint8_t *node_get_suffix(const ProllyNodeView *view, uint32_t i,
 					     size_t *out_len)
 {
-	uint32_t start = i ? node_end(view, view->key_ends, i - 1) : 0;
+	uint32_t start = i ? node_get_key_end(view, i - 1) : 0;
 
-	*out_len = node_end(view, view->key_ends, i) - start;
-	return view->suffixes + start;
+	*out_len = node_get_key_end(view, i) - start;
+	return view->data + view->suffixes + start;
 }
 
 static inline ProllyNodeKey node_get_key(const ProllyNodeView *view, uint32_t i)
 {
-	ProllyNodeKey key = {.prefix = view->prefix, .prefix_len = view->prefix_len};
+	ProllyNodeKey key = {.prefix = node_get_prefix(view), .prefix_len = view->prefix_len};
 
 	key.suffix = node_get_suffix(view, i, &key.suffix_len);
 	return key;
@@ -119,25 +139,40 @@ static inline ProllyNodeKey node_get_key(const ProllyNodeView *view, uint32_t i)
 
 static inline const uint8_t *node_get_value(const ProllyNodeView *view, uint32_t i, size_t *out_len)
 {
-	uint32_t start = i ? node_end(view, view->value_ends, i - 1) : 0;
+	uint32_t start = i ? node_get_value_end(view, i - 1) : 0;
 
-	*out_len = node_end(view, view->value_ends, i) - start;
-	return view->values + start;
+	*out_len = node_get_value_end(view, i) - start;
+	return view->data + view->values + start;
 }
 
+/* Of an internal node: counts of keys, counts of bytes, and hashes lie one behind the other. */
 static inline uint64_t node_get_child_keys(const ProllyNodeView *view, uint32_t i)
 {
-	return prolly_get_le64(view->child_keys + 8 * (size_t)i);
+	return prolly_get_le64(view->data + TREE_NODE_HEADER + 8 * (size_t)i);
 }
 
 static inline uint64_t node_get_child_bytes(const ProllyNodeView *view, uint32_t i)
 {
-	return prolly_get_le64(view->child_bytes + 8 * (size_t)i);
+	return prolly_get_le64(view->data + TREE_NODE_HEADER + 8 * ((size_t)view->count + i));
 }
 
 static inline const ProllyHash *node_get_child_hash(const ProllyNodeView *view, uint32_t i)
 {
-	return (const ProllyHash *)(view->child_hashes + PROLLY_HASH_SIZE * (size_t)i);
+	return (const ProllyHash *)(view->data + TREE_NODE_HEADER + 16 * (size_t)view->count +
+				    PROLLY_HASH_SIZE * (size_t)i);
+}
+
+/* So many heads there are room for: they are looked at TREE_HEADS at a time. */
+static inline uint32_t node_count_heads(uint32_t count)
+{
+	return (count + TREE_HEADS - 1) & ~(TREE_HEADS - 1);
+}
+
+/* The link to child I, behind the heads. It may change, whoever reads the view. */
+static inline ProllyNodeLink *node_get_link(const ProllyNodeView *view, uint32_t i)
+{
+	return (ProllyNodeLink *)(void *)(uintptr_t)(view->heads + node_count_heads(view->count)) +
+	       i;
 }
 
 /* The first entry whose key is KEY or greater; the count if there is none. */

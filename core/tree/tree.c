@@ -140,7 +140,7 @@ static void search_one(Descent *self, const ProllyKey *key, ProllyValueRef *out_
 
 	self->index = prolly_node_search(self->view, key_or_empty(key->key), key->len, &found);
 	if (self->view->level > 0 && self->index < self->view->count) {
-		prolly_store_prefetch(&self->view->links[self->index]);
+		prolly_store_prefetch(node_get_link(self->view, self->index));
 		return;
 	}
 	if (found && self->view->level == 0) {

@@ -39,7 +39,7 @@ static void test_node_view(void)
 
 static ProllyNode *make_arena_node(ProllyArena *arena, size_t len)
 {
-	ProllyNode *node = prolly_node_new_in_arena(arena, PROLLY_NODE_TREE, len);
+	ProllyNode *node = prolly_node_new_in_arena(arena, PROLLY_NODE_TREE, len, 300);
 
 	g_assert_nonnull(node);
 	memset((uint8_t *)node->bytes, 7, len);
@@ -96,8 +96,9 @@ static void test_arena_sizes(void)
 		for (size_t j = 0; j < len; j++)
 			g_assert_cmpuint(bytes[j], ==, i % 251);
 	}
-	g_assert_null(prolly_node_new_in_arena(arena, PROLLY_NODE_TREE, PROLLY_ARENA_BLOCK_MAX));
-	g_assert_null(prolly_node_new_in_arena(arena, PROLLY_NODE_TREE, G_MAXSIZE));
+	g_assert_null(
+		prolly_node_new_in_arena(arena, PROLLY_NODE_TREE, PROLLY_ARENA_BLOCK_MAX, 300));
+	g_assert_null(prolly_node_new_in_arena(arena, PROLLY_NODE_TREE, G_MAXSIZE, 300));
 	prolly_arena_unref(arena);
 }
 
