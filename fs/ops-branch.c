@@ -47,7 +47,8 @@ bool pfs_branch_level(PfsMount *mount, const char *prefix, GPtrArray **out_names
 	GPtrArray *names;
 	size_t skip = prefix ? strlen(prefix) + 1 : 0;
 
-	if (!prolly_branch_list(mount->repo, &branches, error))
+	if (!(prefix ? prolly_branch_list_level(mount->repo, prefix, &branches, error)
+		     : prolly_branch_list(mount->repo, &branches, error)))
 		return false;
 	names = g_ptr_array_new_with_free_func(g_free);
 	for (guint i = 0; i < branches->len; i++) {
@@ -55,8 +56,6 @@ bool pfs_branch_level(PfsMount *mount, const char *prefix, GPtrArray **out_names
 		const char *slash;
 		g_autofree char *entry = NULL;
 
-		if (prefix && (!g_str_has_prefix(name, prefix) || name[skip - 1] != '/'))
-			continue;
 		slash = strchr(name + skip, '/');
 		entry = slash ? g_strndup(name + skip, (size_t)(slash - name) - skip + 1)
 			      : g_strdup(name + skip);

@@ -14,7 +14,7 @@
  * user alone: owner and mode are not versioned, so history would show others what the working tree
  * does not. A branch's own .prollyfs has that branch's scope, and so does all that is in it.
  *
- * A revision may contain '/', as the branch in it may: at/feature/x is the link x in the level
+ * A revision may contain '/', as the branch or tag in it may: at/feature/x is the link x in the level
  * feature, whose target has a ../ for each level.
  */
 
@@ -86,11 +86,14 @@ static bool find_level(PfsMount *mount, PfsInode *dir, const char *name, PfsFoun
 		       bool *out_found_it, GError **error)
 {
 	g_autofree char *full = full_path(dir, name);
-	g_autoptr(GPtrArray) below = NULL;
+	g_autoptr(GPtrArray) below = NULL, tags = NULL;
 
 	if (!pfs_branch_level(mount, full, &below, error))
 		return false;
-	if (!below->len)
+	if (!below->len && dir->kind == PFS_KIND_AT &&
+	    !prolly_tag_list(mount->repo, full, &tags, error))
+		return false;
+	if (!below->len && !(tags && tags->len))
 		return true;
 	found_virtual(mount, dir, name, dir->kind, out_found);
 	out_found->verb = dir->verb;

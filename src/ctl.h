@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * ctl: the parts of prollyfs-ctl: where the store is (ctl-place.c), and this process's standard
- * streams (ctl-streams.c). What commands do is core/command's; this program has no part in it, so
+ * ctl: the parts of prollyfs-ctl: where the store is (ctl-place.c), this process's standard streams
+ * (ctl-streams.c), and messages out of files and editors (ctl-message.c). What commands do is core/command's; this program has no part in it, so
  * that a command does the same whoever carries it out.
  */
 
@@ -48,3 +48,12 @@ void ctl_streams_init(CtlStreams *streams, bool pager);
 bool ctl_streams_finish(CtlStreams *streams, GError **error);
 /* The callbacks over STREAMS. */
 ProllyStreams ctl_streams_get(CtlStreams *streams);
+
+/* ---- ctl-message.c ----------------------------------------------------------------------- */
+
+/* FILE becomes standard input. */
+bool ctl_message_open(const char *file, GError **error);
+/* Is there somebody to edit? */
+bool ctl_message_can_edit(void);
+/* What the user's editor makes of DRAFT becomes standard input. */
+bool ctl_message_edit(const char *draft, size_t len, GError **error);

@@ -86,6 +86,8 @@ static bool make_words(const ProllyCommandNeeds *needs, const CtlPlace *place, c
 	add_option(words, "--branch", place->branch);
 	add_option(words, "--at", place->revision);
 	add_terminal(words);
+	if (needs->message_file)
+		add_option(words, "--file", "-");
 	if (needs->identity &&
 	    (!add_identity(words, false, error) || !add_identity(words, true, error)))
 		return false;
@@ -118,6 +120,54 @@ static int run_at(const CtlPlace *place, const char *const *words, const ProllyS
 	return run_here(repo, words, streams);
 }
 
+/* ---- Messages ---------------------------------------------------------------------------- */
+
+typedef struct {
+	GString *text;
+	const ProllyStreams *streams;
+} Draft;
+
+static bool gather(void *data, const void *bytes, size_t len)
+{
+	g_string_append_len(((Draft *)data)->text, bytes, (gssize)len);
+	return true;
+}
+
+static bool pass_error(void *data, const void *bytes, size_t len)
+{
+	const ProllyStreams *streams = ((Draft *)data)->streams;
+	return streams->write_error(streams->data, bytes, len);
+}
+
+static void prepend_word(char ***words, const char *word)
+{
+	guint n = g_strv_length(*words);
+	*words = g_renew(char *, *words, n + 2);
+	memmove(*words + 1, *words, (n + 1) * sizeof **words);
+	**words = g_strdup(word);
+}
+
+/* Has the user edit a message, which WORDS then read as standard input. *OUT_STATUS: what the
+ * command said when it was asked for a draft; not 0: there is nothing to be done. */
+static bool edit_message(const CtlPlace *place, char ***words, const ProllyStreams *streams,
+			 int *out_status, GError **error)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	Draft draft = {text, streams};
+	ProllyStreams gathering = {.write = gather, .write_error = pass_error, .data = &draft};
+	g_auto(GStrv) asking = g_strdupv(*words);
+
+	prepend_word(&asking, "--draft");
+	*out_status = run_at(place, (const char *const *)asking, &gathering, error);
+	if (*out_status)
+		return *out_status > 0;
+	if (!ctl_message_edit(text->str, text->len, error))
+		return false;
+	prepend_word(words, "--cleanup=strip");
+	prepend_word(words, "--file=-");
+	return true;
+}
+
 /* A stream's failure is told rather than what followed from it. */
 static int finish(CtlStreams *streams, int status, GError **error)
 {
@@ -138,9 +188,17 @@ static int run_on_store(const ProllyCommandNeeds *needs, GError **error)
 	if (!ctl_place_find(needs->directory, &place, error) ||
 	    !make_words(needs, &place, &words, error))
 		return -1;
-	ctl_streams_init(&streams, needs->pager);
+	if (needs->message_file && strcmp(needs->message_file, "-") != 0 &&
+	    !ctl_message_open(needs->message_file, error))
+		return -1;
+	ctl_streams_init(&streams, needs->pager && !needs->message);
 	ProllyStreams callbacks = ctl_streams_get(&streams);
-	int status = run_at(&place, (const char *const *)words, &callbacks, error);
+	int status = 0;
+	if (needs->message && ctl_message_can_edit() &&
+	    !edit_message(&place, &words, &callbacks, &status, error))
+		status = -1;
+	if (!status)
+		status = run_at(&place, (const char *const *)words, &callbacks, error);
 	return finish(&streams, status, error);
 }
 

@@ -10,6 +10,7 @@
 #include "command/command.h"
 
 typedef struct ProllyCommand ProllyCommand;
+typedef struct ProllyWords ProllyWords;
 
 /* ---- Tables ------------------------------------------------------------------------------ */
 
@@ -28,6 +29,7 @@ enum {
 	PROLLY_COMMAND_SIGNS = 1 << 4,    /* makes commits: needs the caller's identity */
 	PROLLY_COMMAND_PAGES = 1 << 5,    /* prints what people page through */
 	PROLLY_COMMAND_PATHS = 1 << 6,    /* without a store, has PATHs all the same */
+	PROLLY_COMMAND_MESSAGE = 1 << 7,  /* takes PROLLY_MESSAGE_OPTIONS */
 };
 
 #define PROLLY_COMMAND_ANY_NUMBER 1000000u
@@ -42,6 +44,8 @@ typedef struct {
 	unsigned max_arguments;
 	unsigned flags;
 	bool (*run)(ProllyCommand *command, GError **error);
+	/* Nullable: does it need a message, which was not given? Then people get an editor. */
+	bool (*wants_message)(const ProllyWords *words);
 } ProllyCommandSpec;
 
 extern const ProllyCommandSpec prolly_cmd_init, prolly_cmd_root, prolly_cmd_stats;
@@ -51,6 +55,7 @@ extern const ProllyCommandSpec prolly_cmd_commit, prolly_cmd_log, prolly_cmd_sho
 extern const ProllyCommandSpec prolly_cmd_status, prolly_cmd_diff;
 extern const ProllyCommandSpec prolly_cmd_branch, prolly_cmd_merge;
 extern const ProllyCommandSpec prolly_cmd_prove, prolly_cmd_verify;
+extern const ProllyCommandSpec prolly_cmd_tag, prolly_cmd_reflog, prolly_cmd_keys_at;
 
 /* ---- words.c: command lines -------------------------------------------------------------- */
 
@@ -60,12 +65,12 @@ typedef struct {
 } ProllyOptionUse;
 
 /* A parsed line; everything is borrowed from the words it was made of. */
-typedef struct {
+struct ProllyWords {
 	const ProllyCommandSpec *spec; /* NULL: only --help or --version */
 	GArray *options;               /* of ProllyOptionUse, in order */
 	GPtrArray *arguments;          /* of const char * */
 	unsigned n_plain;              /* arguments that stood before a "--" */
-} ProllyWords;
+};
 
 bool prolly_words_parse(const char *const *words, ProllyWords **out_words, GError **error);
 void prolly_words_free(ProllyWords *words); /* NULL is allowed */
@@ -108,6 +113,8 @@ bool prolly_command_resolve(ProllyCommand *command, const char *rev, ProllyCommi
 /* Author and committer for a commit made now. */
 bool prolly_command_sign(ProllyCommand *command, ProllySignature *out_author,
 			 ProllySignature *out_committer, GError **error);
+/* The value of -n (max-count); UINT64_MAX if it is not given. */
+bool prolly_command_parse_count(ProllyCommand *command, uint64_t *out_count, GError **error);
 /* Exit status 1 with a line on standard error. Returns true. */
 bool prolly_command_answer_no(ProllyCommand *command, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* PROLLY_ERROR_DENIED for a caller confined to a branch; WHAT names what it may not. */
@@ -212,6 +219,42 @@ void prolly_json_add_place(GString *json, const ProllyPlace *place, const char *
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyTarget, prolly_target_clear)
 
+/* ---- message.c: -m, -F, and what an editor wrote ----------------------------------------- */
+
+/* For tables of options, of commands with PROLLY_COMMAND_MESSAGE. */
+#define PROLLY_MESSAGE_OPTIONS(WHAT)                                                           \
+	{"message", 'm', "MSG", WHAT "; more than one make paragraphs"},                       \
+		{"file", 'F', "FILE", "read the message from a file (-: standard input)"},     \
+		{"cleanup", 0, "MODE", "strip (lines with # go) or whitespace (the default)"}, \
+	{                                                                                      \
+		"draft", 0, NULL, "print what an editor begins with (used by prollyfs-ctl)"    \
+	}
+
+bool prolly_words_has_message(const ProllyWords *words);
+/* *OUT_MESSAGE (transfer full): with one newline at its end; NULL if none was given, or nothing is
+ * left of it. */
+bool prolly_command_get_message(ProllyCommand *command, char **out_message, GError **error);
+
+/* ---- commit-text.c: commits as text and JSON --------------------------------------------- */
+
+#define PROLLY_SHORT_ID 10 /* digits of an id for people */
+
+typedef struct ProllyGraph ProllyGraph; /* graph.c */
+
+typedef struct {
+	ProllyCommand *command;
+	ProllyGraph *graph; /* nullable */
+	GHashTable *names;  /* id as hex -> "main, tag: v1": on a terminal only; nullable */
+	bool oneline;
+	bool is_first;
+} ProllyCommitPrinter;
+
+void prolly_commit_printer_print(ProllyCommitPrinter *printer, const ProllyCommit *commit);
+/* One line, beside the graph if there is one. */
+void prolly_commit_printer_line(ProllyCommitPrinter *printer, const char *line, size_t len);
+/* "Thu Nov 19 14:33:21 2026 +0100", in English whatever the locale is. */
+void prolly_signature_append_date(GString *out, const ProllySignature *signature);
+
 /* ---- Shared by groups of commands -------------------------------------------------------- */
 
 /* cmd-keys.c: member NAME with the content of ENTRY of VIEW, or {"size","hash"} if it is long. */
@@ -247,8 +290,6 @@ void prolly_patch_count(const ProllyPatchSide *old_side, const ProllyPatchSide *
 			uint64_t *out_removed, uint64_t *out_added);
 
 /* graph.c: the lines of `log --graph`. */
-typedef struct ProllyGraph ProllyGraph;
-
 ProllyGraph *prolly_graph_new(void);
 void prolly_graph_free(ProllyGraph *graph); /* NULL is allowed */
 /* The next commit of a log, whose parents come later. */

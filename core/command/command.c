@@ -98,6 +98,16 @@ bool prolly_command_sign(ProllyCommand *command, ProllySignature *out_author,
 	return true;
 }
 
+bool prolly_command_parse_count(ProllyCommand *command, uint64_t *out_count, GError **error)
+{
+	const char *text = prolly_command_option(command, "max-count");
+	*out_count = UINT64_MAX;
+	if (!text || g_ascii_string_to_unsigned(text, 10, 0, UINT64_MAX, out_count, NULL))
+		return true;
+	return prolly_throw(error, PROLLY_ERROR_USAGE, "%s: -n %s: not a number",
+			    command->words->spec->name, text);
+}
+
 /* ---- How --------------------------------------------------------------------------------- */
 
 static bool is_git_variable(const char *assignment)

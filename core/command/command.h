@@ -53,7 +53,11 @@ typedef struct {
 	bool input;    /* reads standard input */
 	bool identity; /* makes commits: the caller's name and address matter */
 	bool pager;    /* prints what people page through on a terminal */
-	char **words;  /* (transfer full) the line to run: WORDS without -C */
+	/* Of -F, borrowed from the words: the line to run says "-F -" once the caller has added it,
+	 * with the file's contents as standard input. NULL: not given. */
+	const char *message_file;
+	bool message; /* a message is missing: with --draft it prints what an editor begins with */
+	char **words; /* (transfer full) the line to run: WORDS without -C */
 } ProllyCommandNeeds;
 
 /* Bad words (an unknown command or option, too few arguments) are PROLLY_ERROR_USAGE. */

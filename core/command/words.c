@@ -22,13 +22,16 @@
 
 /* ---- Tables ------------------------------------------------------------------------------ */
 
+/* clang-format off: a line for each, so that two may be added at once */
 static const ProllyCommandSpec *const COMMANDS[] = {
-	&prolly_cmd_init,   &prolly_cmd_put,   &prolly_cmd_get,  &prolly_cmd_delete,
-	&prolly_cmd_ls,     &prolly_cmd_load,  &prolly_cmd_dump, &prolly_cmd_status,
-	&prolly_cmd_commit, &prolly_cmd_log,   &prolly_cmd_show, &prolly_cmd_diff,
-	&prolly_cmd_branch, &prolly_cmd_merge, &prolly_cmd_root, &prolly_cmd_prove,
-	&prolly_cmd_verify, &prolly_cmd_stats,
+	&prolly_cmd_init,    &prolly_cmd_put,    &prolly_cmd_get,   &prolly_cmd_delete,
+	&prolly_cmd_ls,      &prolly_cmd_load,   &prolly_cmd_dump,  &prolly_cmd_status,
+	&prolly_cmd_diff,    &prolly_cmd_commit, &prolly_cmd_log,   &prolly_cmd_show,
+	&prolly_cmd_branch,  &prolly_cmd_tag,    &prolly_cmd_merge, &prolly_cmd_reflog,
+	&prolly_cmd_keys_at, &prolly_cmd_root,   &prolly_cmd_prove, &prolly_cmd_verify,
+	&prolly_cmd_stats,
 };
+/* clang-format on */
 
 static const ProllyOptionSpec GLOBAL_OPTIONS[] = {
 	{"", 'C', "PATH", "a path inside a mount, or a store (default: the current directory)"},
@@ -450,12 +453,18 @@ const char *prolly_words_get_argument(const ProllyWords *words, unsigned i)
 
 bool prolly_words_read_input(const ProllyWords *words)
 {
-	return words->spec && (words->spec->flags & PROLLY_COMMAND_INPUT) &&
-	       !prolly_words_get_option(words, "help") &&
+	unsigned flags = words->spec ? words->spec->flags : 0;
+
+	if (prolly_words_get_option(words, "help"))
+		return false;
+	if (flags & PROLLY_COMMAND_MESSAGE)
+		return prolly_words_get_option(words, "file");
+	return flags & PROLLY_COMMAND_INPUT &&
 	       !(words->spec == &prolly_cmd_put && words->arguments->len > 1);
 }
 
-/* The words of a parsed line again, without -C. */
+/* The words of a parsed line again, without -C, and without the FILE of a message, which the front
+ * end reads. */
 static char **rebuild(const ProllyWords *words)
 {
 	g_autoptr(GPtrArray) out = g_ptr_array_new();
@@ -463,7 +472,8 @@ static char **rebuild(const ProllyWords *words)
 		g_ptr_array_add(out, g_strdup(words->spec->name));
 	for (guint i = 0; i < words->options->len; i++) {
 		const ProllyOptionUse *use = &g_array_index(words->options, ProllyOptionUse, i);
-		if (use->spec->letter == 'C')
+		if (use->spec->letter == 'C' ||
+		    (use->spec->letter == 'F' && words->spec->flags & PROLLY_COMMAND_MESSAGE))
 			continue;
 		const char *dash = *use->spec->name ? "--" : "-";
 		char letter[] = {use->spec->letter, 0};
@@ -496,6 +506,11 @@ bool prolly_command_inspect(const char *const *words, ProllyCommandNeeds *out_ne
 		.place = !is_question && (flags & PROLLY_COMMAND_PATHS),
 		.input = prolly_words_read_input(parsed),
 		.identity = flags & PROLLY_COMMAND_SIGNS,
+		.message_file = flags & PROLLY_COMMAND_MESSAGE
+					? prolly_words_get_option(parsed, "file")
+					: NULL,
+		.message = !is_question && parsed->spec && parsed->spec->wants_message &&
+			   parsed->spec->wants_message(parsed),
 		.pager = (flags & PROLLY_COMMAND_PAGES) && !is_question &&
 			 !prolly_words_get_option(parsed, "no-pager"),
 		.words = rebuild(parsed),

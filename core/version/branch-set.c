@@ -18,73 +18,6 @@
 
 #include "version/view.h"
 
-static ProllyRefUpdate *new_update(ProllyRepo *repo, const char *name, const ProllyCommitId *from,
-				   const ProllyCommitId *to, const char *message)
-{
-	ProllyRefUpdate *update = g_new0(ProllyRefUpdate, 1);
-
-	update->name = g_strconcat(PROLLY_REFS_HEADS, name, NULL);
-	if (from)
-		update->from = *from;
-	if (to)
-		update->to = *to;
-	g_mutex_lock(&repo->body->git_lock);
-	update->log = prolly_reflog_format(repo->body->git, NULL, message);
-	g_mutex_unlock(&repo->body->git_lock);
-	return update;
-}
-
-static GPtrArray *new_updates(void)
-{
-	return g_ptr_array_new_with_free_func((GDestroyNotify)prolly_ref_update_free);
-}
-
-/* EXISTS if OTHER, which is NAME or clashes with it, is a branch and not EXCEPT. */
-static bool check_not_branch(ProllyRepo *repo, const char *name, const char *other,
-			     const char *except, GError **error)
-{
-	ProllyCommitId head;
-	bool found;
-
-	if (g_strcmp0(other, except) == 0)
-		return true;
-	if (!prolly_branch_read_head(repo, other, &head, &found, error))
-		return false;
-	if (found && strcmp(other, name) == 0)
-		return prolly_throw(error, PROLLY_ERROR_EXISTS,
-				    "a branch named '%s' already exists", name);
-	if (found)
-		return prolly_throw(error, PROLLY_ERROR_EXISTS,
-				    "branch '%s' exists, so '%s' cannot be one", other, name);
-	return true;
-}
-
-/* EXISTS if NAME is a branch, or a directory of branches, or needs a branch to be a directory.
- * EXCEPT (nullable) is a branch that is about to go. */
-static bool check_free(ProllyRepo *repo, const char *name, const char *except, GError **error)
-{
-	g_autofree char *below = g_strconcat(PROLLY_REFS_HEADS, name, "/", NULL);
-	g_autoptr(GPtrArray) children = g_ptr_array_new_with_free_func(g_free);
-	ProllyRefs *refs = repo->body->git->refs;
-	bool ok;
-
-	for (const char *slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/')) {
-		g_autofree char *parent = g_strndup(name, (size_t)(slash - name));
-
-		if (!check_not_branch(repo, name, parent, except, error))
-			return false;
-	}
-	g_mutex_lock(&repo->body->git_lock);
-	ok = refs->ops->list(refs, below, children, error);
-	g_mutex_unlock(&repo->body->git_lock);
-	for (guint i = 0; ok && i < children->len; i++) {
-		const char *child = g_ptr_array_index(children, i);
-
-		ok = check_not_branch(repo, name, child + strlen(PROLLY_REFS_HEADS), except, error);
-	}
-	return ok && check_not_branch(repo, name, name, except, error);
-}
-
 /* ---- Making ------------------------------------------------------------------------------ */
 
 static void share_attributes(ProllyState *state, ProllyBranch *from)
@@ -101,21 +34,23 @@ static bool create_locked(ProllyRepo *repo, const char *name, const ProllyCommit
 			  ProllyBranch *from, ProllyBranch **out_branch, GError **error)
 {
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(repo->body->db);
-	g_autoptr(GPtrArray) updates = new_updates();
+	g_autoptr(GPtrArray) updates = prolly_ref_updates_new();
 	g_autoptr(ProllyState) state = NULL;
 	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
 	g_autofree char *message =
 		g_strconcat("branch: Created from ", prolly_commit_id_to_hex(start, hex), NULL);
 	uint32_t id;
 
-	if (!check_free(repo, name, NULL, error) || !prolly_branch_drop_record(repo, name, error) ||
+	if (!prolly_ref_check_free(repo, &prolly_ref_branch, name, NULL, error) ||
+	    !prolly_branch_drop_record(repo, name, error) ||
 	    !prolly_branch_new_state(repo, start, &state, error) ||
 	    !prolly_branch_new_id(repo, &id, error))
 		return false;
 	if (from)
 		share_attributes(state, from);
 	prolly_state_save(id, name, state, batch);
-	g_ptr_array_add(updates, new_update(repo, name, NULL, start, message));
+	g_ptr_array_add(updates, prolly_ref_update_new(repo, &prolly_ref_branch, name, NULL, start,
+						       message));
 	if (!prolly_publication_write(prolly_publication_new(g_steal_pointer(&updates)), repo,
 				      batch, PROLLY_DB_BUFFERED, error))
 		return false;
@@ -143,7 +78,7 @@ static bool publish_first(ProllyRepo *repo, const char *name, const ProllySignat
 			  const ProllySignature *committer, GError **error)
 {
 	g_autoptr(GArray) namespaces = g_array_new(FALSE, FALSE, sizeof(ProllyNamespace));
-	g_autoptr(GPtrArray) updates = new_updates();
+	g_autoptr(GPtrArray) updates = prolly_ref_updates_new();
 	g_autoptr(ProllyPublication) publication = NULL;
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(repo->body->db);
 	ProllyNewCommit commit = {
@@ -152,8 +87,8 @@ static bool publish_first(ProllyRepo *repo, const char *name, const ProllySignat
 		.author = author,
 		.committer = committer,
 	};
-	ProllyRefUpdate *update =
-		new_update(repo, name, NULL, NULL, "commit (initial): Initial commit");
+	ProllyRefUpdate *update = prolly_ref_update_new(repo, &prolly_ref_branch, name, NULL, NULL,
+							"commit (initial): Initial commit");
 
 	g_ptr_array_add(updates, update);
 	publication = prolly_publication_new(g_steal_pointer(&updates));
@@ -358,7 +293,7 @@ static bool check_deletable(ProllyRepo *repo, ProllyBranch *branch, const char *
 static bool delete_locked(ProllyRepo *repo, ProllyBranch *branch, bool force, GError **error)
 {
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(repo->body->db);
-	g_autoptr(GPtrArray) updates = new_updates();
+	g_autoptr(GPtrArray) updates = prolly_ref_updates_new();
 	g_autofree char *name = prolly_branch_dup_name(branch);
 	ProllyCommitId head;
 
@@ -372,7 +307,8 @@ static bool delete_locked(ProllyRepo *repo, ProllyBranch *branch, bool force, GE
 
 	prolly_branch_get_head(branch, &head);
 	delete_records(branch->id, name, batch);
-	g_ptr_array_add(updates, new_update(repo, name, &head, NULL, "branch: Deleted"));
+	g_ptr_array_add(updates, prolly_ref_update_new(repo, &prolly_ref_branch, name, &head, NULL,
+						       "branch: Deleted"));
 	if (!prolly_publication_write(prolly_publication_new(g_steal_pointer(&updates)), repo,
 				      batch, PROLLY_DB_BUFFERED, error))
 		return false;
@@ -402,8 +338,10 @@ static bool build_rename(ProllyRepo *repo, const char *name, const char *new_nam
 	g_autofree char *message =
 		g_strdup_printf("Branch: renamed %s%s to %s%s", PROLLY_REFS_HEADS, name,
 				PROLLY_REFS_HEADS, new_name);
-	ProllyRefUpdate *old = new_update(repo, name, head, NULL, message);
-	ProllyRefUpdate *new = new_update(repo, new_name, NULL, head, message);
+	ProllyRefUpdate *old =
+		prolly_ref_update_new(repo, &prolly_ref_branch, name, head, NULL, message);
+	ProllyRefUpdate *new =
+		prolly_ref_update_new(repo, &prolly_ref_branch, new_name, NULL, head, message);
 	ProllyRefs *refs = repo->body->git->refs;
 	bool ok;
 
@@ -420,7 +358,7 @@ static bool rename_locked(ProllyRepo *repo, ProllyBranch *branch, const char *ne
 			  GError **error)
 {
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(repo->body->db);
-	g_autoptr(GPtrArray) updates = new_updates();
+	g_autoptr(GPtrArray) updates = prolly_ref_updates_new();
 	g_autoptr(ProllyState) state = prolly_branch_get_state(branch);
 	g_autofree char *name = prolly_branch_dup_name(branch);
 
@@ -429,7 +367,7 @@ static bool rename_locked(ProllyRepo *repo, ProllyBranch *branch, const char *ne
 	if (strcmp(name, repo->body->default_branch) == 0)
 		return prolly_throw(error, PROLLY_ERROR_BUSY,
 				    "branch '%s' is the store's default branch", name);
-	if (!check_free(repo, new_name, name, error) ||
+	if (!prolly_ref_check_free(repo, &prolly_ref_branch, new_name, name, error) ||
 	    !prolly_branch_drop_record(repo, new_name, error) ||
 	    !build_rename(repo, name, new_name, &state->head, updates, error))
 		return false;

@@ -16,74 +16,28 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* A loose reference is a file, and its lock file must have a name too. */
-#define COMPONENT_MAX (255 - 5)
-#define NAME_MAX_LEN  1000
-
 /* ---- Names ------------------------------------------------------------------------------- */
 
 bool prolly_branch_check_name(const char *name, GError **error)
 {
-	g_autofree char *reference = g_strconcat(PROLLY_REFS_HEADS, name, NULL);
-	g_auto(GStrv) components = g_strsplit(name, "/", -1);
-	int valid = 0;
-
-	prolly_git_start();
-	if (git_reference_name_is_valid(&valid, reference) < 0 || !valid || name[0] == '-' ||
-	    strcmp(name, "HEAD") == 0 || strcmp(name, "@") == 0)
-		return prolly_throw(error, PROLLY_ERROR_INVALID, "not a valid branch name: '%s'",
-				    name);
-	for (char **component = components; *component; component++)
-		if (strlen(*component) > COMPONENT_MAX)
-			return prolly_throw(error, PROLLY_ERROR_INVALID,
-					    "branch name too long: '%s'", name);
-	if (strlen(name) > NAME_MAX_LEN)
-		return prolly_throw(error, PROLLY_ERROR_INVALID, "branch name too long: '%s'",
-				    name);
-	return true;
+	return prolly_ref_check_name(&prolly_ref_branch, name, error);
 }
 
 bool prolly_branch_read_head(ProllyRepo *repo, const char *name, ProllyCommitId *out_head,
 			     bool *out_found, GError **error)
 {
-	g_autofree char *reference = g_strconcat(PROLLY_REFS_HEADS, name, NULL);
-	ProllyRefs *refs = repo->body->git->refs;
-	bool ok;
-
-	g_mutex_lock(&repo->body->git_lock);
-	ok = refs->ops->get(refs, reference, out_head, out_found, error);
-	g_mutex_unlock(&repo->body->git_lock);
-	return ok;
-}
-
-static int compare_names(gconstpointer a, gconstpointer b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	return prolly_ref_read(repo, &prolly_ref_branch, name, out_head, out_found, error);
 }
 
 bool prolly_branch_list(ProllyRepo *repo, GPtrArray **out_names, GError **error)
 {
-	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-	g_autoptr(GPtrArray) references = g_ptr_array_new_with_free_func(g_free);
-	ProllyRefs *refs = repo->body->git->refs;
-	bool ok;
+	return prolly_ref_list(repo, &prolly_ref_branch, NULL, out_names, error);
+}
 
-	g_mutex_lock(&repo->body->git_lock);
-	ok = refs->ops->list(refs, PROLLY_REFS_HEADS, references, error);
-	g_mutex_unlock(&repo->body->git_lock);
-	if (!ok)
-		return false;
-	for (guint i = 0; i < references->len; i++) {
-		const char *reference = g_ptr_array_index(references, i);
-		const char *name = reference + strlen(PROLLY_REFS_HEADS);
-
-		/* git may have made one that we could not */
-		if (prolly_branch_check_name(name, NULL))
-			g_ptr_array_add(names, g_strdup(name));
-	}
-	g_ptr_array_sort(names, compare_names);
-	*out_names = g_steal_pointer(&names);
-	return true;
+bool prolly_branch_list_level(ProllyRepo *repo, const char *level, GPtrArray **out_names,
+			      GError **error)
+{
+	return prolly_ref_list(repo, &prolly_ref_branch, level, out_names, error);
 }
 
 /* ---- Objects ----------------------------------------------------------------------------- */

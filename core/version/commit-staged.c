@@ -135,16 +135,18 @@ static bool write_folded(Committing *self, const ProllyState *next, GError **err
 static bool publish(Committing *self, const ProllyFold *fold, ProllyState **out_next,
 		    ProllyCommitId *out_id, GError **error)
 {
+	const ProllyCommit *amended = self->options->amend;
 	ProllyNewCommit commit = {
-		.parents = &self->frozen->head,
-		.n_parents = 1,
+		.parents = amended ? amended->parents : &self->frozen->head,
+		.n_parents = amended ? amended->n_parents : 1,
 		.namespaces = fold->namespaces,
 		.message = self->options->message,
 		.author = self->options->author,
 		.committer = self->options->committer,
 	};
-	g_autofree char *reflog = g_strdup_printf(
-		"commit: %.*s", (int)strcspn(self->options->message, "\n"), self->options->message);
+	g_autofree char *reflog =
+		g_strdup_printf("commit%s: %.*s", amended ? " (amend)" : "",
+				(int)strcspn(self->options->message, "\n"), self->options->message);
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(self->repo->body->db);
 	g_autoptr(ProllyPublication) publication = NULL;
 	g_autoptr(ProllyState) next = NULL;
@@ -229,6 +231,18 @@ static bool is_nothing_staged(Committing *self, bool *out_nothing, GError **erro
 	       prolly_staged_is_empty(self->repo, self->branch, state, out_nothing, error);
 }
 
+/* Under commit_lock: does the commit that is amended stand at the head? */
+static bool check_amended(Committing *self, GError **error)
+{
+	const ProllyCommit *amended = self->options->amend;
+	ProllyCommitId head;
+
+	prolly_branch_get_head(self->branch, &head);
+	if (!amended || prolly_commit_id_equal(&amended->id, &head))
+		return true;
+	return prolly_throw(error, PROLLY_ERROR_STALE, "the branch has moved meanwhile");
+}
+
 bool prolly_history_commit(ProllyRepo *repo, ProllyBranch *branch,
 			   const ProllyCommitOptions *options, ProllyCommitId *out_id,
 			   uint64_t *out_changes, GError **error)
@@ -237,7 +251,7 @@ bool prolly_history_commit(ProllyRepo *repo, ProllyBranch *branch,
 	bool nothing, ok;
 
 	g_mutex_lock(&branch->commit_lock);
-	ok = is_nothing_staged(&self, &nothing, error);
+	ok = check_amended(&self, error) && is_nothing_staged(&self, &nothing, error);
 	if (ok && nothing && !options->allow_empty) {
 		prolly_branch_get_head(branch, out_id);
 		*out_changes = 0;

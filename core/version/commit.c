@@ -60,6 +60,18 @@ static bool lookup_commit(ProllyRepo *repo, const ProllyCommitId *id, git_commit
 	return true;
 }
 
+/* (transfer full) As UTF-8, if the commit says in what else it is and that is true. */
+static char *dup_message(const git_commit *git)
+{
+	const char *encoding = git_commit_message_encoding(git);
+	const char *message = git_commit_message_raw(git);
+	char *converted = NULL;
+
+	if (encoding && g_ascii_strcasecmp(encoding, "UTF-8") != 0)
+		converted = g_convert(message, -1, "UTF-8", encoding, NULL, NULL, NULL);
+	return converted ? converted : g_strdup(message);
+}
+
 bool prolly_commit_load(ProllyRepo *repo, const ProllyCommitId *id, ProllyCommit **out_commit,
 			GError **error)
 {
@@ -78,7 +90,7 @@ bool prolly_commit_load(ProllyRepo *repo, const ProllyCommitId *id, ProllyCommit
 					  &commit->parents[i]);
 	dup_signature(git_commit_author(git), &commit->author);
 	dup_signature(git_commit_committer(git), &commit->committer);
-	commit->message = g_strdup(git_commit_message_raw(git));
+	commit->message = dup_message(git);
 	*out_commit = commit;
 	return true;
 }

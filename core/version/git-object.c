@@ -214,7 +214,8 @@ static bool build_tree(const ProllyFormat *format, const GArray *namespaces, con
 
 /* ---- Commits ----------------------------------------------------------------------------- */
 
-static void append_signature(GString *text, const char *role, const ProllySignature *signature)
+void prolly_git_object_append_signature(GString *text, const char *role,
+					const ProllySignature *signature)
 {
 	int offset = signature->offset_minutes;
 
@@ -223,9 +224,7 @@ static void append_signature(GString *text, const char *role, const ProllySignat
 			       abs(offset) / 60, abs(offset) % 60);
 }
 
-/* As `git commit` cleans it: no space at line ends, no empty lines around, one newline at the end.
- */
-static void append_message(GString *text, const char *message)
+void prolly_git_object_append_message(GString *text, const char *message)
 {
 	g_auto(GStrv) lines = g_strsplit(message, "\n", -1);
 	size_t start = text->len;
@@ -260,12 +259,12 @@ bool prolly_git_object_build(const ProllyFormat *format, const ProllyNewCommit *
 	for (size_t i = 0; i < commit->n_parents; i++)
 		g_string_append_printf(text, "parent %s\n",
 				       prolly_commit_id_to_hex(&commit->parents[i], hex));
-	append_signature(text, "author", commit->author);
-	append_signature(text, "committer", commit->committer);
+	prolly_git_object_append_signature(text, "author", commit->author);
+	prolly_git_object_append_signature(text, "committer", commit->committer);
 	if (!g_utf8_validate(commit->message, -1, NULL))
 		g_string_append(text, "encoding ISO-8859-1\n");
 	g_string_append_c(text, '\n');
-	append_message(text, commit->message);
+	prolly_git_object_append_message(text, commit->message);
 	if (!add_object(objects, GIT_OBJECT_COMMIT, text, &oid, error))
 		return false;
 	prolly_commit_id_from_oid(&oid, out_id);

@@ -28,13 +28,24 @@ void prolly_signature_clear(ProllySignature *signature);
 bool prolly_signature_init_default(ProllySignature *out_signature, bool committer,
 				   const char *const *environment, GError **error);
 
+/* (transfer full) What git's configuration, of whom ENVIRONMENT (as above) belongs to, says of NAME;
+ * NULL: nothing. */
+char *prolly_git_config_dup(const char *name, const char *const *environment);
+
+/*
+ * What git's environment variables and BRANCH@{DATE} take: "@SECONDS [ZONE]", "SECONDS ZONE", ISO
+ * 8601, RFC 2822, git's own format; now, yesterday, "N UNITS ago". NOW is the time that relative
+ * ones refer to. False, outputs untouched: it is none of these.
+ */
+bool prolly_date_parse(const char *text, int64_t now, int64_t *out_time, int *out_offset_minutes);
+
 typedef struct {
 	ProllyCommitId id;
 	ProllyCommitId *parents;
 	size_t n_parents;
 	ProllySignature author;
 	ProllySignature committer;
-	char *message; /* as stored */
+	char *message; /* as stored, but in UTF-8 where the commit names another encoding */
 } ProllyCommit;
 
 bool prolly_commit_load(ProllyRepo *repo, const ProllyCommitId *id, ProllyCommit **out_commit,
@@ -79,13 +90,14 @@ typedef struct {
 	const ProllySignature *author;
 	const ProllySignature *committer;
 	bool allow_empty;
+	const ProllyCommit *amend; /* takes the place of this one, the branch's head; nullable */
 } ProllyCommitOptions;
 
 /*
  * Commits what is staged on BRANCH in all namespaces, as of the moment it begins: every write that
  * returned before is in, writers go on meanwhile. *OUT_CHANGES keys changed; 0 without ALLOW_EMPTY:
- * nothing was committed and OUT_ID is the head. On an error everything is still staged. Durable on
- * return, at one synced write.
+ * nothing was committed and OUT_ID is the head. STALE: AMEND is not the head. On an error
+ * everything is still staged. Durable on return, at one synced write.
  */
 bool prolly_history_commit(ProllyRepo *repo, ProllyBranch *branch,
 			   const ProllyCommitOptions *options, ProllyCommitId *out_id,

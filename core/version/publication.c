@@ -93,6 +93,25 @@ bool prolly_publication_add_commit(ProllyPublication *publication, ProllyRepo *r
 				       out_id, error);
 }
 
+bool prolly_publication_add_object(ProllyPublication *publication, git_object_t type, GBytes *bytes,
+				   ProllyCommitId *out_id, GError **error)
+{
+	ProllyGitObject *object;
+	gsize len;
+	const void *data = g_bytes_get_data(bytes, &len);
+	git_oid oid;
+	int result = git_odb_hash(&oid, data, len, type);
+
+	if (result < 0)
+		return prolly_throw_git(error, result, "hash a git object");
+	object = g_new0(ProllyGitObject, 1);
+	object->type = type;
+	object->bytes = g_bytes_ref(bytes);
+	g_ptr_array_add(publication->objects, object);
+	prolly_commit_id_from_oid(&oid, out_id);
+	return true;
+}
+
 bool prolly_publication_new_commit(ProllyRepo *repo, ProllyBranch *branch,
 				   const ProllyNewCommit *commit, const char *reflog_message,
 				   ProllyPublication **out_publication, ProllyCommitId *out_id,

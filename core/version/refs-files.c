@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The references of STORE/git as git keeps them: loose files, packed-refs, reflogs. libgit2 reads,
- * lists and deletes; moving is ours, because a move has to hold git's lock of the reference while
- * something else, the journal, becomes durable, and libgit2 has no compare-and-hold.
+ * The references of STORE/git as git keeps them: loose files, packed-refs, reflogs. libgit2 reads
+ * and deletes; listing is ours, because libgit2 goes through all references to list a few; and so
+ * is moving, because a move has to hold git's lock of the reference while something else, the
+ * journal, becomes durable, and libgit2 has no compare-and-hold.
  *
  * A move: make NAME.lock as git does (O_EXCL), compare what the reference says, write the new value
  * into the lock file; later append to the reflog and rename the lock file onto the reference. git
@@ -20,6 +21,7 @@
  */
 #include "version/repo-private.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,10 +33,14 @@
 #define LOCK_POLL_US  5000
 #define LOCK_STALE_US 1000000
 
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DIR, closedir)
+
 typedef struct {
 	ProllyRefs base;
 	git_repository *repo; /* borrowed */
 	char *dir;
+	GPtrArray *packed;       /* of char *: the names in packed-refs, in order */
+	struct stat packed_stat; /* of the packed-refs that was read; zero: none */
 } FileRefs;
 
 static FileRefs *as_files(ProllyRefs *refs)
@@ -72,19 +78,145 @@ static bool files_get(ProllyRefs *refs, const char *name, ProllyCommitId *out_id
 	return true;
 }
 
-static bool files_list(ProllyRefs *refs, const char *prefix, GPtrArray *names, GError **error)
-{
-	g_autoptr(git_reference_iterator) iter = NULL;
-	g_autofree char *glob = g_strconcat(prefix, "*", NULL);
-	const char *name;
-	int result = git_reference_iterator_glob_new(&iter, as_files(refs)->repo, glob);
+/* ---- Listing ----------------------------------------------------------------------------- */
 
-	while (result == 0 && (result = git_reference_next_name(&name, iter)) == 0)
+/* Adds NAME unless it is the lock file of a reference. */
+static void add_name(GPtrArray *names, const char *name)
+{
+	if (!g_str_has_suffix(name, ".lock"))
 		g_ptr_array_add(names, g_strdup(name));
-	if (result != GIT_ITEROVER)
-		return prolly_throw_git(error, result, "list %s", prefix);
+}
+
+/* Adds the references that are files below NAME ("refs/heads/"), which need not be there. */
+static bool list_loose(FileRefs *files, const char *name, GPtrArray *names, GError **error)
+{
+	g_autofree char *path = get_path(files, name);
+	g_autoptr(DIR) dir = opendir(path);
+	g_autoptr(GString) child = g_string_new(name);
+	const struct dirent *entry;
+
+	if (!dir)
+		return errno == ENOENT || errno == ENOTDIR ||
+		       prolly_throw_errno(error, errno, "list %s", path);
+	while ((entry = readdir(dir))) {
+		struct stat st;
+		bool is_directory = entry->d_type == DT_DIR;
+
+		if (entry->d_name[0] == '.') /* no reference begins with it */
+			continue;
+		g_string_truncate(child, strlen(name));
+		g_string_append(child, entry->d_name);
+		if (entry->d_type == DT_UNKNOWN || entry->d_type == DT_LNK)
+			is_directory = fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 &&
+				       S_ISDIR(st.st_mode);
+		if (!is_directory) {
+			add_name(names, child->str);
+			continue;
+		}
+		g_string_append_c(child, '/');
+		if (!list_loose(files, child->str, names, error))
+			return false;
+	}
 	return true;
 }
+
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Fills files->packed with the names in TEXT: lines of an id, a space and a name. */
+static void parse_packed(FileRefs *files, char *text)
+{
+	g_ptr_array_set_size(files->packed, 0);
+	for (char *line = text, *end; *line; line = end + 1) {
+		end = line + strcspn(line, "\n");
+		if (end - line > GIT_OID_HEXSZ && line[GIT_OID_HEXSZ] == ' ')
+			g_ptr_array_add(files->packed,
+					g_strndup(line + GIT_OID_HEXSZ + 1,
+						  (gsize)(end - line) - GIT_OID_HEXSZ - 1));
+		if (*end == '\0')
+			break;
+	}
+	g_ptr_array_sort(files->packed, compare_names);
+}
+
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Reads packed-refs, if it is another than last time. git renames a new one into its place. */
+static bool load_packed(FileRefs *files, GError **error)
+{
+	g_autofree char *path = get_path(files, "packed-refs");
+	g_autofree char *text = NULL;
+	g_autoptr(GError) local = NULL;
+	struct stat st;
+
+	if (stat(path, &st) < 0) {
+		g_ptr_array_set_size(files->packed, 0);
+		files->packed_stat = (struct stat){0};
+		return errno == ENOENT || prolly_throw_errno(error, errno, "read %s", path);
+	}
+	if (is_same_file(&st, &files->packed_stat))
+		return true;
+	if (!g_file_get_contents(path, &text, NULL, &local))
+		return prolly_throw(error, PROLLY_ERROR_FAILED, "%s", local->message);
+	parse_packed(files, text);
+	files->packed_stat = st;
+	return true;
+}
+
+/* Where in files->packed the names begin that are not less than NAME. */
+static guint find_packed(const FileRefs *files, const char *name)
+{
+	guint low = 0, high = files->packed->len;
+
+	while (low < high) {
+		guint middle = low + (high - low) / 2;
+
+		if (strcmp(g_ptr_array_index(files->packed, middle), name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Adds the packed references below PREFIX that are no files, which would hide them. */
+static bool list_packed(FileRefs *files, const char *prefix, GPtrArray *names, GError **error)
+{
+	g_autoptr(GHashTable) loose = NULL;
+
+	if (!load_packed(files, error))
+		return false;
+	for (guint i = find_packed(files, prefix); i < files->packed->len; i++) {
+		const char *name = g_ptr_array_index(files->packed, i);
+
+		if (!g_str_has_prefix(name, prefix))
+			break;
+		if (!loose) {
+			loose = g_hash_table_new(g_str_hash, g_str_equal);
+			for (guint j = 0; j < names->len; j++)
+				g_hash_table_add(loose, g_ptr_array_index(names, j));
+		}
+		if (!g_hash_table_contains(loose, name))
+			add_name(names, name);
+	}
+	return true;
+}
+
+/* Loose ones first: git packs a reference before it removes its file, so none is missed. */
+static bool files_list(ProllyRefs *refs, const char *prefix, GPtrArray *names, GError **error)
+{
+	FileRefs *files = as_files(refs);
+
+	return list_loose(files, prefix, names, error) && list_packed(files, prefix, names, error);
+}
+
+/* ---- Reflogs, as they are read ------------------------------------------------------------ */
 
 static bool files_load_log(ProllyRefs *refs, const char *name, GBytes **out_log, GError **error)
 {
@@ -273,7 +405,7 @@ static bool finish_move(FileRefs *files, const ProllyRefUpdate *update, GError *
 	g_autofree char *lock = get_lock_path(files, update->name);
 	g_autoptr(GError) local = NULL;
 
-	if (!append_log(files, update, &local))
+	if (*update->log && !append_log(files, update, &local))
 		g_debug("reflog of %s: %s", update->name, local->message);
 	if (rename(lock, path) < 0) {
 		prolly_throw_errno(error, errno, "move %s", path);
@@ -505,6 +637,7 @@ void prolly_refs_break_locks(const char *git_dir, const GPtrArray *updates)
 
 static void files_free(ProllyRefs *refs)
 {
+	g_ptr_array_unref(as_files(refs)->packed);
 	g_free(as_files(refs)->dir);
 	g_free(refs);
 }
@@ -526,5 +659,6 @@ ProllyRefs *prolly_refs_new_files(git_repository *repo, const char *git_dir)
 	files->base.ops = &ops;
 	files->repo = repo;
 	files->dir = g_strdup(git_dir);
+	files->packed = g_ptr_array_new_with_free_func(g_free);
 	return &files->base;
 }

@@ -106,7 +106,8 @@ static bool memory_apply(ProllyRefs *refs, const ProllyRefUpdate *update, GError
 		g_hash_table_insert(((MemoryRefs *)refs)->table, g_strdup(update->name), ref);
 	}
 	ref->id = update->to;
-	g_string_append(ref->log, line);
+	if (*update->log)
+		g_string_append(ref->log, line);
 	return true;
 }
 

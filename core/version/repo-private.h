@@ -46,12 +46,6 @@ bool prolly_lock_find_holder(const char *path, pid_t *out_pid, char **out_mount,
 
 /* ---- date.c ------------------------------------------------------------------------------- */
 
-/*
- * What git's environment variables and BRANCH@{DATE} take: "@SECONDS [ZONE]", "SECONDS ZONE", ISO
- * 8601, RFC 2822, git's own format; now, yesterday, "N UNITS ago". NOW is the time that relative
- * ones refer to. False, outputs untouched: it is none of these.
- */
-bool prolly_date_parse(const char *text, int64_t now, int64_t *out_time, int *out_offset_minutes);
 /* The local zone's offset at TIME. */
 int prolly_date_get_offset(int64_t time);
 
@@ -64,7 +58,8 @@ typedef struct {
 	char *name; /* refs/heads/main */
 	ProllyCommitId from;
 	ProllyCommitId to;
-	char *log; /* its reflog line without the two ids: "NAME <EMAIL> TIME ZONE\tMESSAGE" */
+	char *log; /* its reflog line without the two ids: "NAME <EMAIL> TIME ZONE\tMESSAGE"; empty:
+		      it has no reflog, as tags do not */
 	GBytes *log_head; /* nullable: the lines before it, for a reference that was renamed */
 } ProllyRefUpdate;
 
@@ -107,6 +102,35 @@ void prolly_refs_break_locks(const char *git_dir, const GPtrArray *updates);
 
 /* "OLD NEW LOG\n", OLD and NEW in hex. (transfer full) */
 char *prolly_ref_update_to_line(const ProllyRefUpdate *update);
+
+/* ---- refs.c: branches and tags as references ---------------------------------------------- */
+
+typedef struct {
+	const char *prefix; /* refs/heads/ */
+	const char *noun;   /* what messages call it */
+} ProllyRefKind;
+
+extern const ProllyRefKind prolly_ref_branch, prolly_ref_tag;
+
+/* INVALID if git or we refuse NAME. */
+bool prolly_ref_check_name(const ProllyRefKind *kind, const char *name, GError **error);
+/* Where the reference itself stands: of an annotated tag, at the tag's object. */
+bool prolly_ref_read(ProllyRepo *repo, const ProllyRefKind *kind, const char *name,
+		     ProllyCommitId *out_id, bool *out_found, GError **error);
+/* (transfer full) Names without the prefix, in byte order; elements are char *. LEVEL (nullable):
+ * only those that begin with it and a '/'. */
+bool prolly_ref_list(ProllyRepo *repo, const ProllyRefKind *kind, const char *level,
+		     GPtrArray **out_names, GError **error);
+/* EXISTS if NAME is there, or is a directory of references, or needs a reference to be a directory.
+ * EXCEPT (nullable) is one that is about to go. */
+bool prolly_ref_check_free(ProllyRepo *repo, const ProllyRefKind *kind, const char *name,
+			   const char *except, GError **error);
+/* (transfer full) Of ProllyRefUpdate *, owned. */
+GPtrArray *prolly_ref_updates_new(void);
+/* (transfer full) FROM and TO NULL: it is not there. MESSAGE NULL: no reflog is kept of it. */
+ProllyRefUpdate *prolly_ref_update_new(ProllyRepo *repo, const ProllyRefKind *kind,
+				       const char *name, const ProllyCommitId *from,
+				       const ProllyCommitId *to, const char *message);
 
 /* ---- git.c: the repository ---------------------------------------------------------------- */
 
@@ -177,6 +201,12 @@ bool prolly_git_object_build(const ProllyFormat *format, const ProllyNewCommit *
 			     const GArray *parent_namespaces, GPtrArray *objects,
 			     ProllyCommitId *out_id, GError **error);
 void prolly_git_object_free(ProllyGitObject *object);
+/* A header line, "ROLE NAME <EMAIL> TIME ZONE". */
+void prolly_git_object_append_signature(GString *text, const char *role,
+					const ProllySignature *signature);
+/* As `git commit` cleans it: no space at line ends, no empty lines around, one newline at the end.
+ */
+void prolly_git_object_append_message(GString *text, const char *message);
 /* What the file of a namespace says. INVALID, for the caller to name, if it is not one of ours or
  * was made under another format. */
 bool prolly_git_object_parse_namespace(const ProllyFormat *format, const char *text, size_t len,
@@ -202,8 +232,16 @@ bool prolly_publication_add_commit(ProllyPublication *publication, ProllyRepo *r
 /* As prolly_publication_publish, of updates that say themselves where their references stand. */
 bool prolly_publication_write(ProllyPublication *publication, ProllyRepo *repo,
 			      ProllyDbBatch *batch, ProllyDbDurability durability, GError **error);
+/* Adds an object, which one of its updates may go to. */
+bool prolly_publication_add_object(ProllyPublication *publication, git_object_t type, GBytes *bytes,
+				   ProllyCommitId *out_id, GError **error);
 /* (transfer full) "NAME <EMAIL> TIME ZONE\tMESSAGE", of SIGNATURE or (NULL) of this process. */
 char *prolly_reflog_format(ProllyGit *git, const ProllySignature *signature, const char *message);
+
+/* ---- reflog.c ----------------------------------------------------------------------------- */
+
+/* (transfer full) The lines of LOG (nullable) as ProllyReflogEntry (reflog.h), oldest first. */
+GArray *prolly_reflog_parse(GBytes *log);
 
 /* ---- state.c, branch.c -------------------------------------------------------------------- */
 

@@ -14,9 +14,11 @@
  * nowhere else; the rest is read from git's objects and reflogs. The whole of it runs under the git
  * lock.
  */
-#include "version/repo-private.h"
+#include "version/reflog.h"
 
 #include <string.h>
+
+#include "version/repo-private.h"
 
 #define ABBREVIATION_MIN 4
 
@@ -132,61 +134,29 @@ static bool resolve_base(Resolution *self, const char *name, GError **error)
 
 /* ---- Reflogs ----------------------------------------------------------------------------- */
 
-typedef struct {
-	ProllyCommitId from;
-	ProllyCommitId to;
-	int64_t time;
-} LogLine;
-
-/* "OLD NEW NAME <EMAIL> TIME ZONE\tMESSAGE"; false if LINE is something else. */
-static bool parse_line(const char *line, LogLine *out_line)
-{
-	g_auto(GStrv) words = g_strsplit(line, " ", 3);
-	const char *time;
-
-	if (g_strv_length(words) != 3 || !prolly_commit_id_from_hex(words[0], &out_line->from) ||
-	    !prolly_commit_id_from_hex(words[1], &out_line->to))
-		return false;
-	time = strstr(words[2], "> ");
-	if (!time)
-		return false;
-	out_line->time = g_ascii_strtoll(time + 2, NULL, 10);
-	return true;
-}
-
 /* (transfer full) The reflog of the base's reference, oldest first. */
-static bool load_log(Resolution *self, GArray **out_lines, GError **error)
+static bool load_log(Resolution *self, GArray **out_entries, GError **error)
 {
 	ProllyRefs *refs = self->body->git->refs;
-	g_autoptr(GArray) lines = g_array_new(FALSE, FALSE, sizeof(LogLine));
+	g_autoptr(GArray) entries = NULL;
 	g_autoptr(GBytes) log = NULL;
-	g_autofree char *text = NULL;
-	g_auto(GStrv) split = NULL;
-	size_t len = 0;
 
 	if (!refs->ops->load_log(refs, self->reference, &log, error))
 		return false;
-	text = log ? g_strndup(g_bytes_get_data(log, &len), g_bytes_get_size(log)) : g_strdup("");
-	split = g_strsplit(text, "\n", -1);
-	for (char **line = split; *line; line++) {
-		LogLine parsed;
-
-		if (parse_line(*line, &parsed))
-			g_array_append_val(lines, parsed);
-	}
-	if (lines->len == 0)
+	entries = prolly_reflog_parse(log);
+	if (entries->len == 0)
 		return prolly_throw(error, PROLLY_ERROR_NOT_FOUND, "%s: no reflog is kept of it",
 				    self->rev);
-	*out_lines = g_steal_pointer(&lines);
+	*out_entries = g_steal_pointer(&entries);
 	return true;
 }
 
-/* What the reference was before line I of LINES (or after the last one). */
-static const ProllyCommitId *value_before(const GArray *lines, guint i)
+/* What the reference was before entry I of ENTRIES (or after the last one). */
+static const ProllyCommitId *value_before(const GArray *entries, guint i)
 {
 	if (i > 0)
-		return &g_array_index(lines, LogLine, i - 1).to;
-	return &g_array_index(lines, LogLine, 0).from;
+		return &g_array_index(entries, ProllyReflogEntry, i - 1).to;
+	return &g_array_index(entries, ProllyReflogEntry, 0).from;
 }
 
 static bool parse_number(const char *text, guint64 max, guint64 *out_number)
@@ -197,7 +167,7 @@ static bool parse_number(const char *text, guint64 max, guint64 *out_number)
 /* The inside of @{...}. */
 static bool resolve_past(Resolution *self, const char *when, GError **error)
 {
-	g_autoptr(GArray) lines = NULL;
+	g_autoptr(GArray) entries = NULL;
 	int64_t time;
 	guint64 n;
 	int zone;
@@ -206,27 +176,27 @@ static bool resolve_past(Resolution *self, const char *when, GError **error)
 	if (!self->reference)
 		return prolly_throw(error, PROLLY_ERROR_INVALID, "%s: only a branch has a past",
 				    self->rev);
-	if (!load_log(self, &lines, error))
+	if (!load_log(self, &entries, error))
 		return false;
 	if (parse_number(when, G_MAXUINT, &n)) {
-		if (n > lines->len)
+		if (n > entries->len)
 			return prolly_throw(error, PROLLY_ERROR_NOT_FOUND,
 					    "%s: the reflog has only %u entries", self->rev,
-					    lines->len);
-		i = lines->len - (guint)n;
+					    entries->len);
+		i = entries->len - (guint)n;
 	} else if (prolly_date_parse(when, g_get_real_time() / G_USEC_PER_SEC, &time, &zone)) {
-		for (i = lines->len; i > 0; i--) {
-			if (g_array_index(lines, LogLine, i - 1).time <= time)
+		for (i = entries->len; i > 0; i--) {
+			if (g_array_index(entries, ProllyReflogEntry, i - 1).who.time <= time)
 				break;
 		}
 	} else {
 		return prolly_throw(error, PROLLY_ERROR_INVALID,
 				    "%s: '%s' is no number and no date", self->rev, when);
 	}
-	self->id = *value_before(lines, i);
+	self->id = *value_before(entries, i);
 	/* Before its first entry, a branch is taken for what it began as. */
 	if (prolly_commit_id_is_zero(&self->id))
-		self->id = g_array_index(lines, LogLine, 0).to;
+		self->id = g_array_index(entries, ProllyReflogEntry, 0).to;
 	return true;
 }
 

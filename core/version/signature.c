@@ -135,6 +135,20 @@ static bool init_time(ProllySignature *signature, const char *const *environment
 	return true;
 }
 
+char *prolly_git_config_dup(const char *name, const char *const *environment)
+{
+	g_autoptr(git_config) config = NULL;
+	git_buf value = {0};
+	char *text = NULL;
+
+	prolly_git_start();
+	config = load_git_config(environment);
+	if (config && git_config_get_string_buf(&value, config, name) == 0 && value.size)
+		text = g_strdup(value.ptr);
+	git_buf_dispose(&value);
+	return text;
+}
+
 bool prolly_signature_init_default(ProllySignature *out_signature, bool committer,
 				   const char *const *environment, GError **error)
 {

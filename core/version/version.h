@@ -2,10 +2,12 @@
 #pragma once
 
 /*
- * version: branches of namespaces of keys, with history. The facade is in six headers:
+ * version: branches of namespaces of keys, with history. The facade is in these headers:
  *
  *   repo.h     an open store and its branches
  *   history.h  commits, what names them, and what makes them of the working state
+ *   tag.h      names of commits that stay where they are
+ *   reflog.h   where branches stood
  *   merge.h    what brings in what others did: merges, and single commits applied
  *   view.h     reading a commit or a working state
  *   edit.h     changing a working state
@@ -19,5 +21,7 @@
 #include "version/history.h"
 #include "version/keypath.h"
 #include "version/merge.h"
+#include "version/reflog.h"
 #include "version/repo.h"
+#include "version/tag.h"
 #include "version/view.h"

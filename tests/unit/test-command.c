@@ -379,7 +379,7 @@ static void test_commit(Fixture *f, gconstpointer data)
 	expect(f, 1, "", "commit -m none");
 	g_assert_cmpstr(f->err->str, ==, "prollyfs-ctl: main: nothing to commit\n");
 	refused(f, EINVAL, "-m", "commit");
-	refused(f, EINVAL, "-m", "commit -m '  '");
+	refused(f, EINVAL, "empty", "commit -m '  '");
 	done(f, "put ns/a 1");
 	done(f, "put other/b 2");
 	done(f, "commit -m 'Subject' -m $'Body\\nof it\\n\\n'");

@@ -106,7 +106,7 @@ static void test_usage(void)
 	} CASES[] = {
 		{"", "command"},
 		{"frobnicate", "frobnicate"},
-		{"tag x", "unknown command 'tag'"},
+		{"tug x", "unknown command 'tug'"},
 		{"--frobnicate ls", "--frobnicate"},
 		{"ls --frobnicate", "--frobnicate"},
 		{"ls -x", "-x"},

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * cmd-commit: commit. Who makes it, what it says, and what is printed of it; what is in it is
+ * core/version's business.
+ *
+ * An amended commit keeps its author and, unless there is another, its message; its committer is
+ * who amends it. It is told by its id which commit it replaces, so one that came meanwhile is not
+ * lost.
+ */
+
+#include "command/command-private.h"
+
+#include <string.h>
+
+#define DRAFT_MAX 65536u /* bytes of status shown to who writes a message */
+
+/* ---- What an editor begins with ---------------------------------------------------------- */
+
+static bool gather(void *data, const void *bytes, size_t len)
+{
+	GString *text = data;
+	g_string_append_len(text, bytes, (gssize)len);
+	return text->len < DRAFT_MAX;
+}
+
+/* What status prints, or its beginning. (transfer full) */
+static GString *get_status(ProllyCommand *command)
+{
+	static const char *const WORDS[] = {"status", NULL};
+	GString *text = g_string_new(NULL);
+	ProllyStreams streams = {.write = gather, .write_error = gather, .data = text};
+	ProllyCaller caller = *command->caller;
+
+	caller.branch = command->branch_name;
+	caller.is_terminal = false;
+	prolly_command_run(command->repo, &caller, &streams, WORDS, NULL);
+	return text;
+}
+
+static void print_comments(ProllyCommand *command, const char *text)
+{
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	for (char **line = lines; *line; line++)
+		if (**line || line[1])
+			prolly_command_print(command, "#%s%s\n",
+					     **line && **line != '\t' ? " " : "", *line);
+}
+
+static bool print_draft(ProllyCommand *command, ProllyBranch *branch, const ProllyCommit *amended,
+			bool may_be_empty, GError **error)
+{
+	g_autoptr(GString) status = NULL;
+	g_autoptr(ProllyView) view = NULL;
+	g_autoptr(ProllyView) head = NULL;
+	g_autoptr(ProllyChanges) changes = NULL;
+	ProllyViewChange change;
+	ProllyCommitId id;
+	bool end = false;
+
+	if (!prolly_view_new_pinned(command->repo, branch, &view, error))
+		return false;
+	prolly_view_get_commit(view, &id);
+	if (!prolly_view_new_commit(command->repo, &id, &head, error) ||
+	    !prolly_changes_new(head, view, NULL, NULL, 0, &changes, error) ||
+	    !prolly_changes_next(changes, &change, &end, error))
+		return false;
+	if (end && !may_be_empty)
+		return prolly_command_answer_no(command, "%s: nothing to commit",
+						command->branch_name);
+	status = get_status(command);
+	prolly_command_print(command, "%s\n", amended ? amended->message : "");
+	print_comments(command,
+		       "Please enter the commit message for your changes. Lines starting\n"
+		       "with '#' will be ignored, and an empty message aborts the commit.\n");
+	prolly_command_print(command, "#\n");
+	print_comments(command, status->str);
+	return true;
+}
+
+/* ---- Who --------------------------------------------------------------------------------- */
+
+/* "NAME <EMAIL>" into SIGNATURE. */
+static bool parse_person(const char *text, ProllySignature *signature, GError **error)
+{
+	const char *open = strrchr(text, '<'), *close = strrchr(text, '>');
+	if (!open || !close || close < open || open == text)
+		return prolly_throw(error, PROLLY_ERROR_INVALID,
+				    "--author %s: it should be 'NAME <EMAIL>'", text);
+	g_free(signature->name);
+	g_free(signature->email);
+	signature->name = g_strchomp(g_strndup(text, (gsize)(open - text)));
+	signature->email = g_strndup(open + 1, (gsize)(close - open - 1));
+	return true;
+}
+
+static void take_author(ProllySignature *author, const ProllySignature *other)
+{
+	prolly_signature_clear(author);
+	*author = *other;
+	author->name = g_strdup(other->name);
+	author->email = g_strdup(other->email);
+}
+
+/* AUTHOR as the environment gives it, or as the commit that is amended has it, and then as the
+ * options say. */
+static bool choose_author(ProllyCommand *command, const ProllyCommit *amended,
+			  ProllySignature *author, GError **error)
+{
+	const char *person = prolly_command_option(command, "author");
+	const char *date = prolly_command_option(command, "date");
+	int64_t now = g_get_real_time() / G_USEC_PER_SEC;
+
+	if (amended && !prolly_command_option(command, "reset-author"))
+		take_author(author, &amended->author);
+	if (person && !parse_person(person, author, error))
+		return false;
+	if (date && !prolly_date_parse(date, now, &author->time, &author->offset_minutes))
+		return prolly_throw(error, PROLLY_ERROR_INVALID, "--date %s: not a date", date);
+	return true;
+}
+
+/* ---- The command ------------------------------------------------------------------------- */
+
+static void print_committed(ProllyCommand *command, const char *message, const ProllyCommitId *id,
+			    uint64_t changes)
+{
+	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
+	g_autoptr(GString) json = g_string_new(NULL);
+
+	if (command->json) {
+		prolly_json_begin(json, NULL, '{');
+		prolly_json_add_commit_id(json, "commit", id);
+		prolly_json_add_text(json, "branch", command->branch_name);
+		prolly_json_add_number(json, "changes", changes);
+		prolly_json_end(json, '}');
+		prolly_command_print_json(command, json);
+	} else if (!command->quiet) {
+		prolly_command_print(command, "[%s %.*s] %.*s\n", command->branch_name,
+				     PROLLY_SHORT_ID, prolly_commit_id_to_hex(id, hex),
+				     (int)strcspn(message, "\n"), message);
+		prolly_command_print(command, " %" G_GUINT64_FORMAT " key%s changed\n", changes,
+				     changes == 1 ? "" : "s");
+	}
+}
+
+/* *OUT_AMENDED (transfer full): the commit that is replaced; NULL: none is. */
+static bool load_amended(ProllyCommand *command, ProllyBranch *branch, ProllyCommit **out_amended,
+			 GError **error)
+{
+	ProllyCommitId head;
+	if (!prolly_command_option(command, "amend"))
+		return true;
+	prolly_branch_get_head(branch, &head);
+	return prolly_commit_load(command->repo, &head, out_amended, error);
+}
+
+static bool make_commit(ProllyCommand *command, ProllyBranch *branch, const ProllyCommit *amended,
+			const char *message, GError **error)
+{
+	g_auto(ProllySignature) author = {0};
+	g_auto(ProllySignature) committer = {0};
+	ProllyCommitId id;
+	uint64_t changes = 0;
+
+	if (!prolly_command_sign(command, &author, &committer, error) ||
+	    !choose_author(command, amended, &author, error))
+		return false;
+	ProllyCommitOptions options = {
+		.message = message,
+		.author = &author,
+		.committer = &committer,
+		.allow_empty = amended || prolly_command_option(command, "allow-empty"),
+		.amend = amended,
+	};
+	if (!prolly_history_commit(command->repo, branch, &options, &id, &changes, error))
+		return false;
+	if (!changes && !options.allow_empty)
+		return prolly_command_answer_no(command, "%s: nothing to commit",
+						command->branch_name);
+	print_committed(command, message, &id, changes);
+	return true;
+}
+
+static bool run_commit(ProllyCommand *command, GError **error)
+{
+	g_autoptr(ProllyCommit) amended = NULL;
+	g_autoptr(ProllyBranch) branch = NULL;
+	g_autofree char *message = NULL;
+
+	if (!prolly_command_open_branch(command, &branch, error) ||
+	    !load_amended(command, branch, &amended, error))
+		return false;
+	if (prolly_command_option(command, "draft"))
+		return print_draft(command, branch, amended,
+				   amended || prolly_command_option(command, "allow-empty"), error);
+	if (!prolly_command_get_message(command, &message, error))
+		return false;
+	if (!message && amended && !prolly_words_has_message(command->words))
+		message = g_strdup(amended->message);
+	if (!message && prolly_words_has_message(command->words))
+		return prolly_throw(error, PROLLY_ERROR_USAGE,
+				    "commit: the message is empty, nothing is committed");
+	if (!message)
+		return prolly_throw(error, PROLLY_ERROR_USAGE, "commit: -m MESSAGE is missing");
+	return make_commit(command, branch, amended, message, error);
+}
+
+static bool wants_message(const ProllyWords *words)
+{
+	return !prolly_words_has_message(words) && !prolly_words_get_option(words, "no-edit") &&
+	       !prolly_words_get_option(words, "draft");
+}
+
+static const ProllyOptionSpec COMMIT_OPTIONS[] = {
+	PROLLY_MESSAGE_OPTIONS("the commit's message"),
+	{"allow-empty", 0, NULL, "make a commit even if nothing is staged"},
+	{"amend", 0, NULL, "put the commit in the place of the branch's last one"},
+	{"no-edit", 0, NULL, "with --amend: keep the message"},
+	{"author", 0, "PERSON", "'NAME <EMAIL>'"},
+	{"date", 0, "DATE", "the author's date"},
+	{"reset-author", 0, NULL, "with --amend: the author is who amends"},
+	{0},
+};
+
+const ProllyCommandSpec prolly_cmd_commit = {
+	.name = "commit",
+	.arguments = "",
+	.summary = "commit what is staged in all namespaces",
+	.options = COMMIT_OPTIONS,
+	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_SIGNS |
+		 PROLLY_COMMAND_MESSAGE,
+	.run = run_commit,
+	.wants_message = wants_message,
+};

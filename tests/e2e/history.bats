@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+# Promise: history has names and a past: tags, reflogs, messages as people give them.
+load common
+
+setup()
+{
+	common_setup
+	mount_store
+	NS=$MNT/main/ns
+	mkdir "$NS"
+}
+
+head_of()
+{
+	store_git rev-parse "$1"
+}
+
+# commit_value KEY VALUE [MESSAGE]: one key, one commit on main.
+commit_value()
+{
+	echo "$2" >"$NS/$1"
+	commit_all main "${3:-$1 = $2}"
+}
+
+# errno_of_command CONTROL-FILE COMMAND: that of the write.
+errno_of_command()
+{
+	errno_of "os.write(os.open('$MNT/$1', os.O_WRONLY), b'$2\n')"
+}
+
+# on_terminal COMMAND: what it prints there, with line ends as elsewhere.
+on_terminal()
+{
+	script -qec "$1" /dev/null </dev/null | tr -d '\r'
+}
+
+# ---- Tags ---------------------------------------------------------------------------------------
+
+@test "tag: light and annotated ones, as git makes them" {
+	commit_value a 1
+	commit_value a 2
+	on_main tag v1 main~1
+	on_main tag -m "Release two" -m "With more." v2
+	on_main tag -a -F - v3 <<<"from a file"
+	is "$(on_main tag)" "v1
+v2
+v3"
+	is "$(on_main --json tag | json '[.name, .commit, .message]')" \
+		"[\"v1\",\"$(head_of main~1)\",null]
+[\"v2\",\"$(head_of main)\",\"Release two\\n\\nWith more.\"]
+[\"v3\",\"$(head_of main)\",\"from a file\"]"
+	is "$(store_git cat-file -t v1)" commit
+	is "$(store_git cat-file -t v2)" tag
+	is "$(store_git for-each-ref --format='%(taggername)|%(subject)' refs/tags/v2)" "C O Mitter|Release two"
+	is "$(on_main tag -n | tr -s ' ')" "v1 a = 1
+v2 Release two
+v3 from a file"
+	is "$(on_main tag -l 'v[12]' 'v?' | wc -l)" 3
+	file_is "$MNT/.prollyfs/at/v1/ns/a" 1
+	file_is "$MNT/.prollyfs/at/v2/ns/a" 2
+	store_git fsck --strict
+	remount
+	is "$(on_main tag | tr '\n' ' ')" "v1 v2 v3 "
+}
+
+@test "tag: names that clash or cannot be, -f and -d" {
+	commit_value a 1
+	on_main tag v1 main~1
+	run on_main tag v1
+	status_is 2
+	output_has "'v1' already exists"
+	run on_main tag v1/x
+	status_is 2
+	run on_main tag 'bad..name'
+	status_is 2
+	output_has "bad..name"
+	run on_main tag v2 nothing
+	status_is 2
+	output_has nothing
+	is "$(head_of v1)" "$(head_of main~1)"
+	on_main tag -f v1
+	is "$(head_of v1)" "$(head_of main)"
+	is "$(on_main tag -d v1)" "Deleted tag 'v1' (was $(head_of main | cut -c1-10))"
+	missing "$MNT/.prollyfs/at/v1"
+	run on_main tag -d v1
+	status_is 2
+	output_has v1
+	on_main tag v1/x
+	file_is "$MNT/.prollyfs/at/v1/x/ns/a" 1
+	run on_main tag -a v4
+	status_is 2
+	run on_main tag -m '' v4
+	status_is 2
+	is "$(on_main tag)" v1/x
+}
+
+@test "tag: what git tags is there, also while it is packed" {
+	commit_value a 1
+	missing "$MNT/.prollyfs/at/theirs"
+	store_git tag theirs main
+	GIT_COMMITTER_NAME=Else store_git tag -a -m "by git" annotated main~1
+	store_git tag blob "$(store_git rev-parse main:ns-ns)"
+	file_is "$MNT/.prollyfs/at/theirs/ns/a" 1
+	store_git pack-refs --all
+	is "$(on_main tag | tr '\n' ' ')" "annotated blob theirs "
+	is "$(on_main --json tag | json '[.name, .message]' | tr '\n' ' ')" \
+		'["annotated","by git"] ["theirs",null] '
+	on_main tag -d theirs
+	run store_git rev-parse -q --verify refs/tags/theirs
+	isnt "$status" 0
+	run on_main show blob
+	status_is 2
+	output_has "not a commit"
+}
+
+@test "tag: not through a branch's own control file" {
+	commit_value a 1
+	is "$(errno_of_command main/.prollyfs/ctl 'tag v1')" EPERM
+	exec 4<>"$MNT/main/.prollyfs/ctl"
+	echo "tag" >&4
+	exec 4>&-
+	echo 'tag -m "two words" v1' >"$MNT/.prollyfs/ctl"
+	is "$(on_main tag -n | tr -s ' ')" "v1 two words"
+	is "$(errno_of_command main/.prollyfs/ctl 'tag -d v1')" EPERM
+}
+
+# ---- Reflogs ------------------------------------------------------------------------------------
+
+@test "reflog: every move of a branch, newest first" {
+	commit_value a 1
+	commit_value a 2
+	is "$(on_main reflog | cut -d' ' -f2-)" "main@{0}: commit: a = 2
+main@{1}: commit: a = 1
+main@{2}: commit (initial): Initial commit"
+	is "$(on_main --json reflog -n 1 | json '[.commit, .previous, .message]')" \
+		"[\"$(head_of main)\",\"$(head_of main~1)\",\"commit: a = 2\"]"
+	is "$(on_main --json reflog | tail -1 | json .previous)" null
+	[[ $(on_main --json reflog -n 1 | jq -r .date) =~ ^20[0-9-]+T[0-9:]+\+00:00$ ]]
+	mkdir "$MNT/other"
+	is "$(on_main reflog show other | cut -d' ' -f2-)" "other@{0}: branch: Created from $(head_of main)"
+	store_git update-ref -m "by git" refs/heads/other main~1
+	is "$(on_main reflog other | head -1 | cut -d' ' -f2-)" "other@{0}: by git"
+	run on_main reflog nothing
+	status_is 2
+	output_has nothing
+}
+
+@test "keys-at: the keys of a revision, by path" {
+	mkdir "$MNT/main/other" "$NS/empty"
+	echo x >"$MNT/main/other/x"
+	echo top >"$MNT/main/100%"
+	mkdir "$NS/a"
+	commit_value a/b 1
+	rm "$NS/a/b"
+	commit_all main
+	is "$(on_main keys-at main~1)" "100%
+ns/a/b
+other/x"
+	is "$(on_main keys-at main ns)" ""
+	is "$(on_main --json keys-at main~1 ns)" '{"path":"ns/a/b","key":"a/b"}'
+	is "$(on_main keys-at main .)" "100%"
+	run on_main keys-at main~2 ns
+	status_is 1
+	run on_main keys-at nothing
+	status_is 2
+}
+
+# ---- Messages -----------------------------------------------------------------------------------
+
+@test "commit -F: a file's text, of any length and encoding" {
+	echo x >"$NS/a"
+	{
+		echo "A subject"
+		echo
+		entries 1 20000
+	} >"$T/long"
+	on_main commit -F "$T/long"
+	is "$(store_git log -1 --format=%B main | wc -c)" "$(($(wc -c <"$T/long") + 1))"
+	echo y >"$NS/a"
+	printf 'latin \xe9\n' | on_main commit -F -
+	is "$(store_git log -1 --format=%s main)" "latin é"
+	is "$(on_main --json log -n 1 | jq -r .message)" "latin é"
+	echo z >"$NS/a"
+	printf 'a\0b' >"$T/nul"
+	run on_main commit -F "$T/nul"
+	status_is 2
+	output_has NUL
+	run on_main commit -F "$T/none"
+	status_is 2
+	output_has "$T/none"
+	run on_main commit -F "$T/long" -m both
+	status_is 2
+	run on_main commit -F /dev/null
+	status_is 2
+	output_has empty
+	printf '\n\n  # no comment \n\n\n\ntext  \n\n' | on_main commit -F -
+	is "$(store_git log -1 --format=%B main)" "  # no comment
+
+text"
+	is "$(errno_of_command .prollyfs/ctl 'commit -F /etc/passwd')" EINVAL
+}
+
+@test "commit: an editor when no message is given on a terminal" {
+	cat >"$T/editor" <<-'END'
+		#!/bin/sh
+		cp "$1" "$T/draft"
+		[ -n "$SAYS" ] || exit 0
+		{ printf '%s\n' "$SAYS" && cat "$1"; } >"$1.new" && mv "$1.new" "$1"
+	END
+	chmod +x "$T/editor"
+	export GIT_EDITOR=$T/editor
+	echo x >"$NS/a"
+	run on_main commit
+	status_is 2
+	output_has -m
+	SAYS="From the editor" on_terminal "$CTL -C $MNT/main commit"
+	is "$(store_git log -1 --format=%B main)" "From the editor"
+	grep -q '^# On branch main' "$T/draft"
+	grep -q '^#.*added:.*ns/a' "$T/draft"
+	rm "$T/draft"
+	SAYS=no on_terminal "$CTL -C $MNT/main commit" | grep -q "nothing to commit"
+	missing "$T/draft"
+	echo y >"$NS/a"
+	SAYS='' on_terminal "$CTL -C $MNT/main commit" | grep -q "message is empty"
+	GIT_EDITOR=false on_terminal "$CTL -C $MNT/main commit" | grep -q "editor false failed"
+	is "$(store_git rev-list --count main)" 2
+	SAYS="A tag's" on_terminal "$CTL -C $MNT/main tag -a v1"
+	is "$(on_main --json tag | json .message)" "\"A tag's\""
+	SAYS='' on_terminal "$CTL -C $MNT/main commit --amend"
+	is "$(store_git log -1 --format=%s main)" "From the editor"
+	is "$(store_git rev-list --count main)" 2
+	file_is "$MNT/.prollyfs/at/main/ns/a" y
+}
+
+@test "commit --amend, --author and --date" {
+	commit_value a 1
+	local base
+	base=$(head_of main~1)
+	echo 2 >"$NS/a"
+	GIT_AUTHOR_NAME=Else on_main commit --amend -m better
+	is "$(head_of main~1)" "$base"
+	is "$(store_git log -1 --format='%s|%an' main)" "better|A U Thor"
+	file_is "$MNT/.prollyfs/at/main/ns/a" 2
+	is "$(changes_of main)" '[]'
+	is "$(on_main reflog | head -1 | cut -d' ' -f2-)" "main@{0}: commit (amend): better"
+	on_main commit --amend --no-edit --author 'Some One <one@example.org>' --date '2005-04-07 22:13:13 +0200'
+	is "$(store_git log -1 --format='%s|%an|%ae|%aI' main)" \
+		"better|Some One|one@example.org|2005-04-07T22:13:13+02:00"
+	run on_main commit --allow-empty -m x --author nobody
+	status_is 2
+	run on_main commit --allow-empty -m x --date soonish
+	status_is 2
+	store_git fsck --strict
+}
+
+changes_of()
+{
+	ctl "$MNT/$1" --json status | json '[.changes[] | [.path, .operation]] | sort'
+}
