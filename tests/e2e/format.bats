@@ -129,6 +129,26 @@ random_entries()
 	[ "$(ctl "$STORE" --json stats | jq '.namespaces[] | select(.name == "ordered").height')" -ge 3 ]
 }
 
+@test "it does so under other parameters: small chunks, high trees" {
+	need_ldb
+	local parameters=(min=32 max=512 scale-shift=6 inline-limit=50 chunk-min=64 chunk-average=256 chunk-max=1024)
+	stranger format_db write "$STORE" "${parameters[@]}" >"$T/found"
+	same_roots "$T/found"
+	random_entries 2000 7 >"$T/random"
+	ctl "$STORE" -q load --format jsonl random <"$T/random"
+	mkdir "$T/large"
+	random_bytes 1500000 8 >"$T/large/file"
+	ctl "$STORE" put large/file <"$T/large/file"
+	stranger format build "$STORE" random="$T/random" large="$T/large" | grep -v '\s/\s' >"$T/built"
+	is "$(wc -l <"$T/built")" 2
+	same_roots "$T/built"
+	ctl "$STORE" -q commit -m two
+	stranger format read "$STORE" main >"$T/found"
+	same_roots "$T/found" --at main
+	is "$(grep -cFf "$T/built" "$T/found")" 2
+	[ "$(ctl "$STORE" --json stats | jq '.namespaces[] | select(.name == "random").height')" -ge 8 ]
+}
+
 @test "it builds the same tree from a directory as the mount does" {
 	mount_store
 	make_files ns

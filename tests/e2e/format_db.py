@@ -3,16 +3,16 @@
 
 usage: format_db.py check STORE
        format_db.py working STORE BRANCH
-       format_db.py write STORE
+       format_db.py write STORE [PARAMETER=NUMBER...]
 
 check: decodes every record of the database, encodes it again, and compares. Prints how many there
 are of each type, by family, and the mark.
 
 working: lays what is staged on a branch over its head, and prints the roots of that as format.py
-does.
+does. Checks its committed attributes as well.
 
 write: makes a store, of the file back end, with two commits and something staged, and prints the
-same roots of its working state.
+same roots of its working state. The parameters are the defaults but for those named.
 
 The database is read and written with ldb(1), which knows nothing of prollyfs.
 """
@@ -434,8 +434,18 @@ class Working:
                           for name, top, _, _ in load_namespaces(self.form, store, f"refs/heads/{name}")}
         self.namespaces = collections.defaultdict(dict, {name: dict(e) for name, e in self.committed.items()})
         self.made = {}
+        self.check_attributes()
         for generation in reversed(self.branch.generations):
             self.lay(generation)
+
+    def check_attributes(self):
+        entries, counts = read_tree(self.form, self.nodes, self.branch.top)
+        assert counts == (self.branch.keys, self.branch.bytes)
+        assert build_tree(self.form, entries, Kept()) == self.branch.top
+        for key, value in entries:
+            namespace, rest = key.split(b"\0", 1)
+            assert rest[:1] in (b"d", b"e") or (rest[:1] == b"l" and namespace == b"" and len(rest) == 9)
+            (check_pairs if rest[:1] == b"l" else check_attributes)(value)
 
     def lay(self, generation):
         """Newer over older."""
@@ -533,8 +543,8 @@ def random_bytes(count, seed):
     return b"".join(le64(next(outputs)) for _ in range(count // 8))
 
 
-def write(store):
-    form, keep = Format(Format.DEFAULTS), Kept()
+def write(store, parameters):
+    form, keep = Format({**Format.DEFAULTS, **parameters}), Kept()
     pathlib.Path(store).mkdir()
     subprocess.run(["git", "init", "-q", "--bare", "-b", "main", f"{store}/git"], check=True)
     large = random_bytes(300000, 7) + bytes(100000) + random_bytes(8000, 8)
@@ -579,6 +589,6 @@ if __name__ == "__main__":
         working = Working(sys.argv[2], sys.argv[3])
         show_all(working.form, working.get_roots())
     else:
-        write(sys.argv[2])
+        write(sys.argv[2], {name: int(number) for name, number in (word.split("=") for word in sys.argv[3:])})
         working = Working(sys.argv[2], "main")
         show_all(working.form, working.get_roots())
