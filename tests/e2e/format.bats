@@ -122,6 +122,8 @@ random_entries()
 	sources+=("ordered=$T/ordered")
 	printf '{"key": "", "value": ""}\n' | tee "$T/unnamed" | ctl "$STORE" -q load --format jsonl .
 	sources+=("=$T/unnamed")
+	: | tee "$T/empty" | ctl "$STORE" -q load empty
+	sources+=("empty=$T/empty")
 	stranger format build "$STORE" "${sources[@]}" >"$T/found"
 	same_roots "$T/found"
 	ctl "$STORE" -q commit -m one
@@ -184,7 +186,12 @@ random_entries()
 	echo z >"$MNT/other/ns/theirs"
 	ctl "$MNT/other" -q commit -m theirs
 	on_main -q merge other
+	touch -a -d @1700000000 "$MNT/main/ns/inline"
+	touch -m -d @1600000000 "$MNT/main/ns/not-inline"
+	(cd "$MNT/main/ns" && stat -c '%n %a %u %g %X %Y %Z' inline not-inline large nothing) >"$T/status"
 	kill_daemon
+	stranger format_db attributes "$STORE" main ns inline not-inline large nothing | diff - "$T/status"
+	stranger format_db attributes "$STORE" main made one two | grep -c "(b'user.a', b'1')" | grep -x 2
 	stranger format_db check "$STORE" >"$T/types"
 	for type in 'meta branch' 'meta name' 'meta counter' 'staged '{d,e,l,n,'e load','n load','t load'} \
 		'extents bytes' 'journal record' 'nodes PTN' 'nodes PrB' 'chunks PrC' 'index entry'; do
@@ -207,7 +214,8 @@ random_entries()
 	is "$status" 1
 	is "$(ctl "$STORE" get files/large | tail -c +1001 | head -c 5)" hello
 	mount_store
-	is "$(stat -c '%a %Y' "$MNT/main/files/new")" "600 1795000000"
+	is "$(stat -c '%a %u %g %X %Y %Z' "$MNT/main/files/new")" "640 1 2 1794999990 1795000000 1795000010"
+	is "$(getfattr --only-values -n user.a "$MNT/main/files/new")" x
 	is "$(ls "$MNT/main/files/docs")" a
 	commit_all main three
 	unmount

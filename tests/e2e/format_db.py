@@ -3,6 +3,7 @@
 
 usage: format_db.py check STORE
        format_db.py working STORE BRANCH
+       format_db.py attributes STORE BRANCH NAMESPACE KEY...
        format_db.py write STORE [PARAMETER=NUMBER...]
 
 check: decodes every record of the database, encodes it again, and compares. Prints how many there
@@ -10,6 +11,9 @@ are of each type, by family, and the mark.
 
 working: lays what is staged on a branch over its head, and prints the roots of that as format.py
 does. Checks its committed attributes as well.
+
+attributes: prints the recorded attributes of keys in a working state: mode, user, group, the times
+of access, modification and change in seconds, and the extended attributes.
 
 write: makes a store, of the file back end, with two commits and something staged, and prints the
 same roots of its working state. The parameters are the defaults but for those named.
@@ -442,10 +446,19 @@ class Working:
         entries, counts = read_tree(self.form, self.nodes, self.branch.top)
         assert counts == (self.branch.keys, self.branch.bytes)
         assert build_tree(self.form, entries, Kept()) == self.branch.top
+        self.attributes = dict(entries)
         for key, value in entries:
             namespace, rest = key.split(b"\0", 1)
             assert rest[:1] in (b"d", b"e") or (rest[:1] == b"l" and namespace == b"" and len(rest) == 9)
             (check_pairs if rest[:1] == b"l" else check_attributes)(value)
+
+    def find_attributes(self, namespace, key):
+        for generation in self.branch.generations:
+            for kind, *place, data in self.records[generation]:
+                entry = parse_entry(data) if kind == b"e" and place == [namespace, key] else None
+                if entry and (entry.attributes is not None or entry.flags & TOMBSTONE):
+                    return parse_attributes(entry.attributes or b"\0\0")[1]
+        return parse_attributes(self.attributes.get(namespace + b"\0e" + key, b"\0\0"))[1]
 
     def lay(self, generation):
         """Newer over older."""
@@ -485,6 +498,13 @@ class Working:
             blobs = sum(value[0] >> 7 for value in entries.values())
             roots.append((name, self.form.root(top), len(entries), blobs))
         return roots
+
+
+def show_attributes(working, namespace, keys):
+    for key in keys:
+        a = working.find_attributes(os.fsencode(namespace), os.fsencode(key))
+        times = [a[name] // 10**9 for name in ("atime", "mtime", "ctime")]
+        print(key, f"{a['mode']:o}", a["uid"], a["gid"], *times, *a.get("xattrs", {}).items())
 
 
 # ---- A store -------------------------------------------------------------------------------------
@@ -559,7 +579,8 @@ def write(store, parameters):
     write_nodes(store, keep)
 
     now = 1795000000 * 10**9
-    attributes = build_attributes(0, {"mode": 0o600, "mtime": now, "atime": now, "ctime": now, "number": 17})
+    attributes = build_attributes(0, {"mode": 0o640, "uid": 1, "gid": 2, "mtime": now, "atime": now - 10**10,
+                                      "ctime": now + 10**10, "xattrs": {b"user.a": b"x"}, "number": 17})
     extents = 1 << 40 | 9
     meta = {b"name/main": be32(1), b"counter/0": le64(17), b"counter/1": le64(257), b"counter/2": le64(4097),
             b"branch/" + be32(1): build_branch(Branch(b"main", bytes.fromhex(head), build_tree(form, [], keep), 0, 0,
@@ -588,6 +609,8 @@ if __name__ == "__main__":
     elif sys.argv[1] == "working":
         working = Working(sys.argv[2], sys.argv[3])
         show_all(working.form, working.get_roots())
+    elif sys.argv[1] == "attributes":
+        show_attributes(Working(sys.argv[2], sys.argv[3]), sys.argv[4], sys.argv[5:])
     else:
         write(sys.argv[2], {name: int(number) for name, number in (word.split("=") for word in sys.argv[3:])})
         working = Working(sys.argv[2], "main")
