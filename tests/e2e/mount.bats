@@ -304,6 +304,25 @@ not_mounted()
 	file_is "$MNT/other/ns/key" three
 }
 
+@test "-o ro: a control file takes commands by ioctl(2)" {
+	mount_store
+	remount -o ro
+	python3 - "$MNT/.prollyfs/ctl" <<-'EOF'
+		import errno, fcntl, os, sys
+		fd = os.open(sys.argv[1], os.O_RDONLY)
+		give = lambda line: fcntl.ioctl(fd, 1 << 30 | len(line) << 16 | ord("P") << 8 | 1, line)
+		give(b"bran")
+		give(b"ch\n")
+		assert os.read(fd, 100) == b"* main\n"
+		try:
+		    give(b"branch x\n")
+		except OSError as e:
+		    assert e.errno == errno.EROFS
+		else:
+		    raise AssertionError
+	EOF
+}
+
 @test "-o branch= of none: exit 1, named" {
 	ctl . init "$STORE"
 	mount_here -o branch=nothing "$STORE" "$MNT"
