@@ -241,7 +241,7 @@ static void reply_absent(fuse_req_t req, const PfsInode *parent)
 			fuse_reply_entry(req, &param);
 			break;
 		}
-		/* fall through */
+		G_GNUC_FALLTHROUGH;
 	default:
 		fuse_reply_err(req, ENOENT);
 	}

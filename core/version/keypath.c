@@ -89,9 +89,9 @@ typedef struct {
 	{                                                  \
 		text, LEN(text), raw, LEN(raw), at, places \
 	}
-#define RESERVED(suffix)                                                 \
-	{                                                                \
-		suffix + 1, LEN(suffix) - 1, NULL, 0, AT_END, PLACES_ALL \
+#define RESERVED(suffix)                                                   \
+	{                                                                  \
+		&(suffix)[1], LEN(suffix) - 1, NULL, 0, AT_END, PLACES_ALL \
 	}
 
 static const Code codes[] = {

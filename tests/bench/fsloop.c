@@ -242,7 +242,7 @@ static void touch_pages(const char *path, unsigned n, int writing)
 static void run_command(char **words)
 {
 	pid_t pid = fork();
-	int status;
+	int status = 0;
 
 	if (pid == 0) {
 		int null = open("/dev/null", O_WRONLY);

@@ -99,7 +99,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	g_autoptr(GError) error = NULL;
 	g_autoptr(ProllyNode) node = NULL;
 	const ProllyNodeView *view;
-	uint8_t *bytes;
 	TreeTest test;
 
 	tree_test_start_weighing(&test, tiny_parameters(), weigh);

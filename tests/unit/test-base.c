@@ -93,7 +93,7 @@ static void test_hash_of_two(void)
 
 	prolly_hash_compute("abcdef", 6, &whole);
 	for (size_t i = 0; i <= 6; i++) {
-		prolly_hash_compute2("abcdef", i, "abcdef" + i, 6 - i, &halves);
+		prolly_hash_compute2("abcdef", i, &"abcdef"[i], 6 - i, &halves);
 		g_assert_true(prolly_hash_equal(&whole, &halves));
 	}
 }
