@@ -12,7 +12,12 @@
  * does not name, taking a manifest or log cut short for what a power cut leaves. So first comes a
  * read-only opening, which writes nothing: if it ends before the mark (db-mark.c), opening is
  * refused and the files are left for whoever can save something. That costs a millisecond, and the
- * replay of the log again, of which closing leaves a few megabytes at most (db.c).
+ * replay of the log again, of which closing leaves a megabyte at most (db.c).
+ *
+ * Checksums. RocksDB as distributions build it, for any processor, computes CRC32C by table, at
+ * 1.3 GB/s; so tables carry XXH3 sums: reading one node of a block of 16 KiB took 12.0 us with the
+ * one, 4.7 us with the other, and writing 117 MiB of nodes 167 and 112 ms of the processor. (The
+ * log has CRC32C always, as have blob files.)
  *
  * Memory. The node cache above is the cache; here is a small one for blocks, filters and indices,
  * and memtables of all families share one bound.
@@ -27,6 +32,7 @@
 #define MAX_LOG                "134217728"
 #define BLOCK_CACHE            (32u << 20)
 #define BLOCK_CACHE_SHARD_BITS 2
+#define XXH3                   4 /* rocksdb::ChecksumType, which the C interface does not name */
 
 /* clang-format off */
 #define WRITE_BUFFER "write_buffer_size=16777216;" /* PROLLY_DB_RESERVE */
@@ -38,6 +44,7 @@ static const char *const database_options =
 	"db_write_buffer_size=" MEMTABLES ";"
 	"max_total_wal_size=" MAX_LOG ";"
 	"max_open_files=512;"
+	"max_file_opening_threads=1;" /* of 16 for each family: 17 ms to open, with one 7 */
 	"max_background_jobs=2;"
 	"bytes_per_sync=1048576;"
 	"wal_bytes_per_sync=1048576;"
@@ -116,6 +123,7 @@ static rocksdb_options_t *new_family_options(ProllyDb *db, const FamilySpec *spe
 	rocksdb_block_based_options_set_block_cache(table, db->block_cache);
 	rocksdb_block_based_options_set_block_size(table, (size_t)spec->block_size);
 	rocksdb_block_based_options_set_format_version(table, 5);
+	rocksdb_block_based_options_set_checksum(table, XXH3);
 	rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
 	rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
 	if (spec->bloom_bits)

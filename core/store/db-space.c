@@ -10,15 +10,16 @@
  * is not worth it: the next flush or compaction takes it along.
  *
  * Closing also leaves little for the next opening to replay: a log of more than LOG_LEFT bytes is
- * flushed into tables. A shorter one is left, since flushing writes a file for each family touched,
- * and a command that opens a store for one change should not.
+ * flushed into tables (one of 2 MB with a load's 34,000 index entries takes 100 ms to replay). A
+ * shorter one is left, since flushing writes a file for each family touched, and a command that
+ * opens a store for one change should not.
  */
 #include "store/db-private.h"
 
 #include <string.h>
 #include <sys/stat.h>
 
-#define LOG_LEFT    (4u << 20)
+#define LOG_LEFT    (1u << 20)
 #define RECLAIM_MIN (8u << 20)
 
 typedef struct {
