@@ -42,9 +42,10 @@ struct ProllyDb {
 
 	char *path; /* in memory: a name in the environment */
 	bool in_memory;
-	ProllyDbMark *mark; /* NULL in memory */
-	gint n_ingests;     /* atomic; names the files on their way in */
-	gint is_broken;     /* atomic; the last write failed, so the log ends in a failure */
+	ProllyDbMark *mark;                        /* NULL in memory */
+	gint n_ingests;                            /* atomic; names the files on their way in */
+	gint n_uncompressed[PROLLY_DB_N_FAMILIES]; /* atomic; tables to be so (db.c) */
+	gint is_broken; /* atomic; the last write failed, so the log ends in a failure */
 };
 
 /* Free space below which RocksDB, once it ran out of it, does not resume. */

@@ -24,6 +24,10 @@
 #define RESUME_WAIT_USEC (15 * G_USEC_PER_SEC)
 #define RESUME_POLL_USEC (50 * 1000)
 
+/* A table that compression makes smaller by less than a sixteenth is dense. */
+#define DENSE_GAIN   16
+#define DENSE_TABLES 7 /* that follow one */
+
 struct ProllyDbBatch {
 	ProllyDb *db;
 	rocksdb_writebatch_t *batch;
@@ -103,6 +107,15 @@ bool prolly_db_get(ProllyDb *db, ProllyDbFamily family, const ProllyDbSnapshot *
 	return true;
 }
 
+static bool are_sorted(const void *const *keys, size_t key_len, size_t n)
+{
+	size_t i = 1;
+
+	while (i < n && memcmp(keys[i - 1], keys[i], key_len) <= 0)
+		i++;
+	return i >= n;
+}
+
 bool prolly_db_get_many(ProllyDb *db, ProllyDbFamily family, const void *const *keys,
 			size_t key_len, size_t n, GBytes **out_values, GError **error)
 {
@@ -114,7 +127,8 @@ bool prolly_db_get_many(ProllyDb *db, ProllyDbFamily family, const void *const *
 	for (size_t i = 0; i < n; i++)
 		lens[i] = key_len;
 	rocksdb_batched_multi_get_cf(db->rocks, db->read, db->families[family], n,
-				     (const char *const *)keys, lens, pinned, failures, false);
+				     (const char *const *)keys, lens, pinned, failures,
+				     are_sorted(keys, key_len, n));
 	for (size_t i = 0; i < n; i++) {
 		if (failures[i] && ok)
 			ok = prolly_db_throw(error, failures[i], db->path);
@@ -371,12 +385,36 @@ char *prolly_db_dup_ingest_dir(const ProllyDb *db)
 	return g_build_filename(db->path, "incoming", NULL);
 }
 
+/*
+ * Compressing what does not compress costs as much as writing it. So the family's tables are left
+ * uncompressed for a while, if one was hardly smaller for it: then another is tried.
+ */
+static void note_gain(ProllyDb *db, ProllyDbFamily family, uint64_t before, uint64_t after)
+{
+	bool is_dense = after > before - before / DENSE_GAIN;
+
+	g_atomic_int_set(&db->n_uncompressed[family], is_dense ? DENSE_TABLES : 0);
+}
+
+/* (transfer full) What a table of FAMILY is written with. */
+static rocksdb_options_t *make_table_options(ProllyDb *db, ProllyDbFamily family, bool compress)
+{
+	rocksdb_options_t *options = rocksdb_options_create_copy(db->family_options[family]);
+
+	if (!compress)
+		rocksdb_options_set_compression(options, rocksdb_no_compression);
+	return options;
+}
+
 static bool build_table(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry *entries, size_t n,
 			const char *path, GError **error)
 {
+	bool compress = g_atomic_int_add(&db->n_uncompressed[family], -1) <= 0;
 	rocksdb_envoptions_t *env_options = rocksdb_envoptions_create();
-	rocksdb_sstfilewriter_t *writer =
-		rocksdb_sstfilewriter_create(env_options, db->family_options[family]);
+	rocksdb_options_t *options = make_table_options(db, family, compress);
+	rocksdb_sstfilewriter_t *writer = rocksdb_sstfilewriter_create(env_options, options);
+	uint64_t before = 0;
+	uint64_t after = 0;
 	char *failure = NULL;
 
 	rocksdb_sstfilewriter_open(writer, path, &failure);
@@ -385,7 +423,13 @@ static bool build_table(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry
 					  entries[i].value, entries[i].value_len, &failure);
 	if (!failure)
 		rocksdb_sstfilewriter_finish(writer, &failure);
+	rocksdb_sstfilewriter_file_size(writer, &after);
+	for (size_t i = 0; i < n; i++)
+		before += entries[i].key_len + entries[i].value_len;
+	if (compress && !failure)
+		note_gain(db, family, before, after);
 	rocksdb_sstfilewriter_destroy(writer);
+	rocksdb_options_destroy(options);
 	rocksdb_envoptions_destroy(env_options);
 	return failure ? prolly_db_throw(error, failure, db->path) : true;
 }
