@@ -56,6 +56,16 @@ install_packages()
 		-o DPkg::Lock::Timeout=300 install --no-install-recommends "${missing[@]}"
 }
 
+# Everybody may use /dev/fuse, which mounts for its user alone, where udev makes it; in a container it
+# may be root's. False: there is none.
+open_fuse()
+{
+	[ -c /dev/fuse ] || return
+	[ -r /dev/fuse ] && [ -w /dev/fuse ] && return
+	say "letting everybody use /dev/fuse, as udev would"
+	as_root chmod a+rw /dev/fuse
+}
+
 # build DIRECTORY [MESON OPTION...]: configures it unless it is, and builds everything.
 build()
 {
