@@ -85,6 +85,7 @@ make_files()
 	stranger format read "$STORE" main
 	local node
 	node=$(grep -rlF "value 500" "$STORE/nodes" | head -1)
+	chmod u+w "$node"
 	printf X | dd of="$node" bs=1 seek=200 conv=notrunc status=none
 	run stranger format read "$STORE" main
 	isnt "$status" 0
@@ -214,7 +215,7 @@ random_entries()
 	is "$status" 1
 	is "$(ctl "$STORE" get files/large | tail -c +1001 | head -c 5)" hello
 	mount_store
-	is "$(stat -c '%a %u %g %X %Y %Z' "$MNT/main/files/new")" "640 1 2 1794999990 1795000000 1795000010"
+	is "$(stat -c '%a %u %g %X %Y %Z' "$MNT/main/files/new")" "644 1 2 1794999990 1795000000 1795000010"
 	is "$(getfattr --only-values -n user.a "$MNT/main/files/new")" x
 	is "$(ls "$MNT/main/files/docs")" a
 	commit_all main three

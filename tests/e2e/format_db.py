@@ -579,7 +579,7 @@ def write(store, parameters):
     write_nodes(store, keep)
 
     now = 1795000000 * 10**9
-    attributes = build_attributes(0, {"mode": 0o640, "uid": 1, "gid": 2, "mtime": now, "atime": now - 10**10,
+    attributes = build_attributes(0, {"mode": 0o644, "uid": 1, "gid": 2, "mtime": now, "atime": now - 10**10,
                                       "ctime": now + 10**10, "xattrs": {b"user.a": b"x"}, "number": 17})
     extents = 1 << 40 | 9
     meta = {b"name/main": be32(1), b"counter/0": le64(17), b"counter/1": le64(257), b"counter/2": le64(4097),

@@ -351,6 +351,7 @@ not_mounted()
 }
 
 @test "-o uid, gid and umask: for what has no owner recorded" {
+	need_root # or they could not look at it
 	ctl . init "$STORE"
 	ctl "$STORE" put ns/key value
 	ctl "$STORE" commit -m one
