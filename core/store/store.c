@@ -8,7 +8,7 @@
  * caller's batch it stays in `moving` until the batch was written. If the back end fails, `moving`
  * goes back to the front of `pending`.
  *
- * Over the bound it is a thread of the store's that moves, so that the back end's work and its
+ * Over the bound it is a thread of the store's pool that moves, so that the back end's work and its
  * syncs overlap with the making of nodes: 1 GiB of chunks into RocksDB took 5.4 s without it, 2.3 s
  * with it. Over twice the bound whoever puts has to, and learns why the thread could not.
  *
@@ -95,7 +95,7 @@ typedef struct {
 	ProllyCache *caches[PROLLY_N_NODE_CLASSES];
 	ProllyArena *arena;
 	ProllyNodeLink recent[N_RECENT]; /* tree nodes asked for by hash, at a place it decides */
-	GThreadPool *mover;              /* one thread, made when there is something to move */
+	ProllyPool *pool;
 
 	GMutex lock;     /* protects all below */
 	GCond turn_free; /* signalled when it becomes so */
@@ -259,7 +259,7 @@ static Room check_room(Shared *shared)
 }
 
 /* What fails here is pending again, and fails the one who has to move it. */
-static void run_mover(gpointer call, gpointer data)
+static void run_mover(void *data)
 {
 	Shared *shared = data;
 
@@ -272,7 +272,7 @@ static void run_mover(gpointer call, gpointer data)
 static bool make_room(Shared *shared, Room room, GError **error)
 {
 	if (room == ROOM_CALL_MOVER)
-		g_thread_pool_push(shared->mover, shared, NULL);
+		prolly_pool_call(shared->pool, run_mover, shared);
 	return room != ROOM_MOVE_NOW || flush_pending(shared, NULL, false, error);
 }
 
@@ -304,7 +304,7 @@ static ProllyStore *new_store(ProllyBackendKind kind, ProllyBackend *backend, ui
 	init_set(&shared->pending);
 	init_set(&shared->moving);
 	make_caches(shared, cache_size);
-	shared->mover = g_thread_pool_new(run_mover, shared, 1, FALSE, NULL);
+	shared->pool = prolly_pool_new();
 
 	store->ref_count = 1;
 	store->shared = shared;
@@ -367,7 +367,7 @@ static void unref_shared(Shared *shared)
 {
 	if (!g_atomic_int_dec_and_test(&shared->ref_count))
 		return;
-	g_thread_pool_free(shared->mover, TRUE, TRUE);
+	prolly_pool_free(shared->pool);
 	clear_set(&shared->pending);
 	clear_set(&shared->moving);
 	for (int i = 0; i < PROLLY_N_NODE_CLASSES; i++)
@@ -391,6 +391,11 @@ void prolly_store_unref(ProllyStore *store)
 ProllyBackendKind prolly_store_get_kind(ProllyStore *store)
 {
 	return store->shared->kind;
+}
+
+ProllyPool *prolly_store_get_pool(ProllyStore *store)
+{
+	return store->shared->pool;
 }
 
 ProllyBackend *prolly_store_get_backend(ProllyStore *store)

@@ -22,6 +22,7 @@
  */
 
 #include "base/base.h"
+#include "base/pool.h"
 
 typedef struct ProllyStore ProllyStore;
 typedef struct ProllyNode ProllyNode;
@@ -206,6 +207,9 @@ typedef struct {
 
 bool prolly_store_get_figures(ProllyStore *store, ProllyStoreFigures *out_figures, GError **error);
 ProllyBackendKind prolly_store_get_kind(ProllyStore *store);
+
+/* Threads for whoever works on the store's nodes. Borrowed. */
+ProllyPool *prolly_store_get_pool(ProllyStore *store);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyStore, prolly_store_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyNode, prolly_node_unref)

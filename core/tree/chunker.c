@@ -342,21 +342,38 @@ static bool put_draft(ProllyChunker *self, unsigned number, ProllyHash *out_hash
 	return true;
 }
 
+/* Appends a closed node of level NUMBER to its parent: KEY is its last. *OUT_CUT: the parent is to
+ * be cut now. */
+static bool add_to_parent(ProllyChunker *self, unsigned number, const ProllyNodeKey *key,
+			  const ProllyChildRecord *record, bool *out_cut, GError **error)
+{
+	ChunkerLevel *parent = get_level(self, number + 1);
+	ChunkerEntry entry = {
+		.key = *key,
+		.value = record,
+		.value_len = sizeof(*record),
+		.keys = record->keys,
+		.bytes = record->bytes,
+	};
+
+	level_forget_source(parent);
+	if (!level_ascends(parent, &entry.key))
+		return throw_unordered(error);
+	if (!level_append(parent, &entry))
+		return throw_overflow(error);
+	*out_cut = level_must_cut(parent, self->context->format);
+	return true;
+}
+
 /* Ends the draft of NUMBER, which is not empty, and gives it to the level above. *OUT_CUT: that one
  * is to be cut now. */
 static bool close_draft(ProllyChunker *self, unsigned number, bool *out_cut, GError **error)
 {
-	ChunkerLevel *level = &self->levels[number], *parent;
+	ChunkerLevel *level = &self->levels[number];
 	const ProllyDraft *draft = &level->draft;
 	size_t start = draft_key_start(draft, draft->count - 1);
 	ProllyChildRecord record = {.keys = draft->total_keys, .bytes = draft->total_bytes};
-	ChunkerEntry entry = {
-		.key = {draft->keys + start, level->keys_len - start, draft->keys, 0},
-		.value = &record,
-		.value_len = sizeof(record),
-		.keys = record.keys,
-		.bytes = record.bytes,
-	};
+	ProllyNodeKey key = {draft->keys + start, level->keys_len - start, draft->keys, 0};
 	bool waits;
 
 	if (number + 1 == TREE_LEVELS_MAX)
@@ -364,16 +381,11 @@ static bool close_draft(ProllyChunker *self, unsigned number, bool *out_cut, GEr
 				    TREE_LEVELS_MAX);
 	if (!put_draft(self, number, &record.hash, &waits, error))
 		return false;
-	parent = get_level(self, number + 1);
 	if (waits)
-		self->waiting[self->n_waiting - 1].index = parent->draft.count;
-	level_forget_source(parent);
-	if (!level_ascends(parent, &entry.key))
-		return throw_unordered(error);
-	if (!level_append(parent, &entry))
-		return throw_overflow(error);
+		self->waiting[self->n_waiting - 1].index = get_level(self, number + 1)->draft.count;
+	if (!add_to_parent(self, number, &key, &record, out_cut, error))
+		return false;
 	level_empty(level);
-	*out_cut = level_must_cut(parent, self->context->format);
 	return true;
 }
 
@@ -531,6 +543,15 @@ bool prolly_chunker_add_range(ProllyChunker *self, ProllyNode *node, const Proll
 			return false;
 	}
 	return true;
+}
+
+bool prolly_chunker_add_leaf(ProllyChunker *self, const uint8_t *key, size_t key_len,
+			     const ProllyChildRecord *leaf, GError **error)
+{
+	ProllyNodeKey whole = {key, key_len, key, 0};
+	bool more;
+
+	return add_to_parent(self, 0, &whole, leaf, &more, error) && (!more || cut(self, 1, error));
 }
 
 bool prolly_chunker_is_aligned(const ProllyChunker *self, unsigned levels)

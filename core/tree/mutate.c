@@ -49,7 +49,12 @@ typedef struct {
 	GByteArray *last_key; /* NULL before the first edit */
 
 	ProllyChunker *chunker;
+	ProllyBulk *bulk; /* NULL: the chunker makes the leaves too */
+	uint64_t loaded;  /* bytes of entries, without an old tree */
 } Apply;
+
+/* A load of so many bytes is worth several threads. */
+#define BULK_FROM (512u << 10)
 
 /* ---- The scout --------------------------------------------------------------------------- */
 
@@ -222,21 +227,50 @@ static bool rebuild(Apply *self, ProllyNode *node, const ProllyNodeView *view, G
 	return true;
 }
 
+/* ---- The load ---------------------------------------------------------------------------- */
+
+/* Is this a place from which on several threads make the leaves, and worth it? */
+static bool wants_bulk(Apply *self)
+{
+	return self->loaded >= BULK_FROM && prolly_chunker_is_aligned(self->chunker, 1) &&
+	       prolly_pool_is_parallel(prolly_store_get_pool(self->context->store));
+}
+
+/* All edits, of which there is nothing to be scouted: all have values. */
+static bool load(Apply *self, GError **error)
+{
+	while (self->has_edit && !wants_bulk(self)) {
+		self->loaded += self->edit.key_len + self->edit.value_len;
+		if (!use_edit(self, error))
+			return false;
+	}
+	if (!self->has_edit)
+		return true;
+	self->bulk = prolly_bulk_new(self->context, self->chunker);
+	while (self->has_edit) {
+		const ProllyEdit *edit = &self->edit;
+
+		if (!prolly_bulk_add(self->bulk, edit->key, edit->key_len, edit->value,
+				     edit->value_len, error) ||
+		    !next_edit(self, error))
+			return false;
+	}
+	return prolly_bulk_finish(self->bulk, error);
+}
+
 /* The new tree, after the first edit that changes something was found. */
 static bool apply_edits(Apply *self, ProllyTree *out_tree, GError **error)
 {
 	const ProllyPathFrame *top;
 	g_autoptr(ProllyNode) node = NULL;
 
-	while (self->has_edit && !self->scouting) {
-		if (!use_edit(self, error))
-			return false;
-	}
 	if (self->scouting) {
 		top = &self->scout.frames[self->scout.height - 1];
 		node = prolly_node_ref(top->node);
 		if (!rebuild(self, node, top->view, error))
 			return false;
+	} else if (!load(self, error)) {
+		return false;
 	}
 	return prolly_chunker_finish(self->chunker, out_tree, error);
 }
@@ -259,6 +293,7 @@ bool prolly_tree_apply(const ProllyTreeContext *context, const ProllyTree *tree,
 		/* Edits are checked; what lies between them in an old tree is not. */
 		self.chunker = prolly_chunker_new(context, !self.scouting);
 		ok = apply_edits(&self, out_tree, error);
+		prolly_bulk_free(self.bulk);
 		prolly_chunker_free(self.chunker);
 	} else if (ok && tree) {
 		*out_tree = *tree;

@@ -258,12 +258,33 @@ G_GNUC_INTERNAL bool prolly_chunker_add_range(ProllyChunker *chunker, ProllyNode
 					      const ProllyNodeView *view, uint32_t from,
 					      uint32_t to, GError **error);
 
+/* Appends a leaf that is closed and put: its last key, and what its parent says of it. A leaf must
+ * begin here. */
+G_GNUC_INTERNAL bool prolly_chunker_add_leaf(ProllyChunker *chunker, const uint8_t *key,
+					     size_t key_len, const ProllyChildRecord *leaf,
+					     GError **error);
+
 /* Does a node begin here on each of the LEVELS lowest levels? */
 G_GNUC_INTERNAL bool prolly_chunker_is_aligned(const ProllyChunker *chunker, unsigned levels);
 
 /* Ends every level. The chunker can only be freed then. */
 G_GNUC_INTERNAL bool prolly_chunker_finish(ProllyChunker *chunker, ProllyTree *out_tree,
 					   GError **error);
+
+/* ---- Leaves made by several threads: bulk.c ---------------------------------------------- */
+
+typedef struct ProllyBulk ProllyBulk;
+
+/* (transfer full) Goes on for CHUNKER, where a leaf begins. Nothing else is given to the chunker
+ * until it is finished. Both are borrowed. */
+G_GNUC_INTERNAL ProllyBulk *prolly_bulk_new(const ProllyTreeContext *context,
+					    ProllyChunker *chunker);
+G_GNUC_INTERNAL void prolly_bulk_free(ProllyBulk *bulk); /* NULL is allowed */
+/* As prolly_chunker_add; that the keys ascend is for the caller to see to. */
+G_GNUC_INTERNAL bool prolly_bulk_add(ProllyBulk *bulk, const uint8_t *key, size_t key_len,
+				     const uint8_t *value, size_t value_len, GError **error);
+/* Ends the leaves. The chunker has them then. */
+G_GNUC_INTERNAL bool prolly_bulk_finish(ProllyBulk *bulk, GError **error);
 
 /* ---- Paths: path.c ----------------------------------------------------------------------- */
 
