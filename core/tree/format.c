@@ -40,7 +40,6 @@
 #define HASH_SHA256      1u
 #define BOUNDARY_HAZARD  1u
 
-#define MAX_LIMIT         65536u /* (2^16)^4 is where s^4 leaves 64 bits */
 #define SCALE_SHIFT_MIN   4u
 #define SCALE_SHIFT_LIMIT 16u
 #define CHUNK_LIMIT       (1u << 24)
@@ -60,10 +59,10 @@ void prolly_format_parameters_init(ProllyFormatParameters *out_parameters)
 
 static bool check_parameters(const ProllyFormatParameters *p, GError **error)
 {
-	if (p->min == 0 || p->min >= p->max || p->max > MAX_LIMIT)
+	if (p->min == 0 || p->min >= p->max || p->max > FORMAT_MAX_LIMIT)
 		return prolly_throw(error, PROLLY_ERROR_INVALID,
 				    "chunking: min %u and max %u are not 0 < min < max <= %u",
-				    p->min, p->max, MAX_LIMIT);
+				    p->min, p->max, FORMAT_MAX_LIMIT);
 	if (p->scale_shift < SCALE_SHIFT_MIN || p->scale_shift > SCALE_SHIFT_LIMIT)
 		return prolly_throw(error, PROLLY_ERROR_INVALID,
 				    "chunking: scale shift %u is not in [%u, %u]", p->scale_shift,

@@ -46,6 +46,9 @@
  * N5  Kind and level agree; only a leaf can have n = 0; every child has keys.
  * N6  The counts in the header are the sums of those of the entries, in 64 bits.
  * N7  Keys are at most PROLLY_KEY_MAX, values at most PROLLY_TREE_VALUE_MAX bytes long.
+ * N8  The entries but the last (of an internal node with two children or one: none) measure less
+ *     than the greatest max that a format may have. So what a node becomes when its keys are whole
+ *     is bounded, though a prefix that is there once stands for n.
  * What one node cannot show (levels, counts and last keys of its children, and whether the cut is
  * where the rule wants it) is checked where the parent is at hand: path.c and tree.c.
  *
@@ -396,6 +399,25 @@ static Flaw decode_children(const ProllyNodeView *view)
 	return keys == view->keys && bytes == view->bytes ? NULL : "has wrong counts";
 }
 
+/* N8. Ends were checked. */
+static bool is_bounded(const ProllyNodeView *view, uint64_t key_lengths)
+{
+	uint32_t last = view->count - 1;
+	size_t key_len, value_len = TREE_CHILD_SIZE;
+	uint64_t measure = key_lengths;
+
+	if (view->level > 0 && view->count <= 2)
+		return true;
+	if (view->level > 0) {
+		measure += view->count * (uint64_t)TREE_CHILD_SIZE;
+	} else {
+		measure += node_get_value_end(view, last);
+		(void)node_get_value(view, last, &value_len);
+	}
+	(void)node_get_suffix(view, last, &key_len);
+	return measure - view->prefix_len - key_len - value_len < FORMAT_MAX_LIMIT;
+}
+
 /* Checks everything behind the header, and fills in what the view has beside it. */
 static Flaw decode_entries(ProllyNodeView *view, ProllyWeighFunc weigh)
 {
@@ -412,6 +434,8 @@ static Flaw decode_entries(ProllyNodeView *view, ProllyWeighFunc weigh)
 		flaw = decode_values(view, weigh, key_lengths);
 	else if (!flaw && (view->keys || view->bytes))
 		flaw = "has wrong counts";
+	if (!flaw && view->count > 0 && !is_bounded(view, key_lengths))
+		flaw = "has more entries than any node";
 	return flaw;
 }
 

@@ -19,6 +19,9 @@
  * one below, or one. */
 #define TREE_LEVELS_MAX 64
 
+/* The greatest max of a format: (2^16)^4 is where s^4 leaves 64 bits. */
+#define FORMAT_MAX_LIMIT 65536u
+
 /* What a child adds to the measure of its parent, beside its key: hash and two counts. */
 #define TREE_CHILD_SIZE (PROLLY_HASH_SIZE + 8 + 8)
 

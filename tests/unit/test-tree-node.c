@@ -425,8 +425,9 @@ typedef struct {
 		size_t len;
 		char last; /* byte; the others are zeros */
 	} keys[2];
-	size_t value_len;
-	int less_prefix; /* than the keys share */
+	size_t value_len; /* of the second; of the first at most 5 */
+	size_t first_len; /* not 0: of the first */
+	int less_prefix;  /* than the keys share */
 	bool wide;
 	unsigned level;
 	uint64_t child_keys;
@@ -447,7 +448,15 @@ static const Form forms[] = {
 	{"a key too long", {{2, 0}, {PROLLY_KEY_MAX + 1, 'b'}}, 5},
 	{"the longest value", {{3, 'a'}, {3, 'b'}}, PROLLY_TREE_VALUE_MAX, .good = true},
 	{"a value too long", {{3, 'a'}, {3, 'b'}}, PROLLY_TREE_VALUE_MAX + 1},
+	{"the most before the last entry", {{3, 'a'}, {3, 'b'}}, 5, 65536 - 4, .good = true},
+	{"more before the last entry", {{3, 'a'}, {3, 'b'}}, 5, 65536 - 3},
 	{"children", {{3, 'a'}, {3, 'b'}}, 0, .level = 1, .child_keys = 1, .good = true},
+	{"children with long keys",
+	 {{PROLLY_KEY_MAX - 1, 0}, {PROLLY_KEY_MAX, 'b'}},
+	 0,
+	 .level = 1,
+	 .child_keys = 1,
+	 .good = true},
 	{"children without keys", {{3, 'a'}, {3, 'b'}}, 0, .level = 1},
 	{"children at the highest level",
 	 {{3, 'a'}, {3, 'b'}},
@@ -471,7 +480,10 @@ static void test_forms(void)
 		g_autoptr(GByteArray) node = NULL;
 
 		for (int j = 0; j < 2; j++) {
-			entries[j] = make_entry(f->keys[j].len, f->keys[j].last, f->value_len);
+			size_t first_len = f->first_len ? f->first_len : MIN(f->value_len, 5);
+
+			entries[j] = make_entry(f->keys[j].len, f->keys[j].last,
+						j ? f->value_len : first_len);
 			if (f->level > 0)
 				entries[j].keys = f->child_keys;
 		}
