@@ -6,14 +6,16 @@
  *
  * Nanoseconds an entry in a scan of a million, key and value looked at: 28 as it was, 9.9 with links
  * to children and large pages (core/store), 7.9 with the next leaf asked for in time and keys put
- * together without a call. Handing out a leaf's entries as one array took 9.2: it writes as much as
- * it saves.
+ * together without a call, 7.2 with one call an entry (prolly_cursor_read) and not four. Handing out
+ * a leaf's entries as one array took 9.2: it writes as much as it saves. Memory gives 122 bytes in
+ * 3.4.
  *
  * After an error the cursor is at no entry; it can be moved again.
  *
  * Invariants:
  * K1  If valid, path.frames[0] is loaded and its index is below its count.
- * K2  key_view is NULL, or the view whose prefix is at the start of `key`.
+ * K2  If was_read, valid.
+ * K3  key_view is NULL, or the view whose prefix is at the start of `key`.
  */
 #include "tree/tree-private.h"
 
@@ -21,6 +23,7 @@ struct ProllyCursor {
 	ProllyTreeContext context;
 	ProllyPath path;
 	bool valid;
+	bool was_read;        /* the present entry, by prolly_cursor_read */
 	const uint8_t *ahead; /* where the next leaf was seen last, or NULL; only to ask for */
 	const ProllyNodeView *key_view;
 	uint8_t *key;
@@ -34,6 +37,7 @@ ProllyCursor *prolly_cursor_new(const ProllyTreeContext *context, const ProllyTr
 	self->context.store = prolly_store_ref(context->store);
 	self->context.format = prolly_format_ref(context->format);
 	self->valid = false;
+	self->was_read = false;
 	self->ahead = NULL;
 	self->key_view = NULL;
 	self->key = NULL;
@@ -59,6 +63,7 @@ void prolly_cursor_free(ProllyCursor *self)
 static void leave(ProllyCursor *self)
 {
 	self->valid = false;
+	self->was_read = false;
 	self->ahead = NULL;
 	self->key_view = NULL;
 }
@@ -161,6 +166,7 @@ bool prolly_cursor_next(ProllyCursor *self, GError **error)
 	if (leaf->index + 1 == leaf->view->count)
 		return step_leaf(self, true, error);
 	leaf->index++;
+	self->was_read = false;
 	look_ahead(self, leaf->index);
 	return true;
 }
@@ -174,6 +180,7 @@ bool prolly_cursor_prev(ProllyCursor *self, GError **error)
 	if (leaf->index == 0)
 		return step_leaf(self, false, error);
 	leaf->index--;
+	self->was_read = false;
 	return true;
 }
 
@@ -199,11 +206,6 @@ static inline void put_piece(uint8_t *out, const uint8_t *piece, size_t len, con
 		memcpy(out, piece, len);
 }
 
-static const uint8_t *get_limit(const ProllyNodeView *view)
-{
-	return view->data + view->values + node_get_value_end(view, view->count - 1);
-}
-
 /* Makes room for every key of VIEW, and puts its prefix there. */
 static void load_prefix(ProllyCursor *self, const ProllyNodeView *view)
 {
@@ -219,20 +221,34 @@ static void load_prefix(ProllyCursor *self, const ProllyNodeView *view)
 	self->key_view = view;
 }
 
-const uint8_t *prolly_cursor_get_key(ProllyCursor *self, size_t *out_len)
+/* The present entry's key, put together. */
+static inline const uint8_t *build_key(ProllyCursor *self, size_t *out_len)
 {
 	const ProllyPathFrame *leaf = &self->path.frames[0];
 	const ProllyNodeView *view = leaf->view;
 	const uint8_t *suffix;
 	size_t suffix_len;
 
-	g_return_val_if_fail(self->valid, NULL);
 	if (self->key_view != view)
 		load_prefix(self, view);
 	suffix = node_get_suffix(view, leaf->index, &suffix_len);
-	put_piece(self->key + view->prefix_len, suffix, suffix_len, get_limit(view));
+	put_piece(self->key + view->prefix_len, suffix, suffix_len, view->data + view->len);
 	*out_len = view->prefix_len + suffix_len;
 	return self->key;
+}
+
+static inline void fill_entry(ProllyCursor *self, ProllyTreeEntry *out_entry)
+{
+	const ProllyPathFrame *leaf = &self->path.frames[0];
+
+	out_entry->key = build_key(self, &out_entry->key_len);
+	out_entry->value = node_get_value(leaf->view, leaf->index, &out_entry->value_len);
+}
+
+const uint8_t *prolly_cursor_get_key(ProllyCursor *self, size_t *out_len)
+{
+	g_return_val_if_fail(self->valid, NULL);
+	return build_key(self, out_len);
 }
 
 const uint8_t *prolly_cursor_get_value(ProllyCursor *self, size_t *out_len)
@@ -241,6 +257,33 @@ const uint8_t *prolly_cursor_get_value(ProllyCursor *self, size_t *out_len)
 
 	g_return_val_if_fail(self->valid, NULL);
 	return node_get_value(leaf->view, leaf->index, out_len);
+}
+
+/* Goes where prolly_cursor_read wants to be next, which is not in this leaf. */
+static G_GNUC_NO_INLINE bool read_first(ProllyCursor *self, ProllyTreeEntry *out_entry,
+					bool *out_end, GError **error)
+{
+	if (self->was_read && !prolly_cursor_next(self, error))
+		return false;
+	*out_end = !self->valid;
+	self->was_read = self->valid;
+	if (self->valid)
+		fill_entry(self, out_entry);
+	return true;
+}
+
+bool prolly_cursor_read(ProllyCursor *self, ProllyTreeEntry *out_entry, bool *out_end,
+			GError **error)
+{
+	ProllyPathFrame *leaf = &self->path.frames[0];
+
+	if (G_UNLIKELY(!self->was_read || leaf->index + 1 == leaf->view->count))
+		return read_first(self, out_entry, out_end, error);
+	leaf->index++;
+	look_ahead(self, leaf->index);
+	fill_entry(self, out_entry);
+	*out_end = false;
+	return true;
 }
 
 uint64_t prolly_cursor_get_rank(const ProllyCursor *self)

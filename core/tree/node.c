@@ -304,6 +304,7 @@ static Flaw decode_header(const uint8_t *bytes, size_t len, ProllyNodeView *out_
 		return "has not the length that its header says";
 
 	out_view->data = bytes;
+	out_view->len = (uint32_t)len;
 	out_view->key_ends = (uint32_t)layout.key_ends;
 	out_view->suffixes = (uint32_t)layout.suffixes;
 	out_view->values = (uint32_t)layout.values;

@@ -74,6 +74,7 @@ typedef struct {
 	uint32_t suffixes;
 	uint32_t values;
 	uint32_t value_stride; /* leaf: mean length of a value */
+	uint32_t len;          /* of data */
 	uint8_t level;
 	bool wide;                    /* ends are 32 bits, not 16 */
 	_Alignas(16) int32_t heads[]; /* one a suffix, and up to a multiple of TREE_HEADS more */

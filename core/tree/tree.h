@@ -30,10 +30,7 @@
 
 typedef struct ProllyFormat ProllyFormat;
 
-/*
- * The parameters that decide a tree's shape. They are in the descriptor, and so in every root hash.
- * The boundary rule is in chunker.c.
- */
+/* What decides a tree's shape, and is in every root hash. The boundary rule is in chunker.c. */
 typedef struct {
 	uint32_t min;          /* bytes a node has at least before a cut; default 512 */
 	uint32_t max;          /* bytes at which a node is cut whatever its keys; default 16384 */
@@ -124,6 +121,11 @@ bool prolly_tree_get_many(const ProllyTreeContext *context, const ProllyTree *tr
 bool prolly_tree_rank(const ProllyTreeContext *context, const ProllyTree *tree, const void *key,
 		      size_t key_len, uint64_t *out_rank, GError **error);
 
+typedef struct {
+	const uint8_t *key, *value;
+	size_t key_len, value_len;
+} ProllyTreeEntry;
+
 typedef struct ProllyCursor ProllyCursor;
 
 /* (transfer full) A cursor over TREE, at no entry. Of CONTEXT it holds store and format. */
@@ -146,6 +148,10 @@ const uint8_t *prolly_cursor_get_key(ProllyCursor *cursor, size_t *out_len);
 const uint8_t *prolly_cursor_get_value(ProllyCursor *cursor, size_t *out_len);
 /* How many keys come before it. */
 uint64_t prolly_cursor_get_rank(const ProllyCursor *cursor);
+/* The fast way over many: moves to the next entry, unless this function has not yet given the present
+ * one, and gives it, as the two above do. *OUT_END: there is none. */
+bool prolly_cursor_read(ProllyCursor *cursor, ProllyTreeEntry *out_entry, bool *out_end,
+			GError **error);
 
 /* ---- Write ------------------------------------------------------------------------------- */
 
@@ -156,17 +162,13 @@ typedef struct {
 	size_t value_len;
 } ProllyEdit;
 
-/*
- * Where edits come from. Sets *OUT_EDIT, whose bytes stay valid until the next call, or *OUT_END.
- * Keys strictly ascend.
- */
+/* Where edits come from. Sets *OUT_EDIT, whose bytes stay valid until the next call, or *OUT_END.
+ * Keys strictly ascend. */
 typedef bool (*ProllyEditFunc)(void *data, ProllyEdit *out_edit, bool *out_end, GError **error);
 
-/*
- * TREE with all edits applied, in one pass, in memory of a path. TREE NULL: the empty tree, so this
+/* TREE with all edits applied, in one pass, in memory of a path. TREE NULL: the empty tree, so this
  * is the bulk load too. Reads and writes only what lies on the paths of edits that change
- * something; if none does, the tree returned is TREE and nothing is written.
- */
+ * something; if none does, the tree returned is TREE and nothing is written. */
 bool prolly_tree_apply(const ProllyTreeContext *context, const ProllyTree *tree,
 		       ProllyEditFunc next, void *data, ProllyTree *out_tree, GError **error);
 
@@ -191,10 +193,8 @@ typedef struct {
 
 typedef struct ProllyDiff ProllyDiff;
 
-/*
- * (transfer full) The changes that lead from A to B, in key order. Descends both from the roots and
- * never reads a subtree that both have. LOWER and UPPER (nullable): only keys in [LOWER, UPPER).
- */
+/* (transfer full) The changes that lead from A to B, in key order. Descends both from the roots and
+ * never reads a subtree that both have. LOWER and UPPER (nullable): only keys in [LOWER, UPPER). */
 ProllyDiff *prolly_diff_new(const ProllyTreeContext *context, const ProllyTree *a,
 			    const ProllyTree *b, const void *lower, size_t lower_len,
 			    const void *upper, size_t upper_len);

@@ -31,20 +31,56 @@ static GTreeNode *model_at(GTree *model, int64_t rank)
 	return node;
 }
 
-/* Some steps either way from where CURSOR is. */
+/* NODE of the model, or the end, is what a read gives. */
+static void assert_reads(ProllyCursor *cursor, GTreeNode *node)
+{
+	ProllyTreeEntry entry;
+	bool end;
+
+	g_assert_true(prolly_cursor_read(cursor, &entry, &end, NULL));
+	g_assert_cmpint(end, ==, node == NULL);
+	if (end)
+		return;
+	assert_same_bytes(entry.key, entry.key_len, g_tree_node_key(node));
+	assert_same_bytes(entry.value, entry.value_len, g_tree_node_value(node));
+}
+
+/* Some steps either way from where CURSOR is, and reads in between. */
 static void walk_about(Random *random, ProllyCursor *cursor, GTree *model, int64_t rank)
 {
 	GTreeNode *node = model_at(model, rank);
+	bool was_read = false;
 
-	for (int i = 0; i < 30 && node; i++) {
-		bool forward = random_below(random, 3) != 0;
+	for (int i = 0; i < 40 && node; i++) {
+		bool back = random_below(random, 4) == 0, reads = !back && random_below(random, 2);
 
-		g_assert_true(forward ? prolly_cursor_next(cursor, NULL)
-				      : prolly_cursor_prev(cursor, NULL));
-		node = forward ? g_tree_node_next(node) : g_tree_node_previous(node);
-		rank += forward ? 1 : -1;
+		if (back || !reads || was_read) {
+			node = back ? g_tree_node_previous(node) : g_tree_node_next(node);
+			rank += back ? -1 : 1;
+		}
+		if (reads)
+			assert_reads(cursor, node);
+		else
+			g_assert_true(back ? prolly_cursor_prev(cursor, NULL)
+					   : prolly_cursor_next(cursor, NULL));
+		was_read = reads;
 		assert_stands(cursor, node, (uint64_t)rank);
 	}
+	if (!node)
+		assert_reads(cursor, NULL);
+}
+
+static void check_scan(const ProllyTreeContext *context, const ProllyTree *tree, GTree *model)
+{
+	g_autoptr(ProllyCursor) cursor = prolly_cursor_new(context, tree);
+	GTreeNode *node = g_tree_node_first(model);
+
+	assert_reads(cursor, NULL); /* it is at no entry */
+	g_assert_true(prolly_cursor_seek_first(cursor, NULL));
+	for (; node; node = g_tree_node_next(node))
+		assert_reads(cursor, node);
+	assert_reads(cursor, NULL);
+	assert_reads(cursor, NULL);
 }
 
 static int64_t model_rank(GTree *model, GBytes *key)
@@ -121,6 +157,7 @@ static void test_reading(void)
 		while (g_tree_nnodes(model) < sizes[i])
 			model_set(model, random_key(&random), random_bytes(&random, i));
 		tree = apply_batch(&test.context, NULL, model);
+		check_scan(&test.context, &tree, model);
 		check_seeks(&random, &test.context, &tree, model);
 		check_gets(&random, &test.context, &tree, model);
 	}
