@@ -21,6 +21,10 @@
  * mount->reply_lock, which invalidate.c takes after it has counted a change and before it tells the
  * kernel. So an answer from an old state is in the kernel before the news that it is old. (Look-ups
  * need no such lock: the kernel orders them against invalidations itself.)
+ *
+ * A plain answer has names, numbers and types alone, so the times of its entries are not found out,
+ * which would be most of its price. An entry that was read for a plain answer and is then given in
+ * one with attributes is looked up anew, as one from an overtaken state.
  */
 
 #include "fs-private.h"
@@ -40,6 +44,8 @@ struct PfsDirHandle {
 	uint64_t position;          /* ordinal of the entry that is read next */
 	bool has_entry;             /* it was read already, and is: */
 	ProllyDirent entry;
+	bool wants_times;       /* the entries are read for an answer with attributes */
+	bool has_times;         /* ENTRY was */
 	GPtrArray *checkpoints; /* of GBytes: positions of the entries at N_DOTS + n * CHECKPOINT */
 };
 
@@ -154,7 +160,15 @@ static bool fetch(PfsDirHandle *handle, bool *out_end, GError **error)
 	if (!prolly_directory_next(handle->directory, &handle->entry, out_end, error))
 		return false;
 	handle->has_entry = !*out_end;
+	handle->has_times = handle->wants_times;
 	return true;
+}
+
+static void want_times(PfsDirHandle *handle, bool wanted)
+{
+	handle->wants_times = wanted;
+	if (handle->directory)
+		prolly_directory_set_times(handle->directory, wanted);
 }
 
 static void advance(PfsDirHandle *handle)
@@ -327,6 +341,7 @@ static bool fill(fuse_req_t req, PfsDirHandle *handle, bool is_plus, uint64_t of
 	if (!prepare(mount, handle, offset, error))
 		return false;
 	bool is_current = handle->directory && handle->changes == g_atomic_int_get(&scope->changes);
+	want_times(handle, is_plus);
 	for (uint64_t position = offset;; position++) {
 		Entry entry = {.found.moves = scope ? g_atomic_int_get(&scope->moves) : 0};
 		char *buffer = out->str + used;
@@ -337,7 +352,7 @@ static bool fill(fuse_req_t req, PfsDirHandle *handle, bool is_plus, uint64_t of
 			pfs_found_clear(&mount->table, &entry.found);
 			return used > 0;
 		}
-		if (is_plus && entry.has_node && !is_current)
+		if (is_plus && entry.has_node && (!is_current || !handle->has_times))
 			refresh(mount, handle, &entry);
 		needed = end       ? room + 1
 			 : is_plus ? add_plus(req, handle, buffer, room, &entry, position + 1)

@@ -36,6 +36,7 @@ struct ProllyDirectory {
 	ProllyKeyDir dir;
 	GByteArray *prefix; /* what dir points to */
 	bool with_attrs;
+	bool without_times;    /* of keys; with attributes */
 	GPtrArray *namespaces; /* of a branch's directory; else NULL */
 	guint next_namespace;
 	Phase phase;
@@ -108,6 +109,11 @@ void prolly_directory_free(ProllyDirectory *self)
 	prolly_view_unref(self->view);
 	g_free(self->ns);
 	g_free(self);
+}
+
+void prolly_directory_set_times(ProllyDirectory *self, bool wanted)
+{
+	self->without_times = !wanted;
 }
 
 /* ---- Subdirectories ---------------------------------------------------------------------- */
@@ -239,10 +245,12 @@ static bool take_entry(ProllyDirectory *self, GError **error)
 
 	prolly_entry_clear(&self->entry);
 	memset(&self->entry, 0, sizeof(self->entry));
-	return prolly_finding_to_entry(finding, &self->entry, error) &&
-	       (!self->with_attrs || prolly_finding_is_marker(finding) ||
-		prolly_working_get_attrs(&self->pin.working, &place, finding, &self->entry.attrs,
-					 error));
+	if (!prolly_finding_to_entry(finding, &self->entry, error))
+		return false;
+	if (!self->with_attrs || prolly_finding_is_marker(finding))
+		return true;
+	return (self->without_times ? prolly_working_get_identity : prolly_working_get_attrs)(
+		&self->pin.working, &place, finding, &self->entry.attrs, error);
 }
 
 /* An empty directory, by its marker. */

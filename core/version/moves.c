@@ -9,8 +9,11 @@
  * by looking the key up on both sides of each move, newest first; the record's own times hold if no
  * move after them did (design.md, section 5).
  *
- * A look-up costs two reads of a tree for each move, and is asked for again at every stat(2), so
- * answers are kept in a bounded cache. An answer holds as long as the branch has no newer move.
+ * A look-up costs two reads of a tree for each move. The trees of a namespace on both sides of the
+ * moves are kept for the namespace that was asked about last, since a listing asks for each of its
+ * keys (loading them each time was two thirds of a listing); and answers that took more than two
+ * moves, or were about a directory, in a bounded cache. An answer holds as long as the branch has
+ * no newer move.
  *
  * Their number is bounded: the two oldest become one, with the later one's number and time, so that
  * a key may seem younger than it is, and never older.
@@ -23,6 +26,7 @@
 
 #define MOVES_MAX 256
 #define CACHE_MAX 4096 /* answers */
+#define CHEAP     2    /* moves to look at that are no more work than to remember the answer */
 
 typedef struct {
 	uint64_t newest; /* the branch's last move when this was found out */
@@ -31,8 +35,18 @@ typedef struct {
 	bool found;
 } Answer;
 
+/* A namespace on both sides of a move. */
+typedef struct {
+	bool is_known; /* else it was not loaded yet */
+	bool has_from, has_to;
+	ProllyTree from, to;
+} Sides;
+
 struct ProllyMoveCache {
 	GMutex lock;
+	char *ns;        /* whose trees SIDES are; protected by lock */
+	Sides *sides;    /* of move SEQUENCE % MOVES_MAX, SEQUENCE > newest - MOVES_MAX; likewise */
+	uint64_t newest; /* the branch's last move when SIDES were emptied; likewise */
 	GHashTable *answers; /* GBytes (namespace, NUL, type, key) -> Answer *; protected by lock */
 	ProllyCommitId head; /* whose time FALLBACK is; protected by lock */
 	int64_t fallback;    /* protected by lock; 0: not known */
@@ -53,6 +67,8 @@ void prolly_move_cache_free(ProllyMoveCache *cache)
 	if (!cache)
 		return;
 	g_hash_table_unref(cache->answers);
+	g_free(cache->sides);
+	g_free(cache->ns);
 	g_mutex_clear(&cache->lock);
 	g_free(cache);
 }
@@ -155,23 +171,61 @@ static bool differs_below(const ProllyTreeContext *context, const ProllyTree *fr
 	return true;
 }
 
+/* Under the lock: makes the sides that are kept those of NS, as of move NEWEST. */
+static void keep_sides_of(ProllyMoveCache *cache, const char *ns, uint64_t newest)
+{
+	if (cache->ns && cache->newest == newest && strcmp(cache->ns, ns) == 0)
+		return;
+	g_free(cache->ns);
+	cache->ns = g_strdup(ns);
+	cache->newest = newest;
+	g_free(cache->sides);
+	cache->sides = g_new0(Sides, MOVES_MAX);
+}
+
+static bool load_sides(const ProllyWorking *working, const ProllyMove *move, const char *ns,
+		       Sides *out_sides, GError **error)
+{
+	ProllyMoveCache *cache = working->branch->moves;
+	const uint64_t newest = prolly_state_get_sequence(working->state);
+	Sides *kept;
+
+	g_mutex_lock(&cache->lock);
+	keep_sides_of(cache, ns, newest);
+	*out_sides = cache->sides[move->sequence % MOVES_MAX];
+	g_mutex_unlock(&cache->lock);
+	if (out_sides->is_known)
+		return true;
+	if (!load_tree(working->repo, &move->from, ns, &out_sides->from, &out_sides->has_from,
+		       error) ||
+	    !load_tree(working->repo, &move->to, ns, &out_sides->to, &out_sides->has_to, error))
+		return false;
+	out_sides->is_known = true;
+	g_mutex_lock(&cache->lock);
+	keep_sides_of(cache, ns, newest);
+	kept = &cache->sides[move->sequence % MOVES_MAX];
+	*kept = *out_sides;
+	g_mutex_unlock(&cache->lock);
+	return true;
+}
+
 static bool move_changed(const ProllyWorking *working, const ProllyMove *move,
 			 const ProllyPlace *place, bool is_directory, bool *out_changed,
 			 GError **error)
 {
 	const ProllyTreeContext *context = prolly_repo_get_context(working->repo);
-	ProllyTree from, to;
-	bool has_from, has_to;
+	Sides sides;
 
-	if (!load_tree(working->repo, &move->from, place->ns, &from, &has_from, error) ||
-	    !load_tree(working->repo, &move->to, place->ns, &to, &has_to, error))
+	if (!load_sides(working, move, place->ns, &sides, error))
 		return false;
-	if (has_from == has_to && (!has_from || prolly_tree_equal(&from, &to))) {
+	if (sides.has_from == sides.has_to &&
+	    (!sides.has_from || prolly_tree_equal(&sides.from, &sides.to))) {
 		*out_changed = false;
 		return true;
 	}
 	return (is_directory ? differs_below : differs_at_key)(
-		context, has_from ? &from : NULL, has_to ? &to : NULL, place, out_changed, error);
+		context, sides.has_from ? &sides.from : NULL, sides.has_to ? &sides.to : NULL,
+		place, out_changed, error);
 }
 
 /* ---- The cache --------------------------------------------------------------------------- */
@@ -213,31 +267,43 @@ static void remember(ProllyMoveCache *cache, GBytes *key, const Answer *answer)
 
 /* ---- Answers ----------------------------------------------------------------------------- */
 
+static bool find_move(const ProllyWorking *working, const ProllyPlace *place, bool is_directory,
+		      Answer *answer, GError **error)
+{
+	const GArray *moves = working->state->moves;
+
+	for (guint i = moves->len; i-- > 0 && !answer->found;) {
+		const ProllyMove *move = &g_array_index(moves, ProllyMove, i);
+
+		if (move->sequence <= answer->after)
+			break;
+		answer->time = move->time;
+		if (!move_changed(working, move, place, is_directory, &answer->found, error))
+			return false;
+	}
+	return true;
+}
+
 bool prolly_moves_find(const ProllyWorking *working, const ProllyPlace *place, bool is_directory,
 		       uint64_t after, int64_t *out_time, bool *out_found, GError **error)
 {
-	const GArray *moves = working->state->moves;
 	Answer answer = {
 		.newest = prolly_state_get_sequence(working->state),
 		.after = after,
 	};
+	bool is_cheap = !is_directory && answer.newest - MIN(after, answer.newest) <= CHEAP;
 	g_autoptr(GBytes) key = NULL;
 
 	*out_found = false;
 	if (answer.newest <= after)
 		return true;
-	key = make_cache_key(place, is_directory);
-	if (!recall(working->branch->moves, key, answer.newest, after, &answer)) {
-		for (guint i = moves->len; i-- > 0 && !answer.found;) {
-			const ProllyMove *move = &g_array_index(moves, ProllyMove, i);
-
-			if (move->sequence <= after)
-				break;
-			answer.time = move->time;
-			if (!move_changed(working, move, place, is_directory, &answer.found, error))
-				return false;
-		}
-		remember(working->branch->moves, key, &answer);
+	if (!is_cheap)
+		key = make_cache_key(place, is_directory);
+	if (is_cheap || !recall(working->branch->moves, key, answer.newest, after, &answer)) {
+		if (!find_move(working, place, is_directory, &answer, error))
+			return false;
+		if (!is_cheap)
+			remember(working->branch->moves, key, &answer);
 	}
 	*out_found = answer.found;
 	if (answer.found)

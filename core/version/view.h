@@ -166,6 +166,8 @@ bool prolly_directory_open(ProllyView *view, const ProllyPlace *place, bool with
 bool prolly_directory_open_kind(ProllyView *view, const char *ns, const ProllyKeyDir *dir,
 				bool with_attrs, ProllyDirectory **out_directory, GError **error);
 void prolly_directory_free(ProllyDirectory *directory); /* NULL is allowed */
+/* Of the keys that follow, are the attributes' times wanted? (At first, yes: they are what costs.) */
+void prolly_directory_set_times(ProllyDirectory *directory, bool wanted);
 bool prolly_directory_next(ProllyDirectory *directory, ProllyDirent *out_dirent, bool *out_end,
 			   GError **error);
 /* A position to come back to: what the next call of _next would look at. (transfer full) */

@@ -173,6 +173,10 @@ bool prolly_working_settle(const ProllyWorking *working, const ProllyPlace *plac
 /* The attributes as a caller sees them: recorded, and derived where nothing is recorded. */
 bool prolly_working_get_attrs(const ProllyWorking *working, const ProllyPlace *place,
 			      const ProllyFinding *finding, ProllyAttrs *out_attrs, GError **error);
+/* The same but the times, which are what costs: only those that are recorded. */
+bool prolly_working_get_identity(const ProllyWorking *working, const ProllyPlace *place,
+				 const ProllyFinding *finding, ProllyAttrs *out_attrs,
+				 GError **error);
 
 /* Is there a namespace NS? ("": always; whether it has entries is another question.) */
 bool prolly_working_has_namespace(const ProllyWorking *working, const char *ns, bool *out_has,

@@ -358,36 +358,61 @@ static bool settle_group(const ProllyWorking *working, const ProllyPlace *place,
 	return true;
 }
 
+/* All of the record but its times. */
+static bool settle_identity(const ProllyWorking *working, const ProllyPlace *place,
+			    const ProllyFinding *finding, ProllyAttrRecord *record, GError **error)
+{
+	if (!prolly_finding_get_attr_record(finding, record, error))
+		return false;
+	record->attrs.nlink = 1;
+	return !record->attrs.group || settle_group(working, place, finding, record, error);
+}
+
 bool prolly_working_settle(const ProllyWorking *working, const ProllyPlace *place,
 			   const ProllyFinding *finding, ProllyAttrRecord *out_record,
 			   GError **error)
 {
 	g_auto(ProllyAttrRecord) record = {0};
 
-	if (!prolly_finding_get_attr_record(finding, &record, error))
-		return false;
-	record.attrs.nlink = 1;
-	if (record.attrs.group && !settle_group(working, place, finding, &record, error))
-		return false;
-	if (!settle_times(working, place, finding, &record, error))
+	if (!settle_identity(working, place, finding, &record, error) ||
+	    !settle_times(working, place, finding, &record, error))
 		return false;
 	*out_record = record;
 	record.attrs.xattrs = NULL;
 	return true;
 }
 
+/* What a record that was settled says to others; takes its extended attributes. */
+static void give_attrs(const ProllyPlace *place, ProllyAttrRecord *record, ProllyAttrs *out_attrs)
+{
+	if (!(record->attrs.has & PROLLY_ATTR_INO))
+		record->attrs.ino = prolly_attr_derive_ino(place->ns, place->key, place->key_len,
+							   false, record->salt);
+	record->attrs.has &= PROLLY_ATTR_PUBLIC;
+	*out_attrs = record->attrs;
+	record->attrs.xattrs = NULL;
+}
+
 bool prolly_working_get_attrs(const ProllyWorking *working, const ProllyPlace *place,
 			      const ProllyFinding *finding, ProllyAttrs *out_attrs, GError **error)
 {
-	ProllyAttrRecord record;
+	g_auto(ProllyAttrRecord) record = {0};
 
 	if (!prolly_working_settle(working, place, finding, &record, error))
 		return false;
-	if (!(record.attrs.has & PROLLY_ATTR_INO))
-		record.attrs.ino = prolly_attr_derive_ino(place->ns, place->key, place->key_len,
-							  false, record.salt);
-	record.attrs.has &= PROLLY_ATTR_PUBLIC;
-	*out_attrs = record.attrs;
+	give_attrs(place, &record, out_attrs);
+	return true;
+}
+
+bool prolly_working_get_identity(const ProllyWorking *working, const ProllyPlace *place,
+				 const ProllyFinding *finding, ProllyAttrs *out_attrs,
+				 GError **error)
+{
+	g_auto(ProllyAttrRecord) record = {0};
+
+	if (!settle_identity(working, place, finding, &record, error))
+		return false;
+	give_attrs(place, &record, out_attrs);
 	return true;
 }
 
