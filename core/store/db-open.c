@@ -55,6 +55,7 @@ static const char *const database_options =
 	"max_log_file_size=1048576;"
 	"keep_log_file_num=2;"
 	"max_manifest_file_size=4194304;"
+	"manifest_preallocation_size=65536;"
 	/* Of the family "default", which is empty, but has a say in the space kept free. */
 	WRITE_BUFFER;
 
@@ -391,6 +392,7 @@ static void free_db(ProllyDb *db)
 	close_rocks(db);
 	prolly_db_mark_free(db->mark);
 	free_options(db);
+	g_mutex_clear(&db->room_lock);
 	g_free(db->path);
 	g_free(db);
 }
@@ -399,6 +401,7 @@ bool prolly_db_open(const ProllyDbOptions *options, ProllyDb **out_db, GError **
 {
 	ProllyDb *db = g_new0(ProllyDb, 1);
 
+	g_mutex_init(&db->room_lock);
 	db->in_memory = options->path == NULL;
 	db->path = g_strdup(db->in_memory ? "/database-in-memory" : options->path);
 	make_options(db);

@@ -46,6 +46,10 @@ struct ProllyDb {
 	gint n_ingests;                            /* atomic; names the files on their way in */
 	gint n_uncompressed[PROLLY_DB_N_FAMILIES]; /* atomic; tables to be so (db.c) */
 	gint is_broken; /* atomic; the last write failed, so the log ends in a failure */
+
+	GMutex room_lock; /* what follows: see db-space.c */
+	uint64_t room;    /* bytes on disk that are known to be free for writing */
+	gint64 room_until;
 };
 
 /* Free space below which RocksDB, once it ran out of it, does not resume. */
@@ -61,6 +65,14 @@ char *prolly_db_dup_ingest_dir(const ProllyDb *db);
 bool prolly_db_throw(GError **error, char *text, const char *what);
 
 /* ---- Space (db-space.c) ------------------------------------------------------------------ */
+
+/* Bytes that are free on DB's disk for this process; UINT64_MAX if that cannot be found out. */
+uint64_t prolly_db_measure_free(const ProllyDb *db);
+/*
+ * Claims room on the disk for a write of SIZE bytes: in the log, and in a table later. False where
+ * there is none, with PROLLY_ERROR_NO_SPACE.
+ */
+bool prolly_db_claim_room(ProllyDb *db, size_t size, GError **error);
 
 void prolly_db_start_reclaimer(ProllyDb *db);
 /* Before closing: ends the reclaimer, and leaves all on disk and little in the log. */

@@ -2,6 +2,17 @@
 /*
  * The database's space: what it takes, and giving it back.
  *
+ * Room. A write is refused here, before RocksDB sees it, unless the disk has room for it twice (in
+ * the log, and in the table that the log's contents become) besides what memory holds already and
+ * a margin. So neither the log nor a flush runs into the end of the disk, unless other programs
+ * fill it meanwhile. RocksDB survives that, with one exception, which is what this is for: when the
+ * *first* write to a new log fails (likely enough: a new log is begun when the flush of the old one
+ * takes the last space), RocksDB 7.8 resumes with that same log, and its next write to it is an
+ * assertion that fails in Debian's build, and an error for ever in others.
+ *
+ * To ask the kernel at each write would cost more than the write. What was found free is good for
+ * ROOM_USEC, and for a part of it.
+ *
  * A generation that was committed is deleted as a range: one tombstone, and gigabytes below it.
  * Tables wholly in the range are dropped at once. But RocksDB never does that in its top level,
  * where tables may overlap, and there is what was staged last; so what is left of a large range is
@@ -18,9 +29,15 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #define LOG_LEFT    (1u << 20)
 #define RECLAIM_MIN (8u << 20)
+
+#define ROOM_MARGIN (2u << 20) /* for what has no log: names of tables, marks, references */
+#define ROOM_USEC   (10 * 1000)
+#define ROOM_PART   4 /* of what is free: one may be used before it is measured again */
 
 typedef struct {
 	ProllyDbFamily family;
@@ -29,6 +46,104 @@ typedef struct {
 	char *upper;
 	size_t upper_len;
 } Range;
+
+static uint64_t get_property(ProllyDb *db, ProllyDbFamily family, const char *name)
+{
+	uint64_t value = 0;
+
+	rocksdb_property_int_cf(db->rocks, db->families[family], name, &value);
+	return value;
+}
+
+/* ---- Room -------------------------------------------------------------------------------- */
+
+uint64_t prolly_db_measure_free(const ProllyDb *db)
+{
+	struct statvfs fs;
+
+	if (statvfs(db->path, &fs) != 0)
+		return UINT64_MAX;
+	return (uint64_t)(geteuid() == 0 ? fs.f_bfree : fs.f_bavail) * fs.f_frsize;
+}
+
+/* Bytes in memory, which are to become tables. */
+static uint64_t measure_unwritten(ProllyDb *db)
+{
+	uint64_t bytes = 0;
+
+	for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++)
+		bytes += get_property(db, (ProllyDbFamily)i, "rocksdb.cur-size-all-mem-tables");
+	return bytes;
+}
+
+/* What MEASURE adds up over the files of the log. */
+static uint64_t measure_logs(const ProllyDb *db, uint64_t (*measure)(const struct stat *st))
+{
+	GDir *dir = g_dir_open(db->path, 0, NULL);
+	const char *name;
+	uint64_t bytes = 0;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *file = g_build_filename(db->path, name, NULL);
+		struct stat st;
+
+		if (g_str_has_suffix(name, ".log") && stat(file, &st) == 0)
+			bytes += measure(&st);
+	}
+	if (dir)
+		g_dir_close(dir);
+	return bytes;
+}
+
+static uint64_t get_length(const struct stat *st)
+{
+	return (uint64_t)st->st_size;
+}
+
+/* Blocks that the file has beyond its end. */
+static uint64_t get_reserved(const struct stat *st)
+{
+	uint64_t blocks = (uint64_t)st->st_blocks * 512;
+	uint64_t length = (uint64_t)st->st_size;
+
+	return blocks > length ? blocks - length : 0;
+}
+
+/* Bytes that may be written: RocksDB has a log's blocks allocated ahead, up to a full memory. */
+static uint64_t measure_room(ProllyDb *db, uint64_t taken, uint64_t needed)
+{
+	uint64_t free = prolly_db_measure_free(db);
+
+	if (free < taken + needed)
+		free += measure_logs(db, get_reserved);
+	return free > taken ? free - taken : 0;
+}
+
+bool prolly_db_claim_room(ProllyDb *db, size_t size, GError **error)
+{
+	if (db->in_memory)
+		return true;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&db->room_lock);
+	gint64 now = g_get_monotonic_time();
+	uint64_t needed = 2 * (uint64_t)size;
+
+	if (needed > db->room || now > db->room_until) {
+		uint64_t taken = measure_unwritten(db) + ROOM_MARGIN;
+		uint64_t room = measure_room(db, taken, needed);
+
+		db->room = 0;
+		if (room < needed)
+			return prolly_throw(error, PROLLY_ERROR_NO_SPACE,
+					    "%s: no space left on the disk (for %zu bytes)",
+					    db->path, size);
+		db->room = MAX(room / ROOM_PART, needed);
+		db->room_until = now + ROOM_USEC;
+	}
+	db->room -= needed;
+	return true;
+}
+
+/* ---- Reclaiming -------------------------------------------------------------------------- */
 
 /* Nobody waits for the result: a range that could not be compacted now will be by and by. */
 static void flush_family(ProllyDb *db, ProllyDbFamily family)
@@ -94,32 +209,14 @@ void prolly_db_start_reclaimer(ProllyDb *db)
 	db->reclaimer = g_thread_pool_new(compact_range, db, 1, FALSE, NULL);
 }
 
-/* Bytes of logs on disk, which the next opening would replay. */
-static uint64_t measure_log(const ProllyDb *db)
-{
-	GDir *dir = g_dir_open(db->path, 0, NULL);
-	const char *name;
-	uint64_t bytes = 0;
-
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *file = g_build_filename(db->path, name, NULL);
-		struct stat st;
-
-		if (g_str_has_suffix(name, ".log") && stat(file, &st) == 0)
-			bytes += (uint64_t)st.st_size;
-	}
-	if (dir)
-		g_dir_close(dir);
-	return bytes;
-}
-
 void prolly_db_settle(ProllyDb *db)
 {
 	g_thread_pool_free(g_steal_pointer(&db->reclaimer), FALSE, TRUE);
 	if (db->in_memory)
 		return;
 	/* Nobody is told of a failure: what was promised is in the log, which stays then. */
-	if (measure_log(db) > LOG_LEFT) {
+	/* (What is there would be replayed by the next opening.) */
+	if (measure_logs(db, get_length) > LOG_LEFT) {
 		for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++)
 			flush_family(db, (ProllyDbFamily)i);
 	}
@@ -127,14 +224,6 @@ void prolly_db_settle(ProllyDb *db)
 }
 
 /* ---- Figures ----------------------------------------------------------------------------- */
-
-static uint64_t get_property(ProllyDb *db, ProllyDbFamily family, const char *name)
-{
-	uint64_t value = 0;
-
-	rocksdb_property_int_cf(db->rocks, db->families[family], name, &value);
-	return value;
-}
 
 bool prolly_db_get_size(ProllyDb *db, ProllyDbFamily family, uint64_t *out_keys,
 			uint64_t *out_bytes, GError **error)

@@ -4,10 +4,11 @@
  *
  * Errors. RocksDB gives a text; what it begins with decides the code (prolly_db_throw).
  *
- * A full disk. When a write to the log or a flush finds no space, RocksDB refuses writes with that
- * same error until its own watcher, which looks every five seconds, has seen the space come back
- * and has flushed what is in memory; its C interface has no call to resume at once. Reads go on
- * meanwhile, and nothing that was written is lost. So a write that is refused while there *is*
+ * A full disk. Writes for which there is no room are refused before (db-space.c). Should others
+ * fill the disk, so that a write to the log or a flush finds no space, RocksDB refuses writes with
+ * that same error until its own watcher, which looks every five seconds, has seen the space come
+ * back and has flushed what is in memory; its C interface has no call to resume at once. Reads go
+ * on meanwhile, and nothing that was written is lost. So a write that is refused while there *is*
  * space again waits for the watcher; without space it fails at once.
  *
  * Ingestion. Sorted entries become a table file beside the others, which RocksDB then adopts by a
@@ -17,7 +18,6 @@
 
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* The watcher looks every 5 s; then it flushes. */
@@ -306,14 +306,6 @@ void prolly_db_batch_delete_range(ProllyDbBatch *batch, ProllyDbFamily family, c
 
 /* ---- Write ------------------------------------------------------------------------------- */
 
-static bool has_space_again(const ProllyDb *db)
-{
-	struct statvfs fs;
-
-	return statvfs(db->path, &fs) == 0 &&
-	       (uint64_t)fs.f_bavail * fs.f_frsize > PROLLY_DB_RESERVE;
-}
-
 /*
  * True, and *FAILURE cleared, if what failed may be tried again: it was refused for want of space
  * that is there now, and has been tried for less than RESUME_WAIT_USEC since *SINCE (at first 0).
@@ -325,7 +317,7 @@ static bool wait_to_resume(const ProllyDb *db, char **failure, gint64 *since)
 	if (*since == 0)
 		*since = now;
 	if (db->in_memory || !is_no_space(*failure) || now - *since > RESUME_WAIT_USEC ||
-	    !has_space_again(db))
+	    prolly_db_measure_free(db) <= PROLLY_DB_RESERVE)
 		return false;
 	g_clear_pointer(failure, rocksdb_free);
 	g_usleep(RESUME_POLL_USEC);
@@ -337,7 +329,11 @@ static bool write_batch(ProllyDb *db, rocksdb_writebatch_t *batch,
 {
 	gint64 since = 0;
 	char *failure = NULL;
+	size_t size;
 
+	rocksdb_writebatch_data(batch, &size);
+	if (!prolly_db_claim_room(db, size, error))
+		return false;
 	do {
 		rocksdb_write(db->rocks, options, batch, &failure);
 	} while (failure && wait_to_resume(db, &failure, &since));
