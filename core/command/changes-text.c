@@ -37,50 +37,14 @@ const char *prolly_change_kind_to_text(ProllyChangeKind kind)
 
 /* ---- Which changes ----------------------------------------------------------------------- */
 
-/* Keys of a namespace (NULL: all) that start with a prefix, or are it. */
-typedef struct {
-	const char *ns;
-	const uint8_t *prefix;
-	size_t len;
-	bool exact;
-} Range;
-
-static Range make_range(const char *ns, GBytes *bytes, bool exact)
-{
-	Range range = {.ns = ns, .exact = exact};
-	range.prefix = g_bytes_get_data(bytes, &range.len);
-	return range;
-}
-
-/* The one or two ranges that a path means: a key, a directory. */
-static unsigned get_ranges(const ProllyPath *path, Range out_ranges[2])
-{
-	unsigned n = 0;
-	if (!path || (path->prefix && path->dir_kind == PROLLY_KEYDIR_BRANCH)) {
-		out_ranges[0] = (Range){0};
-		return 1;
-	}
-	/* A directory's range has the key of the directory's name in it, in the same namespace. */
-	bool is_covered = path->prefix && g_strcmp0(path->dir_namespace, path->key_namespace) == 0;
-	if (path->key && !is_covered)
-		out_ranges[n++] = make_range(path->key_namespace, path->key, true);
-	if (path->prefix)
-		out_ranges[n++] = make_range(path->dir_namespace, path->prefix, false);
-	return n;
-}
-
-static bool is_in_range(const Range *range, const ProllyPlace *place)
-{
-	return !range->exact || place->key_len == range->len;
-}
-
-static bool foreach_between(Printer *printer, const Range *range, ChangeFunc func, GError **error)
+static bool foreach_between(Printer *printer, const ProllyRange *range, ChangeFunc func,
+			    GError **error)
 {
 	g_autoptr(ProllyChanges) changes = NULL;
 	ProllyViewChange change;
 	bool end = false;
 
-	if (!prolly_changes_new(printer->a, printer->b, range->ns, range->prefix, range->len,
+	if (!prolly_changes_new(printer->a, printer->b, range->ns, range->prefix, range->prefix_len,
 				&changes, error))
 		return false;
 	for (;;) {
@@ -88,7 +52,8 @@ static bool foreach_between(Printer *printer, const Range *range, ChangeFunc fun
 			return false;
 		if (end)
 			return true;
-		if (is_in_range(range, &change.place) && !func(printer, &change, error))
+		bool wanted = !range->is_key || change.place.key_len == range->prefix_len;
+		if (wanted && !func(printer, &change, error))
 			return false;
 		if (!prolly_command_check(printer->command, error))
 			return false;
@@ -128,10 +93,10 @@ static bool foreach_added(Printer *printer, ChangeFunc func, GError **error)
 static bool foreach_change(Printer *printer, const ProllyPath *select, ChangeFunc func,
 			   GError **error)
 {
-	Range ranges[2];
+	ProllyRange ranges[2] = {{0}};
 	if (!printer->a)
 		return foreach_added(printer, func, error);
-	unsigned n = get_ranges(select, ranges);
+	unsigned n = select ? prolly_path_get_ranges(select, ranges) : 1;
 	for (unsigned i = 0; i < n; i++)
 		if (!foreach_between(printer, &ranges[i], func, error))
 			return false;

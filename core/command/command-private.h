@@ -56,6 +56,7 @@ extern const ProllyCommandSpec prolly_cmd_status, prolly_cmd_diff;
 extern const ProllyCommandSpec prolly_cmd_branch, prolly_cmd_merge;
 extern const ProllyCommandSpec prolly_cmd_prove, prolly_cmd_verify;
 extern const ProllyCommandSpec prolly_cmd_tag, prolly_cmd_reflog, prolly_cmd_keys_at;
+extern const ProllyCommandSpec prolly_cmd_reset, prolly_cmd_restore;
 
 /* ---- words.c: command lines -------------------------------------------------------------- */
 
@@ -208,6 +209,9 @@ bool prolly_target_init_key(ProllyCommand *command, ProllyView *view, const char
 /* ARGUMENT without looking at a store: what it can be, relative to the caller's directory. */
 bool prolly_command_parse_path(ProllyCommand *command, const char *argument, ProllyPath *out_path,
 			       GError **error);
+/* The one or two ranges that PATH, whatever it is, means: a key, and what is below a directory. They
+ * borrow from PATH. Returns how many. */
+unsigned prolly_path_get_ranges(const ProllyPath *path, ProllyRange out_ranges[2]);
 /* The namespace that a NS argument names, into OUT_NAME. */
 bool prolly_command_parse_namespace(const char *argument, char out_name[PROLLY_NAMESPACE_MAX + 1],
 				    GError **error);

@@ -132,6 +132,31 @@ void prolly_target_clear(ProllyTarget *target)
 	prolly_path_clear(&target->path);
 }
 
+/* ---- Ranges ------------------------------------------------------------------------------ */
+
+static ProllyRange make_range(const char *ns, GBytes *bytes, bool is_key)
+{
+	ProllyRange range = {.ns = ns, .is_key = is_key};
+	range.prefix = g_bytes_get_data(bytes, &range.prefix_len);
+	return range;
+}
+
+unsigned prolly_path_get_ranges(const ProllyPath *path, ProllyRange out_ranges[2])
+{
+	unsigned n = 0;
+	if (path->prefix && path->dir_kind == PROLLY_KEYDIR_BRANCH) {
+		out_ranges[0] = (ProllyRange){0};
+		return 1;
+	}
+	/* A directory's range has the key of the directory's name in it, in the same namespace. */
+	bool is_covered = path->prefix && g_strcmp0(path->dir_namespace, path->key_namespace) == 0;
+	if (path->key && !is_covered)
+		out_ranges[n++] = make_range(path->key_namespace, path->key, true);
+	if (path->prefix)
+		out_ranges[n++] = make_range(path->dir_namespace, path->prefix, false);
+	return n;
+}
+
 /* ---- Printing ---------------------------------------------------------------------------- */
 
 char *prolly_command_dup_path(ProllyView *view, const ProllyPlace *place, ProllyKind kind,

@@ -22,13 +22,31 @@
 
 /* ---- Tables ------------------------------------------------------------------------------ */
 
-/* clang-format off: a line for each, so that two may be added at once */
+/* A line for each, so that two may be added at once. */
+/* clang-format off */
 static const ProllyCommandSpec *const COMMANDS[] = {
-	&prolly_cmd_init,    &prolly_cmd_put,    &prolly_cmd_get,   &prolly_cmd_delete,
-	&prolly_cmd_ls,      &prolly_cmd_load,   &prolly_cmd_dump,  &prolly_cmd_status,
-	&prolly_cmd_diff,    &prolly_cmd_commit, &prolly_cmd_log,   &prolly_cmd_show,
-	&prolly_cmd_branch,  &prolly_cmd_tag,    &prolly_cmd_merge, &prolly_cmd_reflog,
-	&prolly_cmd_keys_at, &prolly_cmd_root,   &prolly_cmd_prove, &prolly_cmd_verify,
+	&prolly_cmd_init,
+	&prolly_cmd_put,
+	&prolly_cmd_get,
+	&prolly_cmd_delete,
+	&prolly_cmd_ls,
+	&prolly_cmd_load,
+	&prolly_cmd_dump,
+	&prolly_cmd_status,
+	&prolly_cmd_diff,
+	&prolly_cmd_commit,
+	&prolly_cmd_restore,
+	&prolly_cmd_reset,
+	&prolly_cmd_log,
+	&prolly_cmd_show,
+	&prolly_cmd_branch,
+	&prolly_cmd_tag,
+	&prolly_cmd_merge,
+	&prolly_cmd_reflog,
+	&prolly_cmd_keys_at,
+	&prolly_cmd_root,
+	&prolly_cmd_prove,
+	&prolly_cmd_verify,
 	&prolly_cmd_stats,
 };
 /* clang-format on */

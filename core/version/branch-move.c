@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "version/view.h"
+#include "version/working-private.h"
 
 static bool get_committed(ProllyRepo *repo, const ProllyState *state, const ProllyPlace *place,
 			  ProllyValueRef *out_value, GError **error)
@@ -125,4 +126,47 @@ bool prolly_branch_take_move(ProllyRepo *repo, ProllyBranch *branch, const Proll
 	}
 	*out_places = g_steal_pointer(&places);
 	return true;
+}
+
+static bool equal_values(const ProllyFinding *a, const ProllyFinding *b)
+{
+	if (!prolly_finding_exists(a) || !prolly_finding_exists(b))
+		return prolly_finding_exists(a) == prolly_finding_exists(b);
+	return a->extents == b->extents && a->stored_len == b->stored_len &&
+	       memcmp(a->stored, b->stored, a->stored_len) == 0;
+}
+
+bool prolly_working_orphan_files(const ProllyWorking *before, const ProllyWorking *after,
+				 GError **error)
+{
+	g_autoptr(GPtrArray) names = prolly_files_list_names(before->branch);
+
+	for (guint i = 0; i < names->len; i++) {
+		const ProllyOwnedPlace *name = g_ptr_array_index(names, i);
+		g_auto(ProllyFinding) old = {0};
+		g_auto(ProllyFinding) new = {0};
+
+		prolly_finding_init(&old);
+		prolly_finding_init(&new);
+		if (!prolly_working_find(before, &name->place, 0, false, &old, error) ||
+		    !prolly_working_find(after, &name->place, 0, false, &new, error))
+			return false;
+		if (!equal_values(&old, &new))
+			prolly_files_orphan(before->branch, &name->place);
+	}
+	return true;
+}
+
+void prolly_branch_notify_places(ProllyRepo *repo, ProllyBranch *branch, const GPtrArray *owned)
+{
+	ProllyPlace places[PROLLY_OBSERVER_PLACES_MAX];
+
+	if (!owned || owned->len > G_N_ELEMENTS(places)) {
+		prolly_repo_notify(repo, branch, NULL, 0);
+		return;
+	}
+	for (guint i = 0; i < owned->len; i++)
+		places[i] = ((const ProllyOwnedPlace *)g_ptr_array_index(owned, i))->place;
+	if (owned->len)
+		prolly_repo_notify(repo, branch, places, owned->len);
 }

@@ -256,15 +256,6 @@ static bool take_over(ProllyRepo *repo, ProllyBranch *branch, const ProllyState 
 	return true;
 }
 
-static void notify_places(ProllyRepo *repo, ProllyBranch *branch, const GPtrArray *owned)
-{
-	ProllyPlace places[PROLLY_OBSERVER_PLACES_MAX];
-
-	for (guint i = 0; owned && i < owned->len; i++)
-		places[i] = ((const ProllyOwnedPlace *)g_ptr_array_index(owned, i))->place;
-	prolly_repo_notify(repo, branch, owned ? places : NULL, owned ? owned->len : 0);
-}
-
 /* Under commit_lock. */
 static bool follow_head_locked(ProllyRepo *repo, ProllyBranch *branch, bool *out_moved,
 			       GPtrArray **out_places, GError **error)
@@ -304,7 +295,7 @@ static bool follow_head(ProllyRepo *repo, ProllyBranch *branch, const ProllyComm
 	ok = follow_head_locked(repo, branch, &moved, &places, error);
 	g_mutex_unlock(&branch->commit_lock);
 	if (ok && moved)
-		notify_places(repo, branch, places);
+		prolly_branch_notify_places(repo, branch, places);
 	return ok;
 }
 

@@ -290,6 +290,9 @@ bool prolly_branch_create_first(ProllyRepo *repo, const char *name, GError **err
 bool prolly_branch_take_move(ProllyRepo *repo, ProllyBranch *branch, const ProllyState *from,
 			     const ProllyState *to, GPtrArray **out_places, GError **error);
 
+/* Tells the observer of OWNED (of ProllyOwnedPlace *): NULL or too many are everything. */
+void prolly_branch_notify_places(ProllyRepo *repo, ProllyBranch *branch, const GPtrArray *owned);
+
 /* ---- counters.c --------------------------------------------------------------------------- */
 
 bool prolly_counters_load(ProllyRepoBody *body, GError **error);

@@ -11,6 +11,7 @@
  *   merge.h    what brings in what others did: merges, and single commits applied
  *   view.h     reading a commit or a working state
  *   edit.h     changing a working state
+ *   reset.h    taking a branch, or a part of its working state, back to a commit
  *   file.h     a value as an open file
  *
  * and keypath.h, the mapping between keys and paths.
@@ -23,5 +24,6 @@
 #include "version/merge.h"
 #include "version/reflog.h"
 #include "version/repo.h"
+#include "version/reset.h"
 #include "version/tag.h"
 #include "version/view.h"

@@ -385,6 +385,13 @@ typedef struct {
 void prolly_pin_init(ProllyPin *pin, ProllyView *view);
 void prolly_pin_clear(ProllyPin *pin);
 
+/* ---- branch-move.c ----------------------------------------------------------------------- */
+
+/* Open files whose value is another in AFTER than in BEFORE, states of one branch, become orphans.
+ * Under write_lock. */
+bool prolly_working_orphan_files(const ProllyWorking *before, const ProllyWorking *after,
+				 GError **error);
+
 /* ---- fold.c ------------------------------------------------------------------------------ */
 
 typedef struct {

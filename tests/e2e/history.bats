@@ -165,6 +165,127 @@ other/x"
 	status_is 2
 }
 
+# ---- Taking back --------------------------------------------------------------------------------
+
+# staged [BRANCH]: what status says, as path and operation.
+staged()
+{
+	ctl "$MNT/${1:-main}" --json status | json '[.changes[] | [.path, .operation]] | sort'
+}
+
+@test "restore: what is staged of a key goes, what is staged of others stays" {
+	mkdir "$NS/d"
+	echo 1 >"$NS/d/x"
+	commit_value a 1
+	echo 2 >"$NS/a"
+	echo 2 >"$NS/b"
+	rm -r "$NS/d"
+	mkdir "$MNT/main/made"
+	echo 2 >"$MNT/main/made/y"
+	is "$(on_main restore ns/a)" "Updated 1 key from HEAD"
+	file_is "$NS/a" 1
+	is "$(staged)" '[["made/y","added"],["ns/b","added"],["ns/d/x","deleted"]]'
+	is "$(cd "$NS" && "$CTL" --json restore d)" '{"changes":1}'
+	file_is "$NS/d/x" 1
+	on_main restore made ns/b
+	missing "$NS/b"
+	is "$(staged)" '[]'
+	run on_main commit -m nothing
+	status_is 1
+	run on_main restore ns/nothing
+	status_is 1
+	output_has ns/nothing
+}
+
+@test "restore --source: keys, directories and everything of any revision, as one change" {
+	mkdir "$NS/d"
+	echo old >"$NS/d/x"
+	commit_value a old
+	echo new >"$NS/d/x"
+	echo new >"$NS/d/y"
+	commit_value a new
+	exec 9<"$NS/a"
+	on_main -q restore --source main~1 ns/a
+	is "$(cat <&9)" new
+	exec 9<&-
+	file_is "$NS/a" old
+	is "$(staged)" '[["ns/a","modified"]]'
+	on_main -q restore -s main~1 ns/d
+	is "$(staged)" '[["ns/a","modified"],["ns/d/x","modified"],["ns/d/y","deleted"]]'
+	is "$(on_main root)" "$(on_main --at main~1 root)"
+	on_main -q restore .
+	is "$(staged)" '[]'
+	file_is "$NS/d/y" new
+	on_main -q restore -s main~2 .
+	is "$(ls "$MNT/main")" ""
+	remount
+	is "$(on_main root)" "$(on_main --at main~2 root)"
+	run on_main restore -s nothing ns
+	status_is 2
+}
+
+@test "reset --hard: the branch and its working state are the commit" {
+	commit_value a 1
+	commit_value a 2
+	echo 3 >"$NS/a"
+	echo 3 >"$NS/b"
+	mkdir "$NS/d"
+	is "$(on_main reset --hard main~1)" "main is now at $(head_of main | cut -c1-10) a = 1"
+	is "$(head_of main)" "$(head_of 'main@{1}~1')"
+	is "$(find "$MNT/main" -mindepth 1 | sort)" "$NS
+$NS/a"
+	file_is "$NS/a" 1
+	is "$(staged)" '[]'
+	is "$(on_main reflog -n 1 | cut -d' ' -f2-)" "main@{0}: reset: moving to main~1"
+	run on_main --json reset --hard 'main@{1}'
+	is "$(jq -c '[.branch, .commit == "'"$(head_of main)"'", .previous]' <<<"$output")" \
+		"[\"main\",true,\"$(head_of main~1)\"]"
+	file_is "$NS/a" 2
+	kill_daemon
+	unmount_all
+	mount_store
+	file_is "$NS/a" 2
+	commit_value a 4
+}
+
+@test "reset: without --hard the working state stays, and what differs is staged" {
+	commit_value a 1
+	commit_value a 2
+	commit_value b 2
+	echo 3 >"$NS/c"
+	root=$(on_main root)
+	is "$(on_main reset --soft main~2)" ""
+	is "$(on_main root)" "$root"
+	is "$(staged)" '[["ns/a","modified"],["ns/b","added"],["ns/c","added"]]'
+	on_main reset main~1
+	is "$(staged)" '[["ns/a","added"],["ns/b","added"],["ns/c","added"]]'
+	remount
+	is "$(staged)" '[["ns/a","added"],["ns/b","added"],["ns/c","added"]]'
+	commit_all main
+	is "$(on_main root)" "$root"
+	store_git fsck --strict
+}
+
+@test "reset PATH: as restore; and what does not go together is refused" {
+	commit_value a 1
+	commit_value a 2
+	echo 3 >"$NS/a"
+	on_main reset ns/a
+	file_is "$NS/a" 2
+	on_main reset main~1 -- ns/a
+	file_is "$NS/a" 1
+	is "$(on_main log --oneline | wc -l)" 3
+	for wrong in "--hard --soft" "--hard main -- ns/a" "nothing" "main main~1 -- ns/a"; do
+		run on_main reset $wrong
+		[ "$status" -ne 0 ]
+	done
+	is "$(errno_of_command main/.prollyfs/ctl 'reset -b main --hard nothing-here')" ENOENT
+	mkdir "$MNT/other"
+	is "$(errno_of_command other/.prollyfs/ctl 'reset -b main --hard main~1')" EPERM
+	echo 'reset --hard main~1' >"$MNT/other/.prollyfs/ctl"
+	file_is "$MNT/other/ns/a" 1
+}
+
 # ---- Messages -----------------------------------------------------------------------------------
 
 @test "commit -F: a file's text, of any length and encoding" {
