@@ -266,6 +266,7 @@ void pfs_handle_free(PfsMount *mount, PfsHandle *handle);
 /* ---- The mount --------------------------------------------------------------------------- */
 
 typedef struct PfsNotifier PfsNotifier; /* invalidate.c */
+typedef struct PfsLatency PfsLatency;   /* latency.c */
 
 struct PfsMount {
 	const PfsOptions *options;
@@ -291,6 +292,7 @@ struct PfsMount {
 	GMutex handles_lock;
 	GQueue handles;
 	PfsNotifier *notifier;
+	PfsLatency *latency;
 };
 
 static inline PfsMount *pfs_mount(fuse_req_t req)
@@ -310,6 +312,19 @@ char *pfs_mountpoint_source(const PfsMount *mount);
 bool pfs_serve(PfsMount *mount, GError **error);
 /* The mount answers and the parent was told: lets go of its terminal. */
 void pfs_mount_background(PfsMount *mount);
+
+/* ---- What requests cost (latency.c) ------------------------------------------------------- */
+
+PfsLatency *pfs_latency_new(void);
+void pfs_latency_free(PfsLatency *latency); /* NULL is allowed */
+/* In nanoseconds, of a clock that only goes forward. */
+int64_t pfs_latency_now(void);
+/* A request of OPERATION (linux/fuse.h) that was received then is done now. Of any thread. */
+void pfs_latency_note(PfsLatency *latency, unsigned operation, int64_t received);
+/* A table of all operations there were, a line each. */
+void pfs_latency_append(const PfsLatency *latency, GString *text);
+/* The same to the log. */
+void pfs_latency_log(const PfsMount *mount);
 
 /* ---- Errors (errmap.c) ------------------------------------------------------------------- */
 

@@ -13,6 +13,7 @@
  *   SIGTERM, SIGINT, SIGHUP: once, the mount is detached lazily, and everybody who has something of
  * it open is served until the last is gone. Twice, the loop ends now, and whoever is left gets
  *   ENOTCONN; what they wrote is kept.
+ *   SIGUSR1: what requests cost so far goes to the log.
  *
  * The end: the loop returns when the kernel drops the connection. Open files are closed, which
  * stages what they hold, commands are cancelled, the store is synced and closed. Nothing that was
@@ -126,6 +127,7 @@ static void block_signals(sigset_t *out_waited)
 	sigaddset(out_waited, SIGTERM);
 	sigaddset(out_waited, SIGINT);
 	sigaddset(out_waited, SIGHUP);
+	sigaddset(out_waited, SIGUSR1);
 	sigaddset(out_waited, end_signal());
 	pthread_sigmask(SIG_BLOCK, out_waited, NULL);
 	sigaction(wake_signal(), &wake, NULL);
@@ -153,6 +155,10 @@ static void *signal_main(void *data)
 	while (!sigwait(&self->waited, &signum) && signum != end_signal()) {
 		g_autoptr(GError) error = NULL;
 
+		if (signum == SIGUSR1) {
+			pfs_latency_log(mount);
+			continue;
+		}
 		if (is_detached) {
 			stop_now(self);
 			break;
@@ -303,6 +309,7 @@ static void mount_init(PfsMount *mount, const PfsOptions *options, int ready_fd)
 	mount->ready_fd = ready_fd;
 	clock_gettime(CLOCK_REALTIME, &mount->started);
 	mount->branches_changed = pfs_now();
+	mount->latency = pfs_latency_new();
 	g_mutex_init(&mount->reply_lock);
 	g_mutex_init(&mount->handles_lock);
 	g_queue_init(&mount->handles);
@@ -331,6 +338,7 @@ static void mount_clear(PfsMount *mount)
 	prolly_repo_free(mount->control_repo);
 	g_mutex_clear(&mount->reply_lock);
 	g_mutex_clear(&mount->handles_lock);
+	pfs_latency_free(mount->latency);
 	g_free(mount->mountpoint);
 	if (mount->ready_fd >= 0)
 		close(mount->ready_fd);

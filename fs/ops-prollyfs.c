@@ -9,8 +9,8 @@
  *                      in a branch's: the text for that branch
  *     stats            a text
  *
- * A text is what the command of its name prints, made when it is opened and kept in the handle. The
- * directory is hidden (no readdir lists it, a look-up by name finds it) and belongs to the mounting
+ * A text is what the command of its name prints, made when it is opened and kept in the handle; that
+ * of stats has what the mount's requests cost besides. The directory is hidden (no readdir lists it, a look-up by name finds it) and belongs to the mounting
  * user alone: owner and mode are not versioned, so history would show others what the working tree
  * does not. A branch's own .prollyfs has that branch's scope, and so does all that is in it.
  *
@@ -190,6 +190,8 @@ bool pfs_text_make(PfsMount *mount, PfsInode *inode, GBytes **out_text, GError *
 	caller = pfs_control_caller(inode->scope, inode->path ? inode->path : own);
 	if (!prolly_command_capture(mount->repo, &caller, words, &text, error))
 		return false;
+	if (!strcmp(inode->verb, "stats"))
+		pfs_latency_append(mount->latency, text);
 	*out_text = g_string_free_to_bytes(text);
 	return true;
 }

@@ -30,54 +30,63 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DISK_WORKERS  4
-#define LARGE_IO      (64u << 10) /* bytes of a read or write that may wait for the disk */
-#define LARGE_FLUSH   (1u << 20)  /* bytes not staged yet that a close should not stage inline */
-#define SPARE_BUFFERS 4
+#define DISK_WORKERS   4
+#define LARGE_IO       (64u << 10) /* bytes of a read or write that may wait for the disk */
+#define LARGE_FLUSH    (1u << 20)  /* bytes not staged yet that a close should not stage inline */
+#define SPARE_REQUESTS 4
+#define NSEC_PER_USEC  1000
 
 typedef struct {
 	PfsMount *mount;
 	GThreadPool *disk;
 	GThreadPool *control;
 	GMutex lock;
-	GQueue spare; /* of struct fuse_buf; protected by lock */
+	GQueue spare; /* of Request *; protected by lock */
 } Server;
 
-/* ---- Buffers ----------------------------------------------------------------------------- */
+/* ---- Requests ---------------------------------------------------------------------------- */
 
-static struct fuse_buf *take_buffer(Server *self)
+typedef struct {
+	struct fuse_buf buffer;
+	int64_t received; /* pfs_latency_now() */
+} Request;
+
+static Request *take_request(Server *self)
 {
 	g_mutex_lock(&self->lock);
-	struct fuse_buf *buffer = g_queue_pop_head(&self->spare);
+	Request *request = g_queue_pop_head(&self->spare);
 	g_mutex_unlock(&self->lock);
-	return buffer ? buffer : g_new0(struct fuse_buf, 1);
+	return request ? request : g_new0(Request, 1);
 }
 
-static void free_buffer(struct fuse_buf *buffer)
+static void free_request(Request *request)
 {
-	free(buffer->mem); /* libfuse allocates it when it first receives */
-	g_free(buffer);
+	free(request->buffer.mem); /* libfuse allocates it when it first receives */
+	g_free(request);
 }
 
-static void give_buffer(Server *self, struct fuse_buf *buffer)
+static void give_request(Server *self, Request *request)
 {
 	g_mutex_lock(&self->lock);
-	if (g_queue_get_length(&self->spare) < SPARE_BUFFERS) {
-		g_queue_push_head(&self->spare, buffer);
-		buffer = NULL;
+	if (g_queue_get_length(&self->spare) < SPARE_REQUESTS) {
+		g_queue_push_head(&self->spare, request);
+		request = NULL;
 	}
 	g_mutex_unlock(&self->lock);
-	if (buffer)
-		free_buffer(buffer);
+	if (request)
+		free_request(request);
 }
 
 static void process(gpointer data, gpointer user_data)
 {
 	Server *self = user_data;
-	struct fuse_buf *buffer = data;
+	Request *request = data;
+	const struct fuse_in_header *header = request->buffer.mem;
+	unsigned operation = request->buffer.size >= sizeof *header ? header->opcode : FUSE_DESTROY;
 
-	fuse_session_process_buf(self->mount->session, buffer);
-	give_buffer(self, buffer);
+	fuse_session_process_buf(self->mount->session, &request->buffer);
+	pfs_latency_note(self->mount->latency, operation, request->received);
+	give_request(self, request);
 }
 
 /* ---- Where a request runs ---------------------------------------------------------------- */
@@ -188,17 +197,12 @@ static GThreadPool *choose(Server *self, const struct fuse_buf *buffer)
 
 /* ---- The loop ---------------------------------------------------------------------------- */
 
-static int64_t monotonic_usec(void)
-{
-	return g_get_monotonic_time();
-}
-
 /* Nothing was there: polls on while the last request is recent, then sleeps. */
 static void wait_for_request(PfsMount *mount, int64_t last_request)
 {
 	struct pollfd device = {.fd = fuse_session_fd(mount->session), .events = POLLIN};
 
-	if (monotonic_usec() - last_request < (int64_t)mount->options->spin_usec)
+	if (pfs_latency_now() - last_request < (int64_t)mount->options->spin_usec * NSEC_PER_USEC)
 		return;
 	poll(&device, 1, -1);
 }
@@ -217,36 +221,37 @@ static void tell_ready(PfsMount *mount)
 	pfs_mount_background(mount);
 }
 
-static void dispatch(Server *self, struct fuse_buf *buffer)
+static void dispatch(Server *self, Request *request)
 {
-	GThreadPool *pool = choose(self, buffer);
+	GThreadPool *pool = choose(self, &request->buffer);
 
-	if (!pool || !g_thread_pool_push(pool, buffer, NULL))
-		process(buffer, self);
+	if (!pool || !g_thread_pool_push(pool, request, NULL))
+		process(request, self);
 }
 
 static int receive_loop(Server *self)
 {
 	PfsMount *mount = self->mount;
 	struct fuse_session *session = mount->session;
-	int64_t last_request = monotonic_usec();
+	int64_t last_request = pfs_latency_now();
 	int result = 0;
 
 	while (!fuse_session_exited(session)) {
-		struct fuse_buf *buffer = take_buffer(self);
+		Request *request = take_request(self);
 
-		result = fuse_session_receive_buf(session, buffer);
+		result = fuse_session_receive_buf(session, &request->buffer);
 		if (result <= 0) {
-			give_buffer(self, buffer);
+			give_request(self, request);
 			if (result == -EAGAIN)
 				wait_for_request(mount, last_request);
 			else if (result != -EINTR)
 				break;
 			continue;
 		}
-		dispatch(self, buffer);
+		request->received = pfs_latency_now();
+		dispatch(self, request);
 		if (mount->options->spin_usec)
-			last_request = monotonic_usec();
+			last_request = pfs_latency_now();
 		if (G_UNLIKELY(mount->ready_fd >= 0))
 			tell_ready(mount);
 	}
@@ -281,7 +286,7 @@ bool pfs_serve(PfsMount *mount, GError **error)
 	if (self.disk)
 		g_thread_pool_free(self.disk, FALSE, TRUE);
 	g_thread_pool_free(self.control, FALSE, TRUE);
-	g_queue_clear_full(&self.spare, (GDestroyNotify)free_buffer);
+	g_queue_clear_full(&self.spare, (GDestroyNotify)free_request);
 	g_mutex_clear(&self.lock);
 	return result >= 0 || prolly_throw_errno(error, -result, "/dev/fuse");
 }

@@ -15,6 +15,7 @@ FS_DIRECTORY=100000 # keys in one directory
 FS_ENTRIES=1000000  # entries loaded
 FS_LARGE_MIB=1024   # of the large file
 FS_PAGES=20000      # of it, read or overwritten at random
+FS_COUNTED=1000     # small files, to count what the kernel asks for
 FS_MANY=10000000    # entries loaded with --large
 
 # What an entry of fsloop has: a key of 24 bytes and a value of 100.
@@ -300,6 +301,56 @@ per_second()
 	awk "BEGIN { print $1 / $2 }"
 }
 
+# ---- What the kernel asks for -----------------------------------------------------------------------
+
+# requests_so_far: of the mount, "operation number" a line.
+requests_so_far()
+{
+	awk '$1 == "request" { print $2, $3 }' "$ram/mnt/.prollyfs/stats"
+}
+
+# count_requests WORKLOAD COMMAND...: how many the kernel makes for each file, in all and of each kind.
+count_requests()
+{
+	local workload=$1 n=$FS_COUNTED
+
+	shift
+	requests_so_far >"$scratch/requests"
+	fsloop "$@" >/dev/null
+	requests_so_far | awk -v n="$n" -v workload="$workload" '
+		NR == FNR { before[$1] = $2; next }
+		{ each = ($2 - before[$1]) / n; if (each >= 0.01) { all += each; note = note sprintf(" %s %.4g", $1, each) } }
+		END { printf "prollyfs\t%s_requests\t%d\ta file\t%.4g\t%s\n", workload, n, all, substr(note, 2) }
+		' "$scratch/requests" - >>"$scratch/figures"
+}
+
+requests_of_workloads()
+{
+	local n=$FS_COUNTED
+
+	fresh_peer prollyfs
+	count_requests create create "$place" "$n" "$FS_FILE_SIZE"
+	remount_peer prollyfs
+	count_requests lstat_cold stat "$place" "$n"
+	count_requests lstat_warm stat "$place" "$n"
+	remount_peer prollyfs
+	count_requests read_cold read "$place" "$n"
+	count_requests read_warm read "$place" "$n"
+	remount_peer prollyfs
+	count_requests grep_r_cold run sh -c "grep -r 'not in there' '$place'; true"
+	count_requests grep_r_warm run sh -c "grep -r 'not in there' '$place'; true"
+	count_requests ls_l run ls -lR "$place"
+	count_requests rewrite rewrite "$place" "$n" "$FS_FILE_SIZE"
+	count_requests replace replace "$place" "$n" "$FS_FILE_SIZE"
+	count_requests append append "$place" "$n" "$FS_FILE_SIZE"
+	tar -C "$place" -cf "$ram/counted.tar" .
+	mkdir "$place/tar"
+	count_requests tar_x run tar -C "$place/tar" -xf "$ram/counted.tar"
+	count_requests cp_a run cp -a "$place/tar" "$place/copy"
+	count_requests rm_r run rm -r "$place/copy"
+	unmount_peer prollyfs
+}
+
 # ---- All of it -----------------------------------------------------------------------------------
 
 unmount_now()
@@ -333,6 +384,8 @@ bench_fs()
 	ram=$(mktemp -d /dev/shm/prollyfs-bench.XXXXXX)
 	mkdir "$ram/mnt" "$scratch/mnt"
 
+	say "what the kernel asks for"
+	requests_of_workloads
 	each_peer small_files "$servers"
 	prepare_trees
 	each_peer trees "$servers"

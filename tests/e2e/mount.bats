@@ -412,6 +412,34 @@ not_mounted()
 	grep -q LOOKUP "$T/debug.log"
 }
 
+# requests_of OPERATION: how many there were, as the mount's stats say.
+requests_of()
+{
+	awk -v operation="$1" '$1 == "request" && $2 == operation { print $3 }' "$MNT/.prollyfs/stats"
+}
+
+@test "stats: what the kernel asked for, and what it cost" {
+	mount_store
+	is "$(requests_of mkdir)" ""
+	mkdir "$MNT/main/ns" "$MNT/main/ns/a" "$MNT/main/ns/b"
+	is "$(requests_of mkdir)" 3
+	rmdir "$MNT/main/ns/b"
+	is "$(requests_of mkdir)" 3
+	is "$(requests_of rmdir)" 1
+	# mean, median, 99th percentile, longest: in order, and none without an answer
+	awk '$1 == "request" && !($5 > 0 && $5 <= $6 && $6 <= $7 && $4 > 0 && $4 <= $7) { print; bad = 1 }
+		END { exit bad }' "$MNT/.prollyfs/stats"
+}
+
+@test "SIGUSR1: the same to the log, and the mount goes on" {
+	mount_store
+	mkdir "$MNT/main/ns"
+	kill -USR1 "$DAEMON"
+	wait_for 60 grep -q "^prollyfs: request  *mkdir  *1 " "$T/daemon.log"
+	echo value >"$MNT/main/ns/key"
+	file_is "$MNT/main/ns/key" value
+}
+
 @test "statfs tells of space, and of names up to 255 bytes" {
 	mount_store
 	is "$(stat -f -c %l "$MNT")" 255
