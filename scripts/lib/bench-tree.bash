@@ -8,7 +8,7 @@ TREE_CAP=5 # seconds after which one workload ends
 
 bench_tree()
 {
-	local sizes=("${TREE_SIZES[@]}") pin=() n round
+	local sizes=("${TREE_SIZES[@]}") pin=() n round program
 
 	! $large || sizes+=("$TREE_LARGE")
 	! command -v taskset >/dev/null || pin=(taskset -c "$(($(nproc) - 1))")
@@ -17,6 +17,10 @@ bench_tree()
 			say "trees of $n entries, round $round of $rounds"
 			"${pin[@]}" "$programs/bench-tree" --n "$n" --dir "$scratch" --cap "$TREE_CAP" \
 				--tsv >>"$scratch/figures"
+			for program in bench-rocksdb bench-commit; do
+				"${pin[@]}" "$programs/$program" --n "$n" --dir "$scratch" --tsv \
+					>>"$scratch/figures"
+			done
 		done
 	done
 }

@@ -18,11 +18,8 @@
  * The cache holds the whole tree, as the caches of those beside which we are measured do; what a
  * read costs that misses it is a workload of its own (get_cold).
  */
-#include <ftw.h>
-#include <stdio.h>
-#include <sys/stat.h>
-
 #include "bench-data.h"
+#include "bench-report.h"
 #include "store/db.h"
 
 #define READS        200000
@@ -35,49 +32,17 @@
 #define CACHE_ENTRY  320 /* bytes of cache that an entry may take, with what edits add */
 
 typedef struct {
-	const char *peer;
+	BenchReport report;
 	uint64_t n;
 	double cap;
 	char *scratch; /* a directory of its own */
 	const char *only;
-	bool tsv;
 
 	ProllyDb *db; /* NULL in memory */
 	ProllyTreeContext context;
 	ProllyTree base;
 	BenchEdits entries; /* of base; gone after the loads */
 } Bench;
-
-static void end_unless(bool ok, const GError *error)
-{
-	if (!ok)
-		g_error("bench-tree: %s", error ? error->message : "wrong result");
-}
-
-/* CONDITION first, since it may set ERROR. */
-#define must(condition, error)              \
-	do {                                \
-		bool must_ok = (condition); \
-		end_unless(must_ok, error); \
-	} while (0)
-
-static double get_seconds(void)
-{
-	return (double)g_get_monotonic_time() / 1e6;
-}
-
-static void emit(const Bench *self, const char *workload, double value, const char *unit,
-		 const char *note)
-{
-	if (self->tsv)
-		printf("%s\t%s\t%" G_GUINT64_FORMAT "\t%s\t%.4f\t%s\n", self->peer, workload,
-		       self->n, unit, value, note);
-	else
-		printf("{\"peer\":\"%s\",\"workload\":\"%s\",\"n\":%" G_GUINT64_FORMAT
-		       ",\"value\":%.4f,\"unit\":\"%s\",\"note\":\"%s\"}\n",
-		       self->peer, workload, self->n, value, unit, note);
-	fflush(stdout);
-}
 
 /* ---- Work -------------------------------------------------------------------------------- */
 
@@ -116,14 +81,14 @@ static char *count_work(const ProllyTreeContext *context, CallFunc call, void *d
 static double time_calls(const Bench *self, CallFunc call, void *data, size_t max,
 			 size_t *out_calls)
 {
-	double start = get_seconds(), end = start;
+	double start = bench_get_seconds(), end = start;
 	size_t i = 0;
 
 	while (i < max && end - start < self->cap) {
 		call(&self->context, i++, data);
 		/* The clock costs as much as some calls. */
 		if (i == max || max <= 1000 || i % 64 == 0)
-			end = get_seconds();
+			end = bench_get_seconds();
 	}
 	*out_calls = i;
 	return end - start;
@@ -142,13 +107,15 @@ static void measure(const Bench *self, const char *workload, const char *unit, d
 	g_autofree char *note =
 		calls < max ? g_strdup_printf("%s; %zu calls", counts, calls) : g_strdup(counts);
 
-	emit(self, workload, seconds * scale / (double)calls / per, unit, note);
+	bench_emit(&self->report, workload, seconds * scale / (double)calls / per, unit, note);
 	if (max == CHAIN) {
 		g_autofree char *bytes = g_strconcat(workload, "_bytes", NULL);
 		g_autofree char *nodes = g_strconcat(workload, "_nodes", NULL);
 
-		emit(self, bytes, (double)work.bytes_written / (double)calls, "bytes", "");
-		emit(self, nodes, (double)work.nodes_written / (double)calls, "nodes", "");
+		bench_emit(&self->report, bytes, (double)work.bytes_written / (double)calls,
+			   "bytes", "");
+		bench_emit(&self->report, nodes, (double)work.nodes_written / (double)calls,
+			   "nodes", "");
 	}
 }
 
@@ -161,32 +128,6 @@ static double get_status_mib(const char *field)
 	const char *line = strstr(status, field);
 
 	return line ? g_ascii_strtod(line + strlen(field), NULL) / 1024 : 0;
-}
-
-static size_t disk_bytes;
-
-static int add_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	if (type == FTW_F)
-		disk_bytes += (size_t)st->st_size;
-	return 0;
-}
-
-static double get_disk_bytes(const char *dir)
-{
-	disk_bytes = 0;
-	nftw(dir, add_file, 16, FTW_PHYS);
-	return (double)disk_bytes;
-}
-
-static int remove_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
-}
-
-static void remove_all(const char *dir)
-{
-	nftw(dir, remove_file, 16, FTW_PHYS | FTW_DEPTH);
 }
 
 /* ---- Stores ------------------------------------------------------------------------------ */
@@ -204,7 +145,7 @@ static void open_store(Bench *self, bool create)
 		ProllyDbOptions db = {.path = path, .create = create};
 
 		if (create)
-			remove_all(self->scratch);
+			bench_remove_all(self->scratch);
 		g_mkdir_with_parents(self->scratch, 0700);
 		must(prolly_db_open(&db, &self->db, &error), error);
 		options.kind = PROLLY_BACKEND_ROCKSDB;
@@ -245,11 +186,11 @@ static void load(const ProllyTreeContext *context, size_t i, void *data)
 
 static double time_load(Bench *self)
 {
-	double start = get_seconds();
+	double start = bench_get_seconds();
 
 	load(&self->context, 0, self);
 	make_durable(self);
-	return (get_seconds() - start) * 1e9 / (double)self->n;
+	return (bench_get_seconds() - start) * 1e9 / (double)self->n;
 }
 
 static char *count_load(Bench *self)
@@ -265,8 +206,8 @@ static void run_bulk_sorted(Bench *self)
 	double grown = get_status_mib("VmHWM:") - before;
 	g_autofree char *note = count_load(self);
 
-	emit(self, "bulk_sorted", value, "ns/entry", note);
-	emit(self, "rss_bulk", grown, "MiB", "with the tree and its store");
+	bench_emit(&self->report, "bulk_sorted", value, "ns/entry", note);
+	bench_emit(&self->report, "rss_bulk", grown, "MiB", "with the tree and its store");
 }
 
 /* In a new store, which takes the place of the first. */
@@ -282,13 +223,14 @@ static void run_bulk_random(Bench *self)
 		edits[i] = self->entries.edits[order[i]];
 	close_store(self);
 	open_store(self, true);
-	start = get_seconds();
+	start = bench_get_seconds();
 	prolly_edits_sort(edits, self->n);
 	must(prolly_tree_apply_array(&self->context, NULL, edits, self->n, &self->base, &error),
 	     error);
 	make_durable(self);
-	emit(self, "bulk_random", (get_seconds() - start) * 1e9 / (double)self->n, "ns/entry",
-	     "sorted, then loaded");
+	bench_emit(&self->report, "bulk_random",
+		   (bench_get_seconds() - start) * 1e9 / (double)self->n, "ns/entry",
+		   "sorted, then loaded");
 	must(prolly_hash_equal(&top, &self->base.top), NULL);
 }
 
@@ -574,17 +516,18 @@ static void run_commits(Bench *self)
 	size_t calls;
 
 	close_store(self);
-	before = get_disk_bytes(self->scratch);
+	before = bench_get_disk_bytes(self->scratch);
 	open_store(self, false);
 	for (size_t i = 0; i < COMMITS; i++)
 		bench_edits_put(&chain.all, 2 * bench_random_below(&random, self->n) + 1, 2);
 	seconds = time_calls(self, commit_one, &chain, COMMITS, &calls);
-	emit(self, "commit_insert_1", seconds * 1e6 / (double)calls, "us",
-	     "nodes and root in one synced write");
+	bench_emit(&self->report, "commit_insert_1", seconds * 1e6 / (double)calls, "us",
+		   "nodes and root in one synced write");
 	bench_edits_clear(&chain.all);
 	close_store(self);
-	emit(self, "growth_per_commit", (get_disk_bytes(self->scratch) - before) / (double)calls,
-	     "bytes", "files after closing");
+	bench_emit(&self->report, "growth_per_commit",
+		   (bench_get_disk_bytes(self->scratch) - before) / (double)calls, "bytes",
+		   "files after closing");
 	open_store(self, false);
 }
 
@@ -597,16 +540,18 @@ static void run_cold_reads(Bench *self)
 	size_t calls;
 
 	close_store(self);
-	emit(self, "disk_per_entry", get_disk_bytes(self->scratch) / (double)self->n, "bytes",
-	     "124 of key and value");
+	bench_emit(&self->report, "disk_per_entry",
+		   bench_get_disk_bytes(self->scratch) / (double)self->n, "bytes",
+		   "124 of key and value");
 	draw_keys(&reads, COLD_READS, true, 9);
-	start = get_seconds();
+	start = bench_get_seconds();
 	open_store(self, false);
 	get_one(&self->context, 0, &reads);
-	emit(self, "reopen_first_get", (get_seconds() - start) * 1e6, "us", "page cache warm");
-	emit(self, "get_cold",
-	     time_calls(self, get_one, &reads, COLD_READS, &calls) * 1e9 / (double)COLD_READS, "ns",
-	     "the first 2000 gets, page cache warm");
+	bench_emit(&self->report, "reopen_first_get", (bench_get_seconds() - start) * 1e6, "us",
+		   "page cache warm");
+	bench_emit(&self->report, "get_cold",
+		   time_calls(self, get_one, &reads, COLD_READS, &calls) * 1e9 / (double)COLD_READS,
+		   "ns", "the first 2000 gets, page cache warm");
 }
 
 /* ---- All of it --------------------------------------------------------------------------- */
@@ -632,9 +577,9 @@ static void run_all(Bench *self)
 	run_merge(self, "merge_100x100_updates", false);
 	if (self->db)
 		run_commits(self);
-	emit(self, "rss_peak", get_status_mib("VmHWM:"), "MiB", "whole process");
+	bench_emit(&self->report, "rss_peak", get_status_mib("VmHWM:"), "MiB", "whole process");
 	close_store(self);
-	remove_all(self->scratch);
+	bench_remove_all(self->scratch);
 }
 
 int main(int argc, char **argv)
@@ -647,7 +592,7 @@ int main(int argc, char **argv)
 		{"dir", 0, 0, G_OPTION_ARG_FILENAME, &dir, "where stores go", "DIR"},
 		{"cap", 0, 0, G_OPTION_ARG_DOUBLE, &self.cap, "end a workload early", "SECONDS"},
 		{"only", 0, 0, G_OPTION_ARG_STRING, &self.only, "memory or rocksdb", "STORE"},
-		{"tsv", 0, 0, G_OPTION_ARG_NONE, &self.tsv, "tabs, not JSON", NULL},
+		{"tsv", 0, 0, G_OPTION_ARG_NONE, &self.report.tsv, "tabs, not JSON", NULL},
 		{NULL},
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
@@ -656,7 +601,7 @@ int main(int argc, char **argv)
 
 	g_option_context_add_main_entries(context, options, NULL);
 	must(g_option_context_parse(context, &argc, &argv, &error), error);
-	self.n = (uint64_t)n;
+	self.n = self.report.n = (uint64_t)n;
 	self.scratch = g_build_filename(dir, "prollyfs-bench", NULL);
 	prolly_format_parameters_init(&parameters);
 	must(prolly_format_new(&parameters, NULL, &self.context.format, &error), error);
@@ -670,7 +615,7 @@ int main(int argc, char **argv)
 		if (*only && strcmp(only, kinds[i]) != 0)
 			continue;
 		self.only = kinds[i];
-		self.peer = peers[self.tsv][i];
+		self.report.peer = peers[self.report.tsv][i];
 		run_all(&self);
 	}
 	prolly_format_unref(self.context.format);
