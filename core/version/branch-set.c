@@ -12,7 +12,7 @@
  * that nothing is being staged or committed on it. The commit_lock is taken first: waiting for a
  * long commit must not keep others from looking branches up.
  */
-#include "version/repo-private.h"
+#include "version/merge-private.h"
 
 #include <string.h>
 
@@ -109,15 +109,26 @@ bool prolly_branch_create_first(ProllyRepo *repo, const char *name, GError **err
 
 /* ---- Deleting ---------------------------------------------------------------------------- */
 
-static void delete_records(uint32_t id, const char *name, ProllyDbBatch *batch)
+/* In BATCH, and with UPDATES what keeps an unfinished merge. */
+static bool delete_records(ProllyRepo *repo, uint32_t id, const char *name, ProllyDbBatch *batch,
+			   GPtrArray *updates, GError **error)
 {
+	ProllyRefUpdate *update;
+
 	prolly_state_delete_records(id, name, batch);
 	prolly_staged_delete_branch(id, batch);
 	prolly_extents_delete_before(id, UINT64_MAX, batch);
+	prolly_unfinished_delete(id, batch);
+	if (!prolly_unfinished_new_update(repo, id, NULL, &update, error))
+		return false;
+	if (update)
+		g_ptr_array_add(updates, update);
+	return true;
 }
 
 bool prolly_branch_drop_record(ProllyRepo *repo, const char *name, GError **error)
 {
+	g_autoptr(GPtrArray) updates = prolly_ref_updates_new();
 	g_autoptr(ProllyDbBatch) batch = NULL;
 	uint32_t id;
 
@@ -126,8 +137,12 @@ bool prolly_branch_drop_record(ProllyRepo *repo, const char *name, GError **erro
 	if (!id)
 		return true;
 	batch = prolly_db_batch_new(repo->body->db);
-	delete_records(id, name, batch);
-	return prolly_db_write(repo->body->db, batch, PROLLY_DB_BUFFERED, error);
+	if (!delete_records(repo, id, name, batch, updates, error))
+		return false;
+	if (updates->len == 0)
+		return prolly_db_write(repo->body->db, batch, PROLLY_DB_BUFFERED, error);
+	return prolly_publication_write(prolly_publication_new(g_steal_pointer(&updates)), repo,
+					batch, PROLLY_DB_BUFFERED, error);
 }
 
 bool prolly_branch_drop_lost(ProllyRepo *repo, GError **error)
@@ -306,7 +321,8 @@ static bool delete_locked(ProllyRepo *repo, ProllyBranch *branch, bool force, GE
 		return false;
 
 	prolly_branch_get_head(branch, &head);
-	delete_records(branch->id, name, batch);
+	if (!delete_records(repo, branch->id, name, batch, updates, error))
+		return false;
 	g_ptr_array_add(updates, prolly_ref_update_new(repo, &prolly_ref_branch, name, &head, NULL,
 						       "branch: Deleted"));
 	if (!prolly_publication_write(prolly_publication_new(g_steal_pointer(&updates)), repo,

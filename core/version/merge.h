@@ -5,15 +5,26 @@
  * merge: bringing into a branch what was done elsewhere.
  *
  * A merge compares three sides key by key: a base, the branch (ours) and a commit (theirs). What
- * one side changed comes in; what both changed differently is a conflict.
+ * one side changed comes in; what both changed differently is a conflict, unless a strategy settles
+ * it (strategy.h has the rules for values, prollyfs-merge(7) the table).
+ *
+ * A merge with conflicts changes neither the branch nor what is staged. It is recorded and waits,
+ * over crashes too: its conflicts are listed and resolved one by one, and then it is continued; or
+ * it is aborted. A branch has one unfinished merge at most.
+ *
+ * Errors: WOULD_OVERWRITE where staged changes are in the way, naming the first key; BUSY where an
+ * unfinished merge is; NOT_FOUND where none is; DENIED for a fast-forward that is not possible and
+ * for a command that may not be run.
  */
 
-#include "version/history.h"
+#include "version/view.h"
+
+/* ---- Merging ----------------------------------------------------------------------------- */
 
 typedef enum {
 	PROLLY_MERGE_UP_TO_DATE, /* there was nothing to bring in */
 	PROLLY_MERGE_FAST_FORWARD,
-	PROLLY_MERGE_MERGED,
+	PROLLY_MERGE_MERGED, /* with OPTIONS->squash or no_commit: staged */
 	PROLLY_MERGE_CONFLICT,
 } ProllyMergeResult;
 
@@ -31,21 +42,31 @@ typedef bool (*ProllyConflictFunc)(const ProllyPlace *place, ProllyConflictKind 
 				   const ProllyMergeStep *sides, void *data, GError **error);
 
 typedef struct {
-	const char *operation; /* what reflogs call one that is applied */
+	const char *operation; /* "cherry-pick", "revert"; NULL: "merge" */
+	const char *note; /* nullable; kept with an unfinished one, for who continues it. One with a
+			     note is not replaced by another merge */
 	bool no_ff;
-	bool ff_only; /* DENIED if a merge commit would be needed */
-	bool dry_run; /* say what would be; write nothing */
+	bool ff_only;         /* DENIED if a merge commit would be needed */
+	bool dry_run;         /* say what would be; write nothing */
+	bool squash;          /* stage what it changes; no commit is made, nor will be */
+	bool no_commit;       /* stage it; of a merge, the next commit has both parents */
+	bool may_execute;     /* strategies may run commands: the caller is who owns the process */
+	const char *strategy; /* nullable: for every key in conflict */
+	const char *preference; /* nullable: for those that the attributes say nothing of */
 	const char *message;
 	const ProllySignature *author;
 	const ProllySignature *committer;
-	ProllyConflictFunc conflict;
+	ProllyConflictFunc conflict; /* nullable */
 	void *conflict_data;
+	/* Nullable, as those below; they get conflict_data too. */
+	void (*warn)(const char *text, void *data);
+	bool (*is_cancelled)(void *data); /* stops a command that a strategy runs */
 } ProllyMergeOptions;
 
 /*
- * Merges commit THEIRS into BRANCH. Conflicts: result CONFLICT, nothing changed. Staged changes to
- * keys that the merge changes: WOULD_OVERWRITE, naming the first; others stay staged. *OUT_ID: the
- * branch's head now.
+ * Merges commit THEIRS into BRANCH. Staged changes to keys that the merge changes are
+ * WOULD_OVERWRITE; others stay staged. Conflicts: result CONFLICT, and the merge is recorded; it
+ * replaces an unfinished one in which nothing was resolved. *OUT_ID: the branch's head now.
  */
 bool prolly_history_merge(ProllyRepo *repo, ProllyBranch *branch, const ProllyCommitId *theirs,
 			  const ProllyMergeOptions *options, ProllyMergeResult *out_result,
@@ -66,3 +87,77 @@ typedef struct {
 bool prolly_history_apply(ProllyRepo *repo, ProllyBranch *branch, const ProllyMergeChange *change,
 			  const ProllyMergeOptions *options, ProllyMergeResult *out_result,
 			  ProllyCommitId *out_id, GError **error);
+
+/* The common ancestors of A and B that no other one descends from; several after a criss-cross.
+ * (transfer full) Of ProllyCommitId, the oldest first; empty: the two share no history. */
+bool prolly_history_merge_bases(ProllyRepo *repo, const ProllyCommitId *a, const ProllyCommitId *b,
+				GArray **out_bases, GError **error);
+
+/* ---- Unfinished merges ------------------------------------------------------------------- */
+
+typedef enum {
+	PROLLY_SIDE_OF_BASE,
+	PROLLY_SIDE_OF_OURS,
+	PROLLY_SIDE_OF_THEIRS,
+	PROLLY_SIDE_OF_N
+} ProllySideOf;
+
+typedef struct {
+	char *operation;
+	bool is_staged;      /* begun with no_commit: what it changes is staged, nothing waits */
+	bool has_from;       /* else from the state without anything */
+	bool has_to;         /* the same */
+	ProllyCommitId from; /* the base; after a criss-cross a commit made of the bases */
+	ProllyCommitId to;   /* theirs */
+	char *message;
+	ProllySignature author; /* name NULL: whoever continues it */
+	char *strategy;         /* nullable, as the two below */
+	char *preference;
+	char *note;
+	uint64_t resolved;              /* keys that were resolved by hand */
+	GArray *open[PROLLY_SIDE_OF_N]; /* of ProllyNamespace: what a side has of the keys that
+					      wait */
+} ProllyUnfinished;
+
+/* *OUT_UNFINISHED (transfer full) is NULL if there is none. */
+bool prolly_unfinished_load(ProllyRepo *repo, ProllyBranch *branch,
+			    ProllyUnfinished **out_unfinished, GError **error);
+void prolly_unfinished_free(ProllyUnfinished *unfinished); /* NULL is allowed */
+/* (transfer full) A view of one side's values of the keys that wait. */
+ProllyView *prolly_unfinished_view(ProllyRepo *repo, const ProllyUnfinished *unfinished,
+				   ProllySideOf side);
+
+/*
+ * Goes on with what BRANCH has unfinished: compares again with the branch as it is now, and makes
+ * the commit if nothing waits any more. Conflicts that are left (or came up since) are told:
+ * CONFLICT. Of OPTIONS it takes the message, unless it is NULL, the committer, the author of a
+ * merge, may_execute, warn and the conflict function.
+ */
+bool prolly_history_continue(ProllyRepo *repo, ProllyBranch *branch,
+			     const ProllyMergeOptions *options, ProllyMergeResult *out_result,
+			     ProllyCommitId *out_id, GError **error);
+
+/* Forgets it. What was staged to resolve it stays staged; what no_commit staged goes, as far as it
+ * was not changed since. */
+bool prolly_history_abort(ProllyRepo *repo, ProllyBranch *branch, GError **error);
+
+typedef enum {
+	PROLLY_RESOLVE_WORKING, /* the key's value in the working state, or its absence */
+	PROLLY_RESOLVE_BASE,
+	PROLLY_RESOLVE_OURS,
+	PROLLY_RESOLVE_THEIRS,
+} ProllyResolveWith;
+
+/*
+ * Resolves PLACE (a key), or with BELOW all waiting keys that start with it, of namespace ns (NULL:
+ * of all). A key that was resolved may be resolved again by name. *OUT_N: how many there were; 0: it
+ * is not in conflict.
+ */
+bool prolly_unfinished_resolve(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place,
+			       bool below, ProllyResolveWith with, uint64_t *out_n, GError **error);
+
+/* Calls FUNC for each key that waits, in order. */
+bool prolly_unfinished_foreach(ProllyRepo *repo, const ProllyUnfinished *unfinished,
+			       ProllyConflictFunc func, void *data, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyUnfinished, prolly_unfinished_free)

@@ -38,6 +38,11 @@ ProllyPublication *prolly_publication_new(GPtrArray *updates)
 	return publication;
 }
 
+void prolly_publication_add_update(ProllyPublication *publication, ProllyRefUpdate *update)
+{
+	g_ptr_array_add(publication->updates, update);
+}
+
 void prolly_publication_free(ProllyPublication *publication)
 {
 	if (!publication)

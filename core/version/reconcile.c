@@ -1,497 +1,225 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reconcile: merging a commit into a branch.
+ * Reconcile: a merge from its beginning to the branch's move.
  *
- * Each namespace is a three-way comparison of trees (core/tree/merge.c), which reads only what one
- * of the sides changed. It is run twice. The first pass looks for what stops a merge: keys that
- * both sides changed differently, and staged changes of keys that the merge would change. It writes
- * nothing. The second applies theirs' changes to ours as one batch a namespace. So memory is
- * bounded by two paths, and a merge that stops has touched nothing.
+ *   examine   the three sides are compared key by key. Keys that both changed differently are
+ *             decided or told as conflicts, and the verdicts go onto a tape; staged changes that are
+ *             in the way stop the merge. Nothing is written: a dry run ends here.
+ *   record    with conflicts: the merge is written down for whoever resolves them (unfinished.c)
+ *   carry out else theirs' changes and the verdicts are applied to ours, one batch a namespace
+ *   move      one publication moves the branch, or the changes are staged instead
  *
- * Then the branch moves, in one publication. Staged changes that came meanwhile could be
- * overwritten, so what is staged is compared again under write_lock, which is held until the branch
- * has moved; a branch with nothing staged, the common case, is seen at once. Staged changes to
- * other keys stay. A staged value that is the committed one is no change, and is dropped; one that
- * is what the merge brings may stay.
+ * So memory is bounded by a few paths, whatever is merged, and a merge that stops has changed
+ * nothing. Only the branch's commit_lock is held until the move; writers go on. Staged changes that
+ * came meanwhile could be overwritten, so what is staged is compared again under write_lock, which
+ * is held until the branch has moved; a branch with nothing staged, the common case, is seen at
+ * once.
  *
- * A fast-forward is the same with the branch's head as base and theirs as the result.
- *
- * Directory markers (an entry of kind DIRECTORY exists just while its directory is empty): one side
- * may have emptied a directory, or made it, while the other put keys into it. Then a marker and
- * keys meet in the result, and the marker goes. Only two things can bring that about: a key of
- * theirs below a marker of ours, and a marker of theirs above keys of ours; both are noticed as
- * they are applied.
- *
- * A namespace is in the result if either side has it, but for one that a side deleted and in which
- * the other changed nothing; the unnamed one if it has keys.
+ * A fast-forward is the same with the branch's head as base and theirs as the result; so is a change
+ * that is applied (cherry-pick, revert), with a base that is given and one parent; and so is a merge
+ * that is continued, with the verdicts that were found meanwhile.
  */
-#include "version/repo-private.h"
-#include "version/working-private.h"
+#include "version/merge-private.h"
 
 #include <string.h>
-
-#define KIND_MASK 0x7f
 
 typedef struct {
 	ProllyRepo *repo;
 	ProllyBranch *branch;
 	const ProllyMergeOptions *options;
-	ProllyState *state;           /* of the branch when the merge began */
-	ProllyMergeChange change;     /* what is merged in; its sides are in base and theirs */
-	bool is_merge;                /* its result has theirs as a parent too */
-	GArray *base, *ours, *theirs; /* of ProllyNamespace */
-	ProllyTree empty;
-	uint64_t conflicts;
-	bool is_changing; /* theirs changes something: known after the first pass */
+	ProllyMergeChange change; /* what is merged in */
+	bool is_merge;            /* its result has theirs as a parent too */
 	bool is_fast_forward;
-	ProllyDbBatch *batch; /* under write_lock: what moves the branch; else NULL */
+	ProllyUnfinished *resumed; /* what is continued; nullable */
+	bool is_recorded;          /* the branch has an unfinished merge, this one or another */
+
+	ProllyState *state;    /* of the branch when the merge began */
+	GArray *bases;         /* of a merge: of ProllyCommitId */
+	GArray *base, *theirs; /* of ProllyNamespace */
+	ProllySides sides;
+
+	ProllyDecider *decider;
+	ProllyBeside beside;
+	ProllyTape *tape;
+	uint64_t conflicts;
+	bool is_changing; /* something of ours will be different */
 } Reconcile;
 
-/* ---- Namespaces of three sides ----------------------------------------------------------- */
+/* ---- The base ---------------------------------------------------------------------------- */
 
-static const ProllyTree *find_tree(const GArray *namespaces, const char *name)
+/* Of a merge. *OUT_DONE: there is nothing to merge. */
+static bool find_bases(Reconcile *self, bool *out_done, GError **error)
 {
-	guint low = 0, high = namespaces->len;
+	const ProllyMergeOptions *options = self->options;
+	const ProllyCommitId *first;
 
-	while (low < high) {
-		guint middle = low + (high - low) / 2;
-		const ProllyNamespace *ns = &g_array_index(namespaces, ProllyNamespace, middle);
-		int order = strcmp(ns->name, name);
-
-		if (order == 0)
-			return &ns->tree;
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
-}
-
-static int compare_names(gconstpointer a, gconstpointer b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* (transfer container) The names of all three, in order, once each; borrowed. */
-static GPtrArray *list_names(const Reconcile *self)
-{
-	const GArray *sides[] = {self->base, self->ours, self->theirs};
-	g_autoptr(GPtrArray) all = g_ptr_array_new();
-	GPtrArray *names = g_ptr_array_new();
-
-	for (size_t side = 0; side < G_N_ELEMENTS(sides); side++) {
-		for (guint i = 0; i < sides[side]->len; i++)
-			g_ptr_array_add(all, g_array_index(sides[side], ProllyNamespace, i).name);
-	}
-	g_ptr_array_sort(all, compare_names);
-	for (guint i = 0; i < all->len; i++) {
-		char *name = g_ptr_array_index(all, i);
-
-		if (i == 0 || strcmp(name, g_ptr_array_index(all, i - 1)) != 0)
-			g_ptr_array_add(names, name);
-	}
-	return names;
-}
-
-/* One namespace of the merge; a side that does not have it is the empty tree. */
-typedef struct {
-	const char *name;
-	const ProllyTree *base, *ours, *theirs;
-	bool in_base, in_ours, in_theirs;
-} Sides;
-
-static Sides get_sides(const Reconcile *self, const char *name)
-{
-	const ProllyTree *base = find_tree(self->base, name);
-	const ProllyTree *ours = find_tree(self->ours, name);
-	const ProllyTree *theirs = find_tree(self->theirs, name);
-
-	return (Sides){
-		.name = name,
-		.base = base ? base : &self->empty,
-		.ours = ours ? ours : &self->empty,
-		.theirs = theirs ? theirs : &self->empty,
-		.in_base = base != NULL,
-		.in_ours = ours != NULL,
-		.in_theirs = theirs != NULL,
-	};
-}
-
-static bool is_changed_by_theirs(const Sides *sides)
-{
-	return !prolly_tree_equal(sides->base, sides->theirs) &&
-	       !prolly_tree_equal(sides->ours, sides->theirs);
-}
-
-/* ---- The first pass: what stops a merge --------------------------------------------------- */
-
-static ProllyConflictKind classify(const ProllyMergeStep *step)
-{
-	bool has_both = step->ours && step->theirs && step->ours_len && step->theirs_len;
-
-	if (!step->ours)
-		return PROLLY_CONFLICT_DELETED_BY_US;
-	if (!step->theirs)
-		return PROLLY_CONFLICT_DELETED_BY_THEM;
-	if (has_both && ((step->ours[0] ^ step->theirs[0]) & KIND_MASK))
-		return PROLLY_CONFLICT_TYPE;
-	return step->base ? PROLLY_CONFLICT_BOTH_MODIFIED : PROLLY_CONFLICT_BOTH_ADDED;
-}
-
-/* What is staged for a key, beside what our side and theirs have. */
-typedef enum {
-	STAGED_NOT,
-	STAGED_AS_OURS, /* no change */
-	STAGED_AS_THEIRS,
-	STAGED_OTHERWISE,
-} Staged;
-
-static bool equals(const ProllyFinding *finding, const uint8_t *value, size_t len)
-{
-	if (!value || !prolly_finding_exists(finding))
-		return !value && !prolly_finding_exists(finding);
-	return !finding->extents && finding->stored_len == len &&
-	       memcmp(finding->stored, value, len) == 0;
-}
-
-static bool compare_staged(const ProllyWorking *working, const ProllyPlace *place,
-			   const ProllyMergeStep *step, Staged *out_staged, GError **error)
-{
-	g_auto(ProllyFinding) finding = {0};
-
-	prolly_finding_init(&finding);
-	if (!prolly_working_find(working, place, 0, false, &finding, error))
+	if (!prolly_history_merge_bases(self->repo, &self->state->head, self->change.to,
+					&self->bases, error))
 		return false;
-	if (finding.value_level == PROLLY_LEVEL_COMMITTED ||
-	    (!prolly_finding_exists(&finding) && !finding.deleted))
-		*out_staged = STAGED_NOT;
-	else if (equals(&finding, step->ours, step->ours_len))
-		*out_staged = STAGED_AS_OURS;
-	else if (equals(&finding, step->theirs, step->theirs_len))
-		*out_staged = STAGED_AS_THEIRS;
-	else
-		*out_staged = STAGED_OTHERWISE;
+	if (self->bases->len == 0)
+		return prolly_throw(error, PROLLY_ERROR_INVALID,
+				    "refusing to merge unrelated histories");
+	first = &g_array_index(self->bases, ProllyCommitId, 0);
+	*out_done = prolly_commit_id_equal(first, self->change.to);
+	self->is_fast_forward = prolly_commit_id_equal(first, &self->state->head) &&
+				!options->no_ff && !options->squash && !self->resumed;
+	if (!*out_done && !self->is_fast_forward && options->ff_only)
+		return prolly_throw(error, PROLLY_ERROR_DENIED,
+				    "not possible to fast-forward: the histories have diverged");
 	return true;
 }
 
-static bool is_marker(const uint8_t *stored, size_t len)
+/* (transfer full) Those of commit ID; NULL: none. */
+static bool load_namespaces(Reconcile *self, const ProllyCommitId *id, GArray **out_namespaces,
+			    GError **error)
 {
-	return stored && len > 0 && (stored[0] & KIND_MASK) == PROLLY_KIND_DIRECTORY;
-}
-
-/* KEY comes with the merge: staged markers of the directories it lies in are void. */
-static bool drop_staged_markers(Reconcile *self, const ProllyWorking *working,
-				const ProllyPlace *key, GError **error)
-{
-	for (size_t i = 0; i < key->key_len; i++) {
-		ProllyPlace place = {key->ns, key->key, i};
-		g_auto(ProllyFinding) finding = {0};
-
-		if (key->key[i] != '/')
-			continue;
-		prolly_finding_init(&finding);
-		if (!prolly_working_find(working, &place, 0, false, &finding, error))
-			return false;
-		if (prolly_finding_is_marker(&finding) &&
-		    finding.value_level != PROLLY_LEVEL_COMMITTED &&
-		    !prolly_staged_drop_value(working, &place, self->batch, error))
-			return false;
-	}
+	if (id)
+		return prolly_commit_load_namespaces(self->repo, id, out_namespaces, error);
+	*out_namespaces = prolly_namespaces_new();
 	return true;
 }
 
-/* A marker comes with the merge: void if keys are staged in its directory. */
-static bool hide_marker(Reconcile *self, const ProllyWorking *working, const ProllyPlace *marker,
-			GError **error)
+static bool load_base(Reconcile *self, GError **error)
 {
-	g_autofree uint8_t *prefix = g_malloc(marker->key_len + 1);
-	g_autoptr(ProllyScan) scan = NULL;
-
-	if (marker->key_len)
-		memcpy(prefix, marker->key, marker->key_len);
-	prefix[marker->key_len] = '/';
-	scan = prolly_scan_new(working, marker->ns, prefix, marker->key_len + 1, 0, 0);
-	if (!prolly_scan_seek(scan, prefix, marker->key_len + 1, error))
-		return false;
-	if (prolly_scan_is_valid(scan))
-		prolly_staged_put_tombstone(working, marker, self->batch);
-	return true;
+	if (!self->is_merge)
+		return load_namespaces(self, self->change.from, &self->base, error);
+	if (self->bases->len == 1)
+		self->change.from = &g_array_index(self->bases, ProllyCommitId, 0);
+	return prolly_bases_merge(self->repo, self->branch, self->options, self->bases, &self->base,
+				  error);
 }
 
-/* What is staged stays right over what the merge brings: a directory has keys or a marker. */
-static bool settle_staged(Reconcile *self, const ProllyWorking *working, const ProllyPlace *place,
-			  const ProllyMergeStep *step, Staged staged, GError **error)
+static bool load_sides(Reconcile *self, GError **error)
 {
-	/* It would undo the merge once that has changed the key. */
-	if (staged == STAGED_AS_OURS &&
-	    !prolly_staged_drop_value(working, place, self->batch, error))
-		return false;
-	if (!step->theirs || !prolly_namespace_has_directories(place->ns))
+	return load_base(self, error) &&
+	       load_namespaces(self, self->change.to, &self->theirs, error) &&
+	       prolly_sides_init(&self->sides, self->repo, self->base, self->state->namespaces,
+				 self->theirs, error);
+}
+
+/* ---- Examining --------------------------------------------------------------------------- */
+
+/* A verdict that is there already: from the record of what is continued. */
+static bool recall(Reconcile *self, const ProllyPlace *place, const ProllyMergeStep *step,
+		   bool *out_decided, GBytes **out_stored, GError **error)
+{
+	g_auto(ProllyResolution) resolution = {0};
+	bool found;
+
+	*out_decided = false;
+	if (!self->resumed)
 		return true;
-	if (!is_marker(step->theirs, step->theirs_len))
-		return step->base || drop_staged_markers(self, working, place, error);
-	return staged != STAGED_NOT || hide_marker(self, working, place, error);
-}
-
-static bool throw_overwrite(const ProllyPlace *place, GError **error)
-{
-	g_autofree char *path = prolly_path_from_key(place->ns, place->key, place->key_len, false);
-
-	return prolly_throw(error, PROLLY_ERROR_WOULD_OVERWRITE,
-			    "%s: staged changes would be overwritten by the merge", path);
-}
-
-/* WORKING NULL: nothing is staged. LIST: conflicts are told to the caller, else passed over. */
-static bool check_step(Reconcile *self, const ProllyWorking *working, const char *ns,
-		       const ProllyMergeStep *step, bool list, GError **error)
-{
-	ProllyPlace place = {ns, step->key, step->key_len};
-	Staged staged = STAGED_NOT;
-
-	if (step->side == PROLLY_SIDE_BOTH && list) {
-		self->conflicts++;
-		return !self->options->conflict ||
-		       self->options->conflict(&place, classify(step), step,
-					       self->options->conflict_data, error);
+	if (!prolly_resolution_find(self->repo, prolly_branch_get_id(self->branch), place,
+				    &resolution, &found, error))
+		return false;
+	if (found && prolly_resolution_holds(&resolution, step)) {
+		*out_decided = true;
+		*out_stored = g_steal_pointer(&resolution.stored);
 	}
-	if (step->side != PROLLY_SIDE_THEIRS)
-		return true;
+	return true;
+}
+
+static bool tell_conflict(Reconcile *self, const ProllyPlace *place, const ProllyMergeStep *step,
+			  GError **error)
+{
+	const ProllyMergeOptions *options = self->options;
+
+	self->conflicts++;
+	return !options->conflict || options->conflict(place, prolly_conflict_classify(step), step,
+						       options->conflict_data, error);
+}
+
+/* Both changed it. */
+static bool examine_clash(Reconcile *self, const ProllyPlace *place, const ProllyMergeStep *step,
+			  GError **error)
+{
+	ProllyVerdict verdict = {.place = *place, .sides = *step};
+	g_autoptr(GBytes) stored = NULL;
+	bool decided;
+
+	if (!recall(self, place, step, &decided, &stored, error) ||
+	    (!decided &&
+	     !prolly_decider_decide(self->decider, place, step, &decided, &stored, error)))
+		return false;
+	verdict.is_open = !decided;
+	if (stored)
+		verdict.value = g_bytes_get_data(stored, &verdict.value_len);
+	if (!prolly_tape_append_verdict(self->tape, &verdict, error))
+		return false;
+	if (!decided)
+		return tell_conflict(self, place, step, error);
 	self->is_changing = true;
-	if (!working || self->conflicts)
-		return true;
-	if (!compare_staged(working, &place, step, &staged, error))
-		return false;
-	if (staged == STAGED_OTHERWISE)
-		return throw_overwrite(&place, error);
-	return !self->batch || settle_staged(self, working, &place, step, staged, error);
+	return prolly_beside_check(&self->beside, place, step, verdict.value, verdict.value_len,
+				   error);
 }
 
-static bool check_namespace(Reconcile *self, const ProllyWorking *working, const Sides *sides,
-			    bool list, GError **error)
+/* ProllyStepFunc */
+static bool examine_step(void *data, const ProllyPlace *place, const ProllyMergeStep *step,
+			 GError **error)
 {
-	const ProllyTreeContext *context = prolly_repo_get_context(self->repo);
-	g_autoptr(ProllyMerge) merge = NULL;
-	ProllyMergeStep step;
-	bool end = false;
+	Reconcile *self = data;
 
-	if (!is_changed_by_theirs(sides))
-		return true;
-	merge = prolly_merge_new(context, sides->base, sides->ours, sides->theirs);
-	while (prolly_merge_next(merge, &step, &end, error)) {
-		if (end)
-			return true;
-		if (!check_step(self, working, sides->name, &step, list, error))
-			return false;
-	}
-	return false;
+	if (self->options->is_cancelled &&
+	    self->options->is_cancelled(self->options->conflict_data))
+		return prolly_throw(error, PROLLY_ERROR_CANCELLED, "cancelled");
+	if (step->side == PROLLY_SIDE_BOTH)
+		return examine_clash(self, place, step, error);
+	self->is_changing = true;
+	return prolly_beside_check(&self->beside, place, step, step->theirs, step->theirs_len,
+				   error);
 }
 
-/* Under write_lock: STATE is the present one, and open files are staged. */
-static bool check_state(Reconcile *self, ProllyState *state, bool list, GError **error)
+static bool examine(Reconcile *self, GError **error)
 {
-	g_autoptr(GPtrArray) names = list_names(self);
-	ProllyWorking working = {.repo = self->repo, .branch = self->branch, .state = state};
-	bool empty;
-
-	if (!prolly_staged_is_empty(self->repo, self->branch, state, &empty, error))
-		return false;
-	if (!empty && self->batch)
-		prolly_staged_note_move(prolly_branch_get_id(self->branch), state, self->batch);
-	for (guint i = 0; i < names->len; i++) {
-		Sides sides = get_sides(self, g_ptr_array_index(names, i));
-
-		if (sides.in_base == sides.in_ours && sides.in_base != sides.in_theirs)
-			self->is_changing = true;
-		if (!check_namespace(self, empty ? NULL : &working, &sides, list, error))
-			return false;
-	}
-	return true;
-}
-
-/* ---- The second pass: the result ---------------------------------------------------------- */
-
-typedef struct {
-	const ProllyTreeContext *context;
-	const Sides *sides;
-	ProllyMerge *merge;
-	GPtrArray *markers; /* of GBytes: keys of markers that may have keys below them now */
-	GByteArray *parent; /* of the last key that was looked at */
-} Apply;
-
-static bool has_keys_below(const ProllyTreeContext *context, const ProllyTree *tree,
-			   const uint8_t *key, size_t len, bool *out_has, GError **error)
-{
-	g_autoptr(ProllyCursor) cursor = prolly_cursor_new(context, tree);
-	g_autofree uint8_t *prefix = g_malloc(len + 1);
-	const uint8_t *found;
-	size_t found_len;
-
-	if (len)
-		memcpy(prefix, key, len);
-	prefix[len] = '/';
-	if (!prolly_cursor_seek(cursor, prefix, len + 1, error))
-		return false;
-	*out_has = false;
-	if (prolly_cursor_is_valid(cursor)) {
-		found = prolly_cursor_get_key(cursor, &found_len);
-		*out_has = found_len > len && memcmp(found, prefix, len + 1) == 0;
-	}
-	return true;
-}
-
-static void note_marker(Apply *self, const uint8_t *key, size_t len)
-{
-	g_ptr_array_add(self->markers, g_bytes_new(key, len));
-}
-
-/* Notes markers of ours at the directories that KEY, which theirs adds, lies in. */
-static bool note_parents(Apply *self, const uint8_t *key, size_t len, GError **error)
-{
-	size_t parent_len = len;
-
-	while (parent_len > 0 && key[parent_len - 1] != '/')
-		parent_len--;
-	if (self->parent->len == parent_len &&
-	    (parent_len == 0 || memcmp(self->parent->data, key, parent_len) == 0))
-		return true;
-	g_byte_array_set_size(self->parent, 0);
-	g_byte_array_append(self->parent, key, (guint)parent_len);
-	for (size_t i = 0; i < parent_len; i++) {
-		g_auto(ProllyValueRef) value = {0};
-
-		if (key[i] != '/')
-			continue;
-		if (!prolly_tree_get(self->context, self->sides->ours, key, i, &value, error))
-			return false;
-		if (value.node && is_marker(value.data, value.len))
-			note_marker(self, key, i);
-	}
-	return true;
-}
-
-static bool note_step(Apply *self, const ProllyMergeStep *step, GError **error)
-{
-	bool has = false;
-
-	if (!step->theirs || !prolly_namespace_has_directories(self->sides->name))
-		return true;
-	if (!is_marker(step->theirs, step->theirs_len))
-		return step->base || note_parents(self, step->key, step->key_len, error);
-	if (!has_keys_below(self->context, self->sides->ours, step->key, step->key_len, &has,
-			    error))
-		return false;
-	if (has)
-		note_marker(self, step->key, step->key_len);
-	return true;
-}
-
-/* The ProllyEditFunc: theirs' changes. */
-static bool next_edit(void *data, ProllyEdit *out_edit, bool *out_end, GError **error)
-{
-	Apply *self = data;
-	ProllyMergeStep step;
-
-	do {
-		if (!prolly_merge_next(self->merge, &step, out_end, error))
-			return false;
-		if (*out_end)
-			return true;
-	} while (step.side != PROLLY_SIDE_THEIRS);
-	if (!note_step(self, &step, error))
-		return false;
-	*out_edit = (ProllyEdit){step.key, step.key_len, step.theirs, step.theirs_len};
-	return true;
-}
-
-static int compare_bytes(gconstpointer a, gconstpointer b)
-{
-	return g_bytes_compare(*(GBytes *const *)a, *(GBytes *const *)b);
-}
-
-/* Deletes the noted markers that have keys below them in TREE. */
-static bool drop_markers(Apply *self, ProllyTree *tree, GError **error)
-{
-	g_autoptr(GArray) edits = g_array_new(FALSE, TRUE, sizeof(ProllyEdit));
-
-	g_ptr_array_sort(self->markers, compare_bytes);
-	for (guint i = 0; i < self->markers->len; i++) {
-		GBytes *marker = g_ptr_array_index(self->markers, i);
-		ProllyEdit edit = {0};
-		bool has;
-
-		if (i > 0 && g_bytes_equal(marker, g_ptr_array_index(self->markers, i - 1)))
-			continue;
-		edit.key = g_bytes_get_data(marker, &edit.key_len);
-		if (!has_keys_below(self->context, tree, edit.key, edit.key_len, &has, error))
-			return false;
-		if (has)
-			g_array_append_val(edits, edit);
-	}
-	return edits->len == 0 ||
-	       prolly_tree_apply_array(self->context, tree, (ProllyEdit *)(void *)edits->data,
-				       edits->len, tree, error);
-}
-
-static bool merge_tree(Reconcile *self, const Sides *sides, ProllyTree *out_tree, GError **error)
-{
-	Apply apply = {.context = prolly_repo_get_context(self->repo), .sides = sides};
+	ProllyDeciderSetting setting = {
+		.options = self->options,
+		.ours = &self->state->head,
+		.theirs = self->change.to,
+	};
+	g_autoptr(ProllyState) state = NULL;
 	bool ok;
 
-	if (prolly_tree_equal(sides->base, sides->ours)) {
-		*out_tree = *sides->theirs;
-		return true;
-	}
-	if (!is_changed_by_theirs(sides)) {
-		*out_tree = *sides->ours;
-		return true;
-	}
-	apply.merge = prolly_merge_new(apply.context, sides->base, sides->ours, sides->theirs);
-	apply.markers = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
-	apply.parent = g_byte_array_new();
-	/* No key is in the directory 0xff, so the first key's parent is looked at. */
-	g_byte_array_append(apply.parent, (const uint8_t *)"\xff", 1);
-	ok = prolly_tree_apply(apply.context, sides->ours, next_edit, &apply, out_tree, error) &&
-	     drop_markers(&apply, out_tree, error);
-	prolly_merge_free(apply.merge);
-	g_ptr_array_unref(apply.markers);
-	g_byte_array_unref(apply.parent);
+	self->tape = prolly_tape_new();
+	if (!prolly_files_flush_branch(self->repo, self->branch, &state, error) ||
+	    !load_sides(self, error) ||
+	    !prolly_beside_init(&self->beside, self->repo, self->branch, state, error) ||
+	    !prolly_decider_new(self->repo, self->branch, &setting, &self->decider, error))
+		return false;
+	self->beside.is_resumed = self->resumed != NULL;
+	self->is_changing = prolly_sides_change_namespaces(&self->sides);
+	ok = prolly_sides_foreach(&self->sides, examine_step, self, error);
+	g_clear_pointer(&self->decider, prolly_decider_free);
 	return ok;
 }
 
-static bool is_kept(const Sides *sides, const ProllyTree *merged)
+/* ---- Moving the branch -------------------------------------------------------------------- */
+
+/* ProllyDecideFunc: what examining found. */
+static bool read_verdict(void *data, const ProllyPlace *place, const ProllyMergeStep *step,
+			 GBytes **out_stored, GError **error)
 {
-	if (merged->keys > 0)
-		return true;
-	if (sides->name[0] == '\0')
+	Reconcile *self = data;
+	ProllyVerdict verdict;
+	bool end;
+
+	if (!prolly_tape_read_verdict(self->tape, &verdict, &end, error))
 		return false;
-	/* One side deleted what both had; else somebody has it. */
-	return !sides->in_base || (sides->in_ours && sides->in_theirs);
-}
-
-/* (transfer full) The namespaces of the merge commit. */
-static bool merge_namespaces(Reconcile *self, GArray **out_namespaces, GError **error)
-{
-	g_autoptr(GPtrArray) names = list_names(self);
-	g_autoptr(GArray) merged = g_array_new(FALSE, FALSE, sizeof(ProllyNamespace));
-
-	g_array_set_clear_func(merged, prolly_namespace_clear);
-	for (guint i = 0; i < names->len; i++) {
-		Sides sides = get_sides(self, g_ptr_array_index(names, i));
-		ProllyNamespace ns;
-
-		if (!merge_tree(self, &sides, &ns.tree, error))
-			return false;
-		if (!is_kept(&sides, &ns.tree))
-			continue;
-		ns.name = g_strdup(sides.name);
-		g_array_append_val(merged, ns);
-	}
-	*out_namespaces = g_steal_pointer(&merged);
+	g_assert(!end && prolly_place_equal(&verdict.place, place));
+	if (verdict.value)
+		*out_stored = g_bytes_new(verdict.value, verdict.value_len);
 	return true;
 }
 
-/* ---- Moving the branch -------------------------------------------------------------------- */
+/* (transfer full) The namespaces of the result. */
+static bool carry_out(Reconcile *self, GArray **out_namespaces, GError **error)
+{
+	if (self->is_fast_forward) {
+		*out_namespaces = g_array_ref(self->theirs);
+		return true;
+	}
+	return prolly_tape_rewind(self->tape, error) &&
+	       prolly_sides_merge(&self->sides, read_verdict, self, out_namespaces, error);
+}
 
 static char *make_reflog_message(const Reconcile *self)
 {
@@ -532,6 +260,14 @@ static bool prepare_publication(Reconcile *self, const GArray *namespaces,
 					     out_publication, out_id, error);
 }
 
+/* Whatever the branch has unfinished ends with this merge. */
+static bool forget_unfinished(Reconcile *self, ProllyPublication *publication, ProllyDbBatch *batch,
+			      GError **error)
+{
+	return !self->is_recorded ||
+	       prolly_unfinished_end(self->repo, self->branch, publication, batch, error);
+}
+
 /* Under write_lock. *OUT_PLACES (transfer full): as prolly_branch_take_move says. */
 static bool move_branch(Reconcile *self, ProllyPublication *taken, const ProllyCommitId *id,
 			GArray *namespaces, GPtrArray **out_places, GError **error)
@@ -539,12 +275,17 @@ static bool move_branch(Reconcile *self, ProllyPublication *taken, const ProllyC
 	g_autoptr(ProllyPublication) publication = taken;
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(self->repo->body->db);
 	g_autoptr(ProllyState) old = NULL, state = NULL;
+	ProllyBeside beside;
 
 	if (!prolly_files_flush_all(self->repo, self->branch, error))
 		return false;
 	old = prolly_branch_get_state(self->branch);
-	self->batch = batch;
-	if (!check_state(self, old, false, error))
+	if (!prolly_beside_init(&beside, self->repo, self->branch, old, error))
+		return false;
+	beside.is_resumed = self->resumed != NULL;
+	beside.batch = batch;
+	if (!prolly_beside_check_all(&beside, old->namespaces, namespaces, error) ||
+	    !forget_unfinished(self, publication, batch, error))
 		return false;
 	state = prolly_state_copy(old);
 	g_array_unref(state->namespaces);
@@ -579,6 +320,7 @@ static void tell(Reconcile *self, GPtrArray *owned)
 		prolly_repo_notify(self->repo, self->branch, places, owned->len);
 }
 
+/* *OUT_ID: the head then. */
 static bool finish(Reconcile *self, ProllyCommitId *out_id, GError **error)
 {
 	g_autoptr(ProllyPublication) publication = NULL;
@@ -587,11 +329,8 @@ static bool finish(Reconcile *self, ProllyCommitId *out_id, GError **error)
 	ProllyCommitId id;
 	bool ok;
 
-	if (self->is_fast_forward)
-		namespaces = g_array_ref(self->theirs);
-	else if (!merge_namespaces(self, &namespaces, error))
-		return false;
-	if (!prepare_publication(self, namespaces, &publication, &id, error))
+	if (!carry_out(self, &namespaces, error) ||
+	    !prepare_publication(self, namespaces, &publication, &id, error))
 		return false;
 	g_mutex_lock(&self->branch->write_lock);
 	ok = move_branch(self, g_steal_pointer(&publication), &id, namespaces, &places, error);
@@ -603,56 +342,81 @@ static bool finish(Reconcile *self, ProllyCommitId *out_id, GError **error)
 	return true;
 }
 
+/* ---- With conflicts ---------------------------------------------------------------------- */
+
+/* (transfer full) What is to be remembered, but for the verdicts. */
+static ProllyUnfinished *new_unfinished(const Reconcile *self)
+{
+	const ProllyMergeOptions *options = self->options;
+	ProllyUnfinished *made;
+
+	if (self->resumed)
+		return prolly_unfinished_copy(self->resumed);
+	made = g_new0(ProllyUnfinished, 1);
+	made->operation = g_strdup(self->is_merge ? "merge" : options->operation);
+	made->message = g_strdup(options->message);
+	made->strategy = g_strdup(options->strategy);
+	made->preference = g_strdup(options->preference);
+	made->note = g_strdup(options->note);
+	made->has_to = self->change.to != NULL;
+	if (made->has_to)
+		made->to = *self->change.to;
+	if (!self->is_merge) {
+		made->author = *options->author;
+		made->author.name = g_strdup(options->author->name);
+		made->author.email = g_strdup(options->author->email);
+	}
+	for (size_t side = 0; side < PROLLY_SIDE_OF_N; side++)
+		made->open[side] = prolly_namespaces_new();
+	return made;
+}
+
+static bool record(Reconcile *self, GError **error)
+{
+	g_autoptr(ProllyUnfinished) unfinished = new_unfinished(self);
+	ProllyUnfinishedSource source = {
+		.tape = self->tape,
+		.head = &self->state->head,
+		.namespaces = self->state->namespaces,
+		.bases = self->bases,
+		.base = self->base,
+		.committer = self->options->committer,
+		.is_resumed = self->resumed != NULL,
+	};
+
+	unfinished->has_from = self->change.from != NULL;
+	if (unfinished->has_from)
+		unfinished->from = *self->change.from;
+	return prolly_unfinished_begin(self->repo, self->branch, unfinished, &source, error);
+}
+
 /* ---- The merge ---------------------------------------------------------------------------- */
 
-/* Of a merge, into OUT_BASE. *OUT_DONE: there is nothing to merge. */
-static bool find_base(Reconcile *self, ProllyCommitId *out_base, bool *out_done, GError **error)
+/* A merge that waits is not in the way if nothing was done for it yet. */
+static bool check_unfinished(Reconcile *self, GError **error)
 {
-	bool found;
+	g_autoptr(ProllyUnfinished) other = NULL;
+	g_autofree char *name = NULL;
 
-	if (!prolly_history_merge_base(self->repo, &self->state->head, self->change.to, out_base,
-				       &found, error))
+	if (self->resumed) {
+		self->is_recorded = true;
+		return true;
+	}
+	if (self->options->dry_run)
+		return true;
+	if (!prolly_unfinished_load(self->repo, self->branch, &other, error))
 		return false;
-	if (!found)
-		return prolly_throw(error, PROLLY_ERROR_INVALID,
-				    "refusing to merge unrelated histories");
-	self->change.from = out_base;
-	*out_done = prolly_commit_id_equal(out_base, self->change.to);
-	self->is_fast_forward =
-		prolly_commit_id_equal(out_base, &self->state->head) && !self->options->no_ff;
-	if (!*out_done && !self->is_fast_forward && self->options->ff_only)
-		return prolly_throw(error, PROLLY_ERROR_DENIED,
-				    "not possible to fast-forward: the histories have diverged");
-	return true;
+	self->is_recorded = other != NULL;
+	if (!other || (other->resolved == 0 && !other->note && !other->is_staged))
+		return true;
+	name = prolly_branch_dup_name(self->branch);
+	return prolly_throw(error, PROLLY_ERROR_BUSY,
+			    "branch '%s' has an unfinished %s: finish it with '%s --continue' or "
+			    "drop it with '%s --abort'",
+			    name, other->operation, other->operation, other->operation);
 }
 
-/* (transfer full) Those of commit ID; NULL: none. */
-static bool load_namespaces(Reconcile *self, const ProllyCommitId *id, GArray **out_namespaces,
-			    GError **error)
-{
-	if (id)
-		return prolly_commit_load_namespaces(self->repo, id, out_namespaces, error);
-	*out_namespaces = g_array_new(FALSE, FALSE, sizeof(ProllyNamespace));
-	return true;
-}
-
-static bool load_sides(Reconcile *self, GError **error)
-{
-	self->ours = g_array_ref(self->state->namespaces);
-	return load_namespaces(self, self->change.from, &self->base, error) &&
-	       load_namespaces(self, self->change.to, &self->theirs, error) &&
-	       prolly_tree_init_empty(prolly_repo_get_context(self->repo), &self->empty, error);
-}
-
-static bool check_first(Reconcile *self, GError **error)
-{
-	g_autoptr(ProllyState) state = NULL;
-
-	return prolly_files_flush_branch(self->repo, self->branch, &state, error) &&
-	       check_state(self, state, true, error);
-}
-
-/* After the first pass. What changes nothing makes no commit unless it is a merge. */
+/* After examining. What changes nothing makes no commit unless it is a merge. */
 static ProllyMergeResult get_result(const Reconcile *self)
 {
 	if (self->conflicts)
@@ -662,43 +426,56 @@ static ProllyMergeResult get_result(const Reconcile *self)
 	return self->is_merge || self->is_changing ? PROLLY_MERGE_MERGED : PROLLY_MERGE_UP_TO_DATE;
 }
 
+static bool act(Reconcile *self, ProllyMergeResult result, ProllyCommitId *id, GError **error)
+{
+	if (self->options->dry_run)
+		return true;
+	switch (result) {
+	case PROLLY_MERGE_CONFLICT:
+		return record(self, error);
+	case PROLLY_MERGE_UP_TO_DATE:
+		return !self->resumed || prolly_unfinished_drop(self->repo, self->branch, error);
+	default:
+		return finish(self, id, error);
+	}
+}
+
 /* Under commit_lock. */
 static bool run(Reconcile *self, ProllyMergeResult *out_result, ProllyCommitId *out_id,
 		GError **error)
 {
-	ProllyCommitId base, id = self->state->head;
+	ProllyCommitId id = self->state->head;
 	ProllyMergeResult result = PROLLY_MERGE_UP_TO_DATE;
 	bool done = false;
 
-	if (self->is_merge && !find_base(self, &base, &done, error))
+	if (!prolly_decider_check_options(self->options, error) || !check_unfinished(self, error) ||
+	    (self->is_merge && !find_bases(self, &done, error)))
 		return false;
 	if (!done) {
-		if (!load_sides(self, error) || !check_first(self, error))
+		if (!examine(self, error))
 			return false;
 		result = get_result(self);
-		if (result != PROLLY_MERGE_CONFLICT && result != PROLLY_MERGE_UP_TO_DATE &&
-		    !self->options->dry_run && !finish(self, &id, error))
-			return false;
 	}
+	if (!act(self, result, &id, error))
+		return false;
 	*out_result = result;
 	*out_id = id;
 	return true;
 }
 
-/* SELF has what is merged. */
+/* Under commit_lock, with what is merged in SELF. */
 static bool reconcile(Reconcile *self, ProllyMergeResult *out_result, ProllyCommitId *out_id,
 		      GError **error)
 {
-	ProllyBranch *branch = self->branch;
 	bool ok;
 
-	g_mutex_lock(&branch->commit_lock);
-	self->state = prolly_branch_get_state(branch);
+	self->state = prolly_branch_get_state(self->branch);
 	ok = run(self, out_result, out_id, error);
-	g_mutex_unlock(&branch->commit_lock);
 	prolly_state_unref(self->state);
+	prolly_tape_free(self->tape);
+	prolly_decider_free(self->decider);
+	g_clear_pointer(&self->bases, g_array_unref);
 	g_clear_pointer(&self->base, g_array_unref);
-	g_clear_pointer(&self->ours, g_array_unref);
 	g_clear_pointer(&self->theirs, g_array_unref);
 	return ok;
 }
@@ -707,6 +484,7 @@ bool prolly_history_merge(ProllyRepo *repo, ProllyBranch *branch, const ProllyCo
 			  const ProllyMergeOptions *options, ProllyMergeResult *out_result,
 			  ProllyCommitId *out_id, GError **error)
 {
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&branch->commit_lock);
 	Reconcile self = {
 		.repo = repo,
 		.branch = branch,
@@ -722,6 +500,7 @@ bool prolly_history_apply(ProllyRepo *repo, ProllyBranch *branch, const ProllyMe
 			  const ProllyMergeOptions *options, ProllyMergeResult *out_result,
 			  ProllyCommitId *out_id, GError **error)
 {
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&branch->commit_lock);
 	Reconcile self = {
 		.repo = repo,
 		.branch = branch,
@@ -730,4 +509,44 @@ bool prolly_history_apply(ProllyRepo *repo, ProllyBranch *branch, const ProllyMe
 	};
 
 	return reconcile(&self, out_result, out_id, error);
+}
+
+/* ---- Going on ---------------------------------------------------------------------------- */
+
+static bool resume(ProllyRepo *repo, ProllyBranch *branch, ProllyUnfinished *unfinished,
+		   const ProllyMergeOptions *given, ProllyMergeResult *out_result,
+		   ProllyCommitId *out_id, GError **error)
+{
+	ProllyMergeOptions options = *given;
+	Reconcile self = {
+		.repo = repo,
+		.branch = branch,
+		.options = &options,
+		.change = {unfinished->has_from ? &unfinished->from : NULL,
+			   unfinished->has_to ? &unfinished->to : NULL},
+		.is_merge = strcmp(unfinished->operation, "merge") == 0,
+		.resumed = unfinished,
+	};
+
+	options.operation = unfinished->operation;
+	options.strategy = unfinished->strategy;
+	options.preference = unfinished->preference;
+	if (!options.message)
+		options.message = unfinished->message;
+	if (unfinished->author.name)
+		options.author = &unfinished->author;
+	if (self.is_merge)
+		self.change.from = NULL;
+	return reconcile(&self, out_result, out_id, error);
+}
+
+bool prolly_history_continue(ProllyRepo *repo, ProllyBranch *branch,
+			     const ProllyMergeOptions *options, ProllyMergeResult *out_result,
+			     ProllyCommitId *out_id, GError **error)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&branch->commit_lock);
+	g_autoptr(ProllyUnfinished) unfinished = NULL;
+
+	return prolly_unfinished_require(repo, branch, &unfinished, error) &&
+	       resume(repo, branch, unfinished, options, out_result, out_id, error);
 }

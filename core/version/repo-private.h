@@ -225,6 +225,8 @@ void prolly_journal_close(ProllyJournal *journal);
 
 /* (transfer full) A publication of reference updates (each owned by it) and no objects. */
 ProllyPublication *prolly_publication_new(GPtrArray *updates);
+/* Adds UPDATE (taken) to it, after those it has. */
+void prolly_publication_add_update(ProllyPublication *publication, ProllyRefUpdate *update);
 /* Adds the objects of COMMIT to it. OUT_ID may be where one of its updates goes to. */
 bool prolly_publication_add_commit(ProllyPublication *publication, ProllyRepo *repo,
 				   const ProllyNewCommit *commit, ProllyCommitId *out_id,

@@ -172,6 +172,10 @@ ProllyRepo *prolly_view_get_repo(const ProllyView *view);
 /* The snapshot of a pinned view; NULL: it reads the present. Borrowed. */
 const ProllyDbSnapshot *prolly_view_get_snapshot(const ProllyView *view);
 
+/* (transfer full) A view of NAMESPACES (of ProllyNamespace), as if they were those of commit ID. */
+ProllyView *prolly_view_new_namespaces(ProllyRepo *repo, const ProllyCommitId *id,
+				       const GArray *namespaces);
+
 /* ---- staged.c: records of the working set -------------------------------------------------- */
 
 /* Deletes everything of BRANCH's working set and attributes records from the database (in BATCH).

@@ -63,6 +63,15 @@ bool prolly_view_new_pinned(ProllyRepo *repo, ProllyBranch *branch, ProllyView *
 	return true;
 }
 
+ProllyView *prolly_view_new_namespaces(ProllyRepo *repo, const ProllyCommitId *id,
+				       const GArray *namespaces)
+{
+	ProllyView *view = view_new(repo);
+
+	view->state = prolly_state_new(id, prolly_namespaces_copy(namespaces));
+	return view;
+}
+
 bool prolly_view_new_commit(ProllyRepo *repo, const ProllyCommitId *id, ProllyView **out_view,
 			    GError **error)
 {
