@@ -42,7 +42,8 @@ static bool is_in_group(fuse_req_t req, gid_t group)
 	return false;
 }
 
-static bool is_allowed(fuse_req_t req)
+/* IS_OWNERS: only its owner and root, wherever the descriptor was passed to. */
+static bool is_allowed(fuse_req_t req, bool is_owners)
 {
 	const PfsMount *mount = pfs_mount(req);
 	const struct fuse_ctx *caller = fuse_req_ctx(req);
@@ -50,7 +51,8 @@ static bool is_allowed(fuse_req_t req)
 
 	if (caller->uid == 0 || caller->uid == mount->owner)
 		return true;
-	return group >= 0 && (caller->gid == (gid_t)group || is_in_group(req, (gid_t)group));
+	return !is_owners && group >= 0 &&
+	       (caller->gid == (gid_t)group || is_in_group(req, (gid_t)group));
 }
 
 void pfs_control_open(fuse_req_t req, PfsInode *inode, struct fuse_file_info *fi)
@@ -64,8 +66,10 @@ void pfs_control_open(fuse_req_t req, PfsInode *inode, struct fuse_file_info *fi
 	if (scope && scope->branch)
 		branch = prolly_branch_dup_name(scope->branch);
 	caller = pfs_control_caller(scope, branch);
+	caller.is_owner = !caller.confined && fuse_req_ctx(req)->uid == mount->owner;
 	caller.read_only = mount->options->read_only || mount->options->revision;
 	handle = pfs_handle_new(mount, inode);
+	handle->is_owners = caller.is_owner;
 	handle->session = prolly_session_new(mount->control_repo, &caller);
 	fi->fh = (uintptr_t)handle;
 	fi->direct_io = 1;
@@ -105,7 +109,7 @@ static int write_session(fuse_req_t req, PfsHandle *handle, const char *data, si
 {
 	int errnum;
 
-	if (!is_allowed(req))
+	if (!is_allowed(req, handle->is_owners))
 		return EACCES;
 	fuse_req_interrupt_func(req, interrupt, handle->session);
 	errnum = prolly_session_write(handle->session, data, size);

@@ -249,6 +249,7 @@ typedef struct {
 	ProllyFile *file;         /* _FILE */
 	GBytes *text;             /* _TEXT */
 	ProllySession *session;   /* _CONTROL */
+	bool is_owners;           /* and it was opened by who owns the mount */
 	_Atomic size_t unflushed; /* bytes written since the last flush */
 	GList link;               /* in mount->handles */
 } PfsHandle;

@@ -102,7 +102,7 @@ static bool make_words(const ProllyCommandNeeds *needs, const CtlPlace *place, c
 
 static int run_here(ProllyRepo *repo, const char *const *words, const ProllyStreams *streams)
 {
-	static const ProllyCaller caller = {0};
+	static const ProllyCaller caller = {.is_owner = true};
 	return prolly_command_run(repo, &caller, streams, words, NULL);
 }
 

@@ -1,199 +1,159 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-
 /*
- * cmd-merge: merging a revision into the branch.
+ * cmd-merge: merging a revision into the branch, and going on with a merge that stopped.
  *
- * Conflicts are heard one by one, before anything is changed. As text they are printed as they
- * come; in JSON they are a member that follows the result, so they wait in a spool: there may be a
- * million.
+ * One REV at a time: octopus merges are refused. Whatever is to be told of a merge goes through a
+ * report (merge-report.c); what it does is in core/version (merge.h).
  */
 
 #include "command/command-private.h"
 
 #include <string.h>
 
-#define SHORT_ID 10
-
-typedef struct {
-	ProllyCommand *command;
-	ProllyView *view; /* of the branch, for paths */
-	ProllySpool *spool;
-	GString *json;
-	uint64_t n;
-} Conflicts;
-
-static const char *conflict_kind_to_text(ProllyConflictKind kind)
+/* (transfer full) What git would write. */
+static char *make_message(ProllyCommand *command, const char *rev)
 {
-	static const char *const TEXTS[] = {"both-modified", "both-added", "deleted-by-them",
-					    "deleted-by-us", "type"};
-	return kind < G_N_ELEMENTS(TEXTS) ? TEXTS[kind] : "unknown";
-}
-
-static const char *result_to_text(ProllyMergeResult result)
-{
-	static const char *const TEXTS[] = {"up-to-date", "fast-forward", "merged", "conflict"};
-	return result < G_N_ELEMENTS(TEXTS) ? TEXTS[result] : "unknown";
-}
-
-static ProllyKind get_step_kind(const ProllyMergeStep *sides)
-{
-	const uint8_t *stored = sides->ours ? sides->ours : sides->theirs;
-	size_t len = sides->ours ? sides->ours_len : sides->theirs_len;
-	ProllyValue value;
-	return stored && prolly_value_parse(stored, len, &value, NULL) ? value.kind
-								       : PROLLY_KIND_FILE;
-}
-
-/* ProllyConflictFunc */
-static bool add_conflict(const ProllyPlace *place, ProllyConflictKind kind,
-			 const ProllyMergeStep *sides, void *data, GError **error)
-{
-	Conflicts *conflicts = data;
-	GString *json = conflicts->json;
-	g_autofree char *path =
-		prolly_command_dup_path(conflicts->view, place, get_step_kind(sides), error);
-
-	if (!path || !prolly_command_check(conflicts->command, error))
-		return false;
-	conflicts->n++;
-	if (!conflicts->command->json) {
-		prolly_command_print(conflicts->command, "CONFLICT (%s): %s\n",
-				     conflict_kind_to_text(kind), path);
-		return true;
-	}
-	g_string_assign(json, conflicts->n > 1 ? "," : "");
-	g_autoptr(GString) object = g_string_new(NULL);
-	prolly_json_begin(object, NULL, '{');
-	prolly_json_add_place(object, place, path);
-	prolly_json_add_text(object, "kind", conflict_kind_to_text(kind));
-	prolly_json_end(object, '}');
-	g_string_append_len(json, object->str, (gssize)object->len);
-	return prolly_spool_write(conflicts->spool, json->str, json->len, error);
-}
-
-/* ---- What happened ----------------------------------------------------------------------- */
-
-static bool print_result_json(ProllyCommand *command, Conflicts *conflicts,
-			      ProllyMergeResult result, const ProllyCommitId *id, GError **error)
-{
-	g_autoptr(GString) json = g_string_new(NULL);
-	char piece[4096];
-	size_t len = 0;
-
-	prolly_json_begin(json, NULL, '{');
-	prolly_json_add_text(json, "result", result_to_text(result));
-	prolly_json_add_commit_id(json, "commit", id);
-	prolly_json_begin(json, "conflicts", '[');
-	prolly_command_write(command, json->str, json->len);
-	do {
-		if (!prolly_spool_read(conflicts->spool, piece, sizeof piece, &len, error))
-			return false;
-		prolly_command_write(command, piece, len);
-	} while (len);
-	prolly_command_print(command, "]}\n");
-	return true;
-}
-
-static void print_result_text(ProllyCommand *command, ProllyMergeResult result, bool dry_run,
-			      const ProllyCommitId *before, const ProllyCommitId *after)
-{
-	char from[PROLLY_COMMIT_ID_HEX_SIZE], to[PROLLY_COMMIT_ID_HEX_SIZE];
-	prolly_commit_id_to_hex(before, from);
-	prolly_commit_id_to_hex(after, to);
-
-	if (result == PROLLY_MERGE_CONFLICT)
-		prolly_command_print(command,
-				     "Merge failed because of conflicts; nothing was changed.\n");
-	else if (command->quiet)
-		return;
-	else if (result == PROLLY_MERGE_UP_TO_DATE)
-		prolly_command_print(command, "Already up to date.\n");
-	else if (dry_run)
-		prolly_command_print(command, result == PROLLY_MERGE_FAST_FORWARD
-						      ? "Would fast-forward.\n"
-						      : "Would merge without conflicts.\n");
-	else if (result == PROLLY_MERGE_FAST_FORWARD)
-		prolly_command_print(command, "Updating %.*s..%.*s\nFast-forward\n", SHORT_ID, from,
-				     SHORT_ID, to);
-	else
-		prolly_command_print(command, "Merge made by three-way merge: %.*s\n", SHORT_ID,
-				     to);
-}
-
-/* ---- The command ------------------------------------------------------------------------- */
-
-/* (transfer full) -m, else what git would write. */
-static char *dup_message(ProllyCommand *command, const char *rev)
-{
-	const char *given = prolly_command_option(command, "message");
 	g_autoptr(ProllyBranch) theirs = NULL;
+	g_autoptr(GError) ignored = NULL; /* REV need not be a name a branch can have */
 	bool is_default =
 		g_strcmp0(command->branch_name, prolly_repo_get_default_branch(command->repo)) == 0;
 
-	if (given)
-		return g_strconcat(given, g_str_has_suffix(given, "\n") ? "" : "\n", NULL);
-	g_autoptr(GError) ignored = NULL; /* REV need not be a name a branch can have */
 	prolly_branch_lookup(command->repo, rev, &theirs, &ignored);
 	return g_strdup_printf("Merge %s '%s'%s%s\n", theirs ? "branch" : "commit", rev,
 			       is_default ? "" : " into ", is_default ? "" : command->branch_name);
 }
 
-static bool run_merge(ProllyCommand *command, GError **error)
+/* ---- Going on ---------------------------------------------------------------------------- */
+
+static bool is_of_merge(ProllyCommand *command, ProllyBranch *branch, GError **error)
+{
+	g_autoptr(ProllyUnfinished) unfinished = NULL;
+
+	if (!prolly_unfinished_load(command->repo, branch, &unfinished, error))
+		return false;
+	if (unfinished && strcmp(unfinished->operation, "merge") != 0)
+		return prolly_throw(error, PROLLY_ERROR_INVALID,
+				    "merge: what branch '%s' has unfinished is a %s",
+				    command->branch_name, unfinished->operation);
+	return true;
+}
+
+static bool abort_merge(ProllyCommand *command, ProllyBranch *branch, GError **error)
+{
+	return is_of_merge(command, branch, error) &&
+	       prolly_history_abort(command->repo, branch, error);
+}
+
+static bool continue_merge(ProllyCommand *command, ProllyBranch *branch,
+			   ProllyMergeOptions *options, GError **error)
+{
+	g_autoptr(ProllyMergeReport) report = prolly_merge_report_new(command, branch, options);
+	ProllyMergeResult result;
+	ProllyCommitId id;
+
+	return is_of_merge(command, branch, error) &&
+	       prolly_history_continue(command->repo, branch, options, &result, &id, error) &&
+	       prolly_merge_report_print(report, options, result, &id, error);
+}
+
+/* ---- Beginning --------------------------------------------------------------------------- */
+
+static bool merge(ProllyCommand *command, ProllyBranch *branch, ProllyMergeOptions *options,
+		  GError **error)
 {
 	const char *rev = prolly_command_argument(command, 0);
+	g_autofree char *message = options->message ? NULL : make_message(command, rev);
+	g_autoptr(ProllyMergeReport) report = prolly_merge_report_new(command, branch, options);
+	ProllyMergeResult result;
+	ProllyCommitId theirs, id;
+
+	if (message)
+		options->message = message;
+	return prolly_command_resolve(command, rev, &theirs, error) &&
+	       prolly_history_merge(command->repo, branch, &theirs, options, &result, &id, error) &&
+	       prolly_merge_report_print(report, options, result, &id, error);
+}
+
+/* ---- The command ------------------------------------------------------------------------- */
+
+static bool exclude(ProllyCommand *command, const char *one, const char *other, GError **error)
+{
+	if (prolly_command_option(command, one) && prolly_command_option(command, other))
+		return prolly_throw(error, PROLLY_ERROR_USAGE,
+				    "merge: --%s and --%s do not go together", one, other);
+	return true;
+}
+
+/* Exactly one of REV, --continue and --abort. */
+static bool check_usage(ProllyCommand *command, GError **error)
+{
+	bool goes_on = prolly_command_option(command, "continue") ||
+		       prolly_command_option(command, "abort");
+	unsigned n = command->words->arguments->len;
+
+	if (!exclude(command, "no-ff", "ff-only", error) ||
+	    !exclude(command, "continue", "abort", error))
+		return false;
+	if (goes_on && n)
+		return prolly_throw(error, PROLLY_ERROR_USAGE,
+				    "merge: --continue and --abort take no REV");
+	if (!goes_on && !n)
+		return prolly_throw(error, PROLLY_ERROR_USAGE, "merge: REV is missing");
+	if (n > 1)
+		return prolly_throw(error, PROLLY_ERROR_USAGE,
+				    "merge: one REV at a time; octopus merges are not made, merge "
+				    "one after the other");
+	return true;
+}
+
+static bool run_merge(ProllyCommand *command, GError **error)
+{
 	g_auto(ProllySignature) author = {0};
 	g_auto(ProllySignature) committer = {0};
 	g_autoptr(ProllyBranch) branch = NULL;
-	ProllyCommitId theirs, before, after;
-	ProllyMergeResult result = PROLLY_MERGE_UP_TO_DATE;
+	g_autofree char *message = NULL;
 
-	if (!prolly_command_open_branch(command, &branch, error) ||
-	    !prolly_command_resolve(command, rev, &theirs, error) ||
-	    !prolly_command_sign(command, &author, &committer, error))
+	if (!check_usage(command, error) || !prolly_command_open_branch(command, &branch, error))
 		return false;
-	g_autofree char *message = dup_message(command, rev);
-	g_autoptr(ProllyView) view = prolly_view_new_live(command->repo, branch);
-	g_autoptr(ProllySpool) spool = prolly_spool_new();
-	g_autoptr(GString) json = g_string_new(NULL);
-	Conflicts conflicts = {command, view, spool, json, 0};
+	if (prolly_command_option(command, "abort"))
+		return abort_merge(command, branch, error);
+	if (!prolly_command_sign(command, &author, &committer, error) ||
+	    !prolly_command_get_message(command, &message, error))
+		return false;
 	ProllyMergeOptions options = {
 		.no_ff = prolly_command_option(command, "no-ff"),
 		.ff_only = prolly_command_option(command, "ff-only"),
 		.dry_run = prolly_command_option(command, "dry-run"),
+		.strategy = prolly_command_option(command, "strategy"),
+		.preference = prolly_command_option(command, "X"),
 		.message = message,
 		.author = &author,
 		.committer = &committer,
-		.conflict = add_conflict,
-		.conflict_data = &conflicts,
 	};
-	if (options.no_ff && options.ff_only)
-		return prolly_throw(error, PROLLY_ERROR_USAGE,
-				    "merge: --no-ff and --ff-only do not go together");
-	prolly_branch_get_head(branch, &before);
-	if (!prolly_history_merge(command->repo, branch, &theirs, &options, &result, &after, error))
-		return false;
-	command->is_no = result == PROLLY_MERGE_CONFLICT;
-	if (command->json)
-		return print_result_json(command, &conflicts, result, &after, error);
-	print_result_text(command, result, options.dry_run, &before, &after);
-	return true;
+	return prolly_command_option(command, "continue")
+		       ? continue_merge(command, branch, &options, error)
+		       : merge(command, branch, &options, error);
 }
 
 static const ProllyOptionSpec MERGE_OPTIONS[] = {
-	{"message", 'm', "MSG", "the merge commit's message"},
+	PROLLY_MESSAGE_OPTIONS("the merge commit's message"),
 	{"no-ff", 0, NULL, "make a merge commit even where a fast-forward is possible"},
 	{"ff-only", 0, NULL, "refuse where a merge commit would be needed"},
 	{"dry-run", 0, NULL, "say what would happen, with all conflicts; change nothing"},
+	{"strategy", 's', "NAME", "settle all conflicts by it: ours, theirs, union, json..."},
+	{"", 'X', "NAME", "the same, but for what .prollyattributes says"},
+	{"continue", 0, NULL, "make the commit, when all conflicts are resolved"},
+	{"abort", 0, NULL, "forget the unfinished merge"},
 	{0},
 };
 
 const ProllyCommandSpec prolly_cmd_merge = {
 	.name = "merge",
-	.arguments = "REV",
+	.arguments = "[REV]",
 	.summary = "merge a revision into the branch",
 	.options = MERGE_OPTIONS,
-	.min_arguments = 1,
-	.max_arguments = 1,
-	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_SIGNS,
+	.max_arguments = PROLLY_COMMAND_ANY_NUMBER,
+	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_SIGNS |
+		 PROLLY_COMMAND_MESSAGE,
 	.run = run_merge,
 };

@@ -53,6 +53,7 @@ extern const ProllyCommandSpec prolly_cmd_put, prolly_cmd_get, prolly_cmd_delete
 extern const ProllyCommandSpec prolly_cmd_load, prolly_cmd_dump;
 extern const ProllyCommandSpec prolly_cmd_commit, prolly_cmd_log, prolly_cmd_show;
 extern const ProllyCommandSpec prolly_cmd_status, prolly_cmd_diff;
+extern const ProllyCommandSpec prolly_cmd_conflicts, prolly_cmd_resolve;
 extern const ProllyCommandSpec prolly_cmd_branch, prolly_cmd_merge;
 extern const ProllyCommandSpec prolly_cmd_prove, prolly_cmd_verify;
 extern const ProllyCommandSpec prolly_cmd_tag, prolly_cmd_reflog, prolly_cmd_keys_at;
@@ -305,6 +306,23 @@ void prolly_graph_append_line(ProllyGraph *graph, GString *out);
 bool prolly_graph_is_pending(const ProllyGraph *graph);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyGraph, prolly_graph_free)
+
+/* merge-report.c: what people are told of a merge, or of a change that is applied like one. */
+typedef struct ProllyMergeReport ProllyMergeReport;
+
+/* Sets in OPTIONS, which it outlives, what it listens with, and whether commands may be run. */
+ProllyMergeReport *prolly_merge_report_new(ProllyCommand *command, ProllyBranch *branch,
+					   ProllyMergeOptions *options);
+void prolly_merge_report_free(ProllyMergeReport *report); /* NULL is allowed */
+/* Prints conflicts and RESULT, with the head then; exit status 1 for conflicts. */
+bool prolly_merge_report_print(ProllyMergeReport *report, const ProllyMergeOptions *options,
+			       ProllyMergeResult result, const ProllyCommitId *id, GError **error);
+const char *prolly_conflict_kind_to_text(ProllyConflictKind kind);
+/* (transfer full) The path of a key in conflict, in VIEW. */
+char *prolly_conflict_dup_path(ProllyView *view, const ProllyPlace *place,
+			       const ProllyMergeStep *sides, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyMergeReport, prolly_merge_report_free)
 
 /* spool.c: bytes that wait to be read: in memory, and when they are many in an unlinked file. */
 typedef struct ProllySpool ProllySpool;

@@ -37,6 +37,7 @@ typedef struct {
 			    DENIED */
 	const char *const
 		*environment; /* GIT_* of the caller, NULL-terminated; NULL: this process's */
+	bool is_owner;        /* is who owns this process: a strategy may run a command of theirs */
 	bool read_only;       /* so is the mount: a command that changes something is READ_ONLY */
 	bool is_terminal;     /* standard output is one: colour is allowed */
 } ProllyCaller;

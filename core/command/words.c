@@ -42,6 +42,8 @@ static const ProllyCommandSpec *const COMMANDS[] = {
 	&prolly_cmd_branch,
 	&prolly_cmd_tag,
 	&prolly_cmd_merge,
+	&prolly_cmd_conflicts,
+	&prolly_cmd_resolve,
 	&prolly_cmd_reflog,
 	&prolly_cmd_keys_at,
 	&prolly_cmd_root,

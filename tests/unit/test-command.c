@@ -5,152 +5,7 @@
  * one on disk, in this process. What a mount adds to them is the end-to-end tests' business.
  */
 
-#include "command/command-private.h"
-
-#include <string.h>
-
-#include <glib/gstdio.h>
-
-/* ---- A store, and what a command printed ------------------------------------------------- */
-
-typedef struct {
-	ProllyRepo *repo;
-	char *dir; /* NULL: in memory */
-	ProllyCaller caller;
-	const char *input; /* what standard input gives; NULL: there is none */
-	size_t input_len, input_read;
-	GString *out, *err;
-	int failure;
-} Fixture;
-
-static const char *const ENVIRONMENT[] = {"GIT_AUTHOR_NAME=A U Thor",
-					  "GIT_AUTHOR_EMAIL=author@example.org",
-					  "GIT_AUTHOR_DATE=1767319445 +0100",
-					  "GIT_COMMITTER_NAME=C O Mitter",
-					  "GIT_COMMITTER_EMAIL=committer@example.org",
-					  "GIT_COMMITTER_DATE=1767319445 +0100",
-					  NULL};
-
-static void setup(Fixture *f, gconstpointer on_disk)
-{
-	g_autoptr(GError) error = NULL;
-	g_autofree char *spec = g_strdup(":memory:");
-	ProllyRepoOptions options = {.create = true};
-
-	if (on_disk) {
-		f->dir = g_dir_make_tmp("prollyfs-test-XXXXXX", NULL);
-		g_free(spec);
-		spec = g_build_filename(f->dir, "store", NULL);
-	}
-	prolly_repo_open(spec, &options, &f->repo, &error);
-	g_assert_no_error(error);
-	f->caller.environment = ENVIRONMENT;
-	f->out = g_string_new(NULL);
-	f->err = g_string_new(NULL);
-}
-
-static void remove_tree(const char *path)
-{
-	const char *name;
-	GDir *dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *child = g_build_filename(path, name, NULL);
-		remove_tree(child);
-	}
-	if (dir)
-		g_dir_close(dir);
-	g_remove(path);
-}
-
-static void teardown(Fixture *f, gconstpointer on_disk)
-{
-	prolly_repo_free(f->repo);
-	if (f->dir)
-		remove_tree(f->dir);
-	g_free(f->dir);
-	g_string_free(f->out, TRUE);
-	g_string_free(f->err, TRUE);
-}
-
-static bool read_input(void *data, void *buffer, size_t len, size_t *out_len)
-{
-	Fixture *f = data;
-	*out_len = MIN(len, f->input_len - f->input_read);
-	if (*out_len)
-		memcpy(buffer, f->input + f->input_read, *out_len);
-	f->input_read += *out_len;
-	return true;
-}
-
-static bool write_output(void *data, const void *bytes, size_t len)
-{
-	g_string_append_len(((Fixture *)data)->out, bytes, (gssize)len);
-	return true;
-}
-
-static bool write_error(void *data, const void *bytes, size_t len)
-{
-	g_string_append_len(((Fixture *)data)->err, bytes, (gssize)len);
-	return true;
-}
-
-static int run(Fixture *f, const char *line)
-{
-	g_autoptr(GError) error = NULL;
-	g_auto(GStrv) words = prolly_command_split(line, &error);
-	ProllyStreams streams = {.read = f->input ? read_input : NULL,
-				 .write = write_output,
-				 .write_error = write_error,
-				 .data = f};
-
-	g_assert_no_error(error);
-	g_string_truncate(f->out, 0);
-	g_string_truncate(f->err, 0);
-	f->input_read = 0;
-	f->failure = 0;
-	int status = prolly_command_run(f->repo, &f->caller, &streams, (const char *const *)words,
-					&f->failure);
-	g_autofree char *out = g_strescape(f->out->str, NULL);
-	g_autofree char *err = g_strescape(f->err->str, NULL);
-	g_test_message("%s -> %d: %.2000s %s", line, status, out, err);
-	if (status == 2) {
-		g_assert_true(g_str_has_prefix(f->err->str, "prollyfs-ctl: "));
-		g_assert_true(strchr(f->err->str, '\n') == f->err->str + f->err->len - 1);
-		g_assert_cmpint(f->failure, !=, 0);
-	}
-	return status;
-}
-
-static void expect(Fixture *f, int status, const char *output, const char *line)
-{
-	g_assert_cmpint(run(f, line), ==, status);
-	g_assert_cmpstr(f->out->str, ==, output);
-}
-
-static void done(Fixture *f, const char *line)
-{
-	g_assert_cmpint(run(f, line), ==, 0);
-	g_assert_cmpstr(f->err->str, ==, "");
-}
-
-/* Status 2, WHAT in the message, and the errno. */
-static void refused(Fixture *f, int failure, const char *what, const char *line)
-{
-	g_assert_cmpint(run(f, line), ==, 2);
-	g_assert_nonnull(strstr(f->err->str, what));
-	g_assert_cmpint(f->failure, ==, failure);
-}
-
-static void with_input(Fixture *f, const char *input, size_t len)
-{
-	f->input = input;
-	f->input_len = len;
-}
-
-static void with_text(Fixture *f, const char *input)
-{
-	with_input(f, input, strlen(input));
-}
+#include "command-fixture.h"
 
 /* ---- Help ------------------------------------------------------------------------------ */
 
@@ -362,18 +217,6 @@ static void test_load_unnamed(Fixture *f, gconstpointer data)
 
 /* ---- History ----------------------------------------------------------------------------- */
 
-static void make_history(Fixture *f)
-{
-	with_text(f, "k1\tone\nk2\ttwo\nk3\tthree\n");
-	done(f, "load ns");
-	done(f, "-q commit -m base");
-	done(f, "branch side");
-	done(f, "-b side put ns/k1 theirs");
-	done(f, "-b side -q commit -m theirs");
-	done(f, "put ns/k2 ours");
-	done(f, "-q commit -m ours");
-}
-
 static void test_commit(Fixture *f, gconstpointer data)
 {
 	expect(f, 1, "", "commit -m none");
@@ -571,71 +414,6 @@ static void test_branch(Fixture *f, gconstpointer data)
 	g_assert_true(g_str_has_suffix(f->out->str, "\",\"current\":true}\n"));
 }
 
-static void test_merge(Fixture *f, gconstpointer data)
-{
-	make_history(f);
-	done(f, "merge --dry-run side");
-	g_assert_cmpstr(f->out->str, ==, "Would merge without conflicts.\n");
-	refused(f, EPERM, "", "merge --ff-only side");
-	done(f, "--json merge side");
-	g_assert_true(g_str_has_prefix(f->out->str, "{\"result\":\"merged\",\"commit\":\""));
-	g_assert_true(g_str_has_suffix(f->out->str, "\",\"conflicts\":[]}\n"));
-	expect(f, 0, "theirs", "get ns/k1");
-	expect(f, 0, "ours", "get ns/k2");
-	done(f, "log -n 1");
-	g_assert_nonnull(strstr(f->out->str, "    Merge branch 'side'\n"));
-	g_assert_nonnull(strstr(f->out->str, "\nMerge: "));
-	expect(f, 0, "Already up to date.\n", "merge side");
-	done(f, "-b side merge main");
-	g_assert_nonnull(strstr(f->out->str, "\nFast-forward\n"));
-	done(f, "branch next");
-	done(f, "-b next put ns/k9 x");
-	done(f, "-b next -q commit -m nine");
-	done(f, "-q merge --no-ff next");
-	done(f, "log --oneline --graph");
-	g_assert_nonnull(strstr(f->out->str, "|\\"));
-	refused(f, ENOENT, "nothing", "merge nothing");
-	refused(f, EINVAL, "--ff-only", "merge --no-ff --ff-only side");
-	refused(f, EINVAL, "--abort", "merge --abort");
-}
-
-static void test_conflicts(Fixture *f, gconstpointer data)
-{
-	make_history(f);
-	done(f, "put ns/k1 mine");
-	done(f, "put ns/added mine");
-	done(f, "delete ns/k3");
-	done(f, "-q commit -m mine");
-	done(f, "-b side put ns/added theirs");
-	done(f, "-b side put ns/k3 theirs");
-	done(f, "-b side delete ns/k2");
-	done(f, "-b side -q commit -m more");
-	static const char CONFLICTS[] = "CONFLICT (both-added): ns/added\n"
-					"CONFLICT (both-modified): ns/k1\n"
-					"CONFLICT (deleted-by-them): ns/k2\n"
-					"CONFLICT (deleted-by-us): ns/k3\n"
-					"Merge failed because of conflicts; nothing was changed.\n";
-	expect(f, 1, CONFLICTS, "merge side");
-	expect(f, 1, CONFLICTS, "merge --dry-run side");
-	g_assert_cmpint(run(f, "--json merge side"), ==, 1);
-	g_assert_true(g_str_has_prefix(f->out->str, "{\"result\":\"conflict\",\"commit\":\""));
-	g_assert_nonnull(strstr(f->out->str,
-				"\"conflicts\":[{\"namespace\":\"ns\",\"key\":\"added\","
-				"\"path\":\"ns/added\",\"kind\":\"both-added\"},{"));
-	expect(f, 0, "mine", "get ns/k1");
-}
-
-static void test_would_overwrite(Fixture *f, gconstpointer data)
-{
-	make_history(f);
-	done(f, "put ns/k1 staged");
-	refused(f, EBUSY, "ns/k1", "merge side");
-	done(f, "put ns/k1 one");
-	done(f, "put ns/other staged");
-	done(f, "-q merge side");
-	expect(f, 0, "A\tns/other\n", "diff --name-status");
-}
-
 /* ---- The store --------------------------------------------------------------------------- */
 
 static void test_root_stats(Fixture *f, gconstpointer data)
@@ -757,44 +535,31 @@ static void test_capture(Fixture *f, gconstpointer data)
 
 /* ---- Tables ------------------------------------------------------------------------------ */
 
-typedef void (*FixtureFunc)(Fixture *f, gconstpointer data);
-
-static void add(const char *name, FixtureFunc test)
-{
-	g_autofree char *in_memory = g_strconcat("/command/memory/", name, NULL);
-	g_autofree char *on_disk = g_strconcat("/command/rocksdb/", name, NULL);
-	g_test_add(in_memory, Fixture, NULL, setup, test, teardown);
-	g_test_add(on_disk, Fixture, "disk", setup, test, teardown);
-}
-
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/command/help", test_help);
 	g_test_add_func("/command/init", test_init);
-	add("put-get-delete", test_put_get_delete);
-	add("put-stream", test_put_stream);
-	add("key-and-directory", test_key_and_directory);
-	add("ls", test_ls);
-	add("load-tsv", test_load_tsv);
-	add("load-errors", test_load_errors);
-	add("load-dump", test_load_dump);
-	add("load-unnamed", test_load_unnamed);
-	add("commit", test_commit);
-	add("status", test_status);
-	add("log", test_log);
-	add("revisions", test_revisions);
-	add("show", test_show);
-	add("diff", test_diff);
-	add("diff-values", test_diff_values);
-	add("branch", test_branch);
-	add("merge", test_merge);
-	add("conflicts", test_conflicts);
-	add("would-overwrite", test_would_overwrite);
-	add("root-stats", test_root_stats);
-	add("work", test_work);
-	add("confined", test_confined);
-	add("read-only", test_read_only);
-	add("capture", test_capture);
+	add_to("/command/", "put-get-delete", test_put_get_delete);
+	add_to("/command/", "put-stream", test_put_stream);
+	add_to("/command/", "key-and-directory", test_key_and_directory);
+	add_to("/command/", "ls", test_ls);
+	add_to("/command/", "load-tsv", test_load_tsv);
+	add_to("/command/", "load-errors", test_load_errors);
+	add_to("/command/", "load-dump", test_load_dump);
+	add_to("/command/", "load-unnamed", test_load_unnamed);
+	add_to("/command/", "commit", test_commit);
+	add_to("/command/", "status", test_status);
+	add_to("/command/", "log", test_log);
+	add_to("/command/", "revisions", test_revisions);
+	add_to("/command/", "show", test_show);
+	add_to("/command/", "diff", test_diff);
+	add_to("/command/", "diff-values", test_diff_values);
+	add_to("/command/", "branch", test_branch);
+	add_to("/command/", "root-stats", test_root_stats);
+	add_to("/command/", "work", test_work);
+	add_to("/command/", "confined", test_confined);
+	add_to("/command/", "read-only", test_read_only);
+	add_to("/command/", "capture", test_capture);
 	return g_test_run();
 }

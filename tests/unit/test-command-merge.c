@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Merging from the command line: what is printed, exit statuses, conflicts and what settles them.
+ * What comes of a merge, key by key, is test-reconcile's and test-merge-model's business.
+ */
+
+#include "command-fixture.h"
+
+static void test_merge(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	done(f, "merge --dry-run side");
+	g_assert_cmpstr(f->out->str, ==, "Would merge without conflicts.\n");
+	refused(f, EPERM, "", "merge --ff-only side");
+	done(f, "--json merge side");
+	g_assert_true(g_str_has_prefix(f->out->str, "{\"result\":\"merged\",\"commit\":\""));
+	g_assert_true(g_str_has_suffix(f->out->str, "\",\"conflicts\":[]}\n"));
+	expect(f, 0, "theirs", "get ns/k1");
+	expect(f, 0, "ours", "get ns/k2");
+	done(f, "log -n 1");
+	g_assert_nonnull(strstr(f->out->str, "    Merge branch 'side'\n"));
+	g_assert_nonnull(strstr(f->out->str, "\nMerge: "));
+	expect(f, 0, "Already up to date.\n", "merge side");
+	done(f, "-b side merge main");
+	g_assert_nonnull(strstr(f->out->str, "\nFast-forward\n"));
+	done(f, "branch next");
+	done(f, "-b next put ns/k9 x");
+	done(f, "-b next -q commit -m nine");
+	done(f, "-q merge --no-ff next");
+	done(f, "log --oneline --graph");
+	g_assert_nonnull(strstr(f->out->str, "|\\"));
+	refused(f, ENOENT, "nothing", "merge nothing");
+	refused(f, EINVAL, "--ff-only", "merge --no-ff --ff-only side");
+	refused(f, ENOENT, "unfinished", "merge --abort");
+	refused(f, ENOENT, "unfinished", "merge --continue");
+	refused(f, EINVAL, "octopus", "merge side next");
+	refused(f, EINVAL, "no REV", "merge --abort side");
+	refused(f, EINVAL, "sideways", "merge -s sideways side");
+}
+
+static void test_conflicts(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	done(f, "put ns/k1 mine");
+	done(f, "put ns/added mine");
+	done(f, "delete ns/k3");
+	done(f, "-q commit -m mine");
+	done(f, "-b side put ns/added theirs");
+	done(f, "-b side put ns/k3 theirs");
+	done(f, "-b side delete ns/k2");
+	done(f, "-b side -q commit -m more");
+	static const char CONFLICTS[] = "CONFLICT (both-added): ns/added\n"
+					"CONFLICT (both-modified): ns/k1\n"
+					"CONFLICT (deleted-by-them): ns/k2\n"
+					"CONFLICT (deleted-by-us): ns/k3\n";
+	expect(f, 1, CONFLICTS, "-q merge side");
+	expect(f, 1, CONFLICTS, "-q merge --dry-run side");
+	g_assert_cmpint(run(f, "--json merge side"), ==, 1);
+	g_assert_true(g_str_has_prefix(f->out->str, "{\"result\":\"conflict\",\"commit\":\""));
+	g_assert_nonnull(strstr(f->out->str,
+				"\"conflicts\":[{\"namespace\":\"ns\",\"key\":\"added\","
+				"\"path\":\"ns/added\",\"kind\":\"both-added\"},{"));
+	expect(f, 0, "mine", "get ns/k1");
+	expect(f, 0,
+	       "both-added       ns/added\nboth-modified    ns/k1\n"
+	       "deleted-by-them  ns/k2\ndeleted-by-us    ns/k3\n",
+	       "conflicts");
+	expect(f, 0, "", "-b side conflicts");
+	refused(f, EINVAL, "PATHs", "resolve");
+	refused(f, EINVAL, "--theirs", "resolve --ours --theirs ns/k1");
+	done(f, "resolve --theirs ns/k1 ns/k2");
+	refused(f, EBUSY, "unfinished merge", "merge side");
+	expect(f, 1, "CONFLICT (both-added): ns/added\nCONFLICT (deleted-by-us): ns/k3\n",
+	       "-q merge --continue");
+	done(f, "put ns/added both");
+	done(f, "resolve ns/added");
+	done(f, "resolve --all --ours");
+	expect(f, 0, "", "conflicts");
+	done(f, "-q merge --continue");
+	expect(f, 0, "theirs", "get ns/k1");
+	expect(f, 1, "", "get ns/k2");
+	expect(f, 1, "", "get ns/k3");
+	expect(f, 0, "both", "get ns/added");
+	expect(f, 0, "", "diff --name-status");
+	refused(f, ENOENT, "unfinished", "merge --continue");
+	expect(f, 0, "Already up to date.\n", "merge side");
+}
+
+static void test_abort(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	done(f, "put ns/k1 mine");
+	done(f, "-q commit -m mine");
+	g_assert_cmpint(run(f, "-q merge side"), ==, 1);
+	done(f, "put ns/k1 staged");
+	done(f, "resolve ns/k1");
+	done(f, "merge --abort");
+	expect(f, 0, "", "conflicts");
+	expect(f, 0, "staged", "get ns/k1");
+	refused(f, ENOENT, "unfinished", "merge --abort");
+	refused(f, ENOENT, "unfinished", "resolve --all");
+	expect(f, 0, "theirs", "-b side get ns/k1");
+}
+
+static void test_would_overwrite(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	done(f, "put ns/k1 staged");
+	refused(f, EBUSY, "ns/k1", "merge side");
+	done(f, "put ns/k1 one");
+	done(f, "put ns/other staged");
+	done(f, "-q merge side");
+	expect(f, 0, "A\tns/other\n", "diff --name-status");
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	add_to("/command/merge/", "merge", test_merge);
+	add_to("/command/merge/", "conflicts", test_conflicts);
+	add_to("/command/merge/", "abort", test_abort);
+	add_to("/command/merge/", "would-overwrite", test_would_overwrite);
+	return g_test_run();
+}
