@@ -277,6 +277,10 @@ void pfs_orphan_change(PfsMount *mount, PfsInode *inode, const ProllyAttrs *attr
 	if (attrs->has & PROLLY_ATTR_MTIME)
 		changed.st_mtim = to_timespec(attrs->mtime);
 	changed.st_ctim = to_timespec(pfs_now());
+	if (attrs->has & PROLLY_ATTR_XATTRS) {
+		g_clear_pointer(&inode->own_xattrs, g_bytes_unref);
+		inode->own_xattrs = attrs->xattrs ? g_bytes_ref(attrs->xattrs) : NULL;
+	}
 	if (!inode->own)
 		inode->own = g_new(struct stat, 1);
 	*inode->own = changed;

@@ -130,7 +130,8 @@ struct PfsInode {
 	gid_t gid;
 	struct stat *own; /* an orphan's attributes, once they were set and nobody has it open as a
 			     file; nullable */
-	PfsPlace *place;  /* directories: where it is, as of place_renames; nullable */
+	GBytes *own_xattrs; /* likewise; nullable */
+	PfsPlace *place;    /* directories: where it is, as of place_renames; nullable */
 	uint64_t place_renames;
 	char *path; /* of what no key is: a branch name, a revision, or a part of one; nullable */
 	const char *verb; /* _TEXTS, _TEXT: the command */

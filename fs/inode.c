@@ -221,6 +221,7 @@ static void inode_free(PfsTable *table, PfsInode *inode)
 	drop_place(inode);
 	pfs_scope_unref_locked(table, inode->scope);
 	g_free(inode->own);
+	g_clear_pointer(&inode->own_xattrs, g_bytes_unref);
 	g_free(inode->path);
 	g_free(inode);
 }

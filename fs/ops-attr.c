@@ -55,9 +55,13 @@ bool pfs_attrs_load(PfsMount *mount, PfsInode *inode, ProllyAttrs *out_attrs, bo
 	*out_found = true;
 	if (file)
 		return prolly_file_get_attrs(file, out_attrs, error);
-	*out_found = pfs_table_get_place(&mount->table, inode, &where);
-	if (!*out_found)
+	if (!pfs_table_get_place(&mount->table, inode, &where)) {
+		g_mutex_lock(&mount->table.lock);
+		if (inode->own_xattrs)
+			out_attrs->xattrs = g_bytes_ref(inode->own_xattrs);
+		g_mutex_unlock(&mount->table.lock);
 		return true;
+	}
 	place = pfs_place_get(&where);
 	if (inode->kind != PFS_KIND_FILE)
 		return prolly_view_get_directory(inode->scope->view, &place, out_attrs, out_found,
@@ -78,8 +82,6 @@ bool pfs_attrs_change(PfsMount *mount, PfsInode *inode, ProllyFile *file, const 
 	if (file)
 		return prolly_file_set_attrs(file, attrs, kind, error);
 	if (!pfs_table_get_place(&mount->table, inode, &where)) {
-		if (attrs->has & PROLLY_ATTR_XATTRS)
-			return prolly_throw(error, PROLLY_ERROR_NOT_FOUND, "it was removed");
 		pfs_orphan_change(mount, inode, attrs);
 		return true;
 	}
