@@ -21,6 +21,14 @@
  *
  * Memory is two paths. A range is a seek at the start and a comparison as items are passed.
  *
+ * Between two changes most is equal, and is passed in runs: children by their hashes, in one loop;
+ * entries by the lengths and then all the bytes of several, in two comparisons (the plain way is
+ * equal_entries, which sees to the first behind a change). And what is read lies all over memory,
+ * but which nodes will be next is known: when two subtrees are opened, the next two that differ are
+ * asked for. Of trees of a million entries, a diff of 1, 100 and 1,000 changes took 1.7, 110 and
+ * 2,500 us without all that, and takes 0.95, 67 and 1,300, of which the last is as fast as memory
+ * gives the leaves. To ask for the whole of a leaf and not its first 900 bytes was not faster.
+ *
  * Rejected: comparing the two leaf streams and skipping where parents match (reads every leaf
  * between a change and the next alignment); level-by-level lists of differing nodes (memory of all
  * changes).
@@ -31,6 +39,10 @@
  * D3  If X is `shared`, Y has the same subtree, at its front or behind it.
  */
 #include "tree/tree-private.h"
+
+/* Bytes compared in one call; and how many times more entries are after those that were equal. */
+#define STRIDE    128
+#define GO_FACTOR 4
 
 typedef struct {
 	ProllyTree tree;
@@ -80,18 +92,17 @@ static void settle(Side *side)
 	}
 }
 
-/* The front goes behind its item. */
-static void pass(const ProllyDiff *self, Side *side)
+/* The front goes behind its item and the N - 1 that follow in its node. */
+static void pass(const ProllyDiff *self, Side *side, uint32_t n)
 {
-	const ProllyPathFrame *frame = get_frame(side);
+	ProllyPathFrame *frame = get_frame(side);
 
 	side->passed_once = true;
-	if (self->upper && compare_bound(frame->view, frame->index, self->upper) >= 0) {
+	frame->index += n;
+	if (self->upper && compare_bound(frame->view, frame->index - 1, self->upper) >= 0)
 		side->ended = true;
-		return;
-	}
-	get_frame(side)->index++;
-	settle(side);
+	else
+		settle(side);
 }
 
 /* Where the front begins in a node just read: behind what is below the range. */
@@ -152,11 +163,31 @@ typedef struct {
 	uint32_t index;
 } Subtree;
 
+/* Not prolly_hash_equal, which is no inline: this is the innermost loop of a diff. */
+static inline bool same_hash(const ProllyHash *a, const ProllyHash *b)
+{
+	uint64_t x[4], y[4];
+
+	memcpy(x, a->bytes, sizeof(x));
+	memcpy(y, b->bytes, sizeof(y));
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3])) == 0;
+}
+
 static bool same_subtree(Subtree a, const ProllyNodeView *view, uint32_t i)
 {
-	/* Not prolly_hash_equal, which is no inline: this is the innermost loop of a diff. */
-	return memcmp(node_get_child_hash(a.view, a.index), node_get_child_hash(view, i),
-		      PROLLY_HASH_SIZE) == 0;
+	return same_hash(node_get_child_hash(a.view, a.index), node_get_child_hash(view, i));
+}
+
+/* How many children from I and J on are equal, one by one. */
+static uint32_t count_equal_children(const ProllyNodeView *a, uint32_t i, const ProllyNodeView *b,
+				     uint32_t j)
+{
+	const ProllyHash *x = node_get_child_hash(a, i), *y = node_get_child_hash(b, j);
+	uint32_t max = MIN(a->count - i, b->count - j), n = 0;
+
+	while (n < max && same_hash(x + n, y + n))
+		n++;
+	return n;
 }
 
 /* The first entry of VIEW from LOW on whose key is not less than X's. */
@@ -164,6 +195,9 @@ static uint32_t find_key_of(Subtree x, const ProllyNodeView *view, uint32_t low)
 {
 	uint32_t high = view->count;
 
+	/* Both sides being at much the same place, that is mostly the first. */
+	if (low < high && prolly_node_compare_entries(view, low, x.view, x.index) >= 0)
+		return low;
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 
@@ -233,21 +267,39 @@ static bool has_subtree(const ProllyDiff *self, const Side *side, const Side *ot
 
 /* ---- Steps ------------------------------------------------------------------------------- */
 
-/* Passes equal subtrees, as many as there are next to each other. Was there one? */
+/*
+ * The fronts are subtrees of one level. Passes equal ones, as many as there are next to each other.
+ * Was there one?
+ */
 static bool pass_equal(const ProllyDiff *self, Side *a, Side *b)
 {
-	ProllyPathFrame *fa = get_frame(a), *fb = get_frame(b);
-	bool any = false;
+	const ProllyPathFrame *fa = get_frame(a), *fb = get_frame(b);
+	uint32_t n = count_equal_children(fa->view, fa->index, fb->view, fb->index);
 
-	if (a->level != b->level || a->level == 0)
+	if (n == 0)
 		return false;
-	while (!a->ended && !b->ended && fa == get_frame(a) && fb == get_frame(b) &&
-	       same_subtree((Subtree){fa->view, fa->index}, fb->view, fb->index)) {
-		pass(self, a);
-		pass(self, b);
-		any = true;
-	}
-	return any;
+	pass(self, a, n);
+	pass(self, b, n);
+	return true;
+}
+
+/*
+ * The fronts are subtrees of one level, which differ, and A's is opened now. What is needed next is
+ * asked for, to be there in time: B's, and the next two that differ.
+ */
+static void look_ahead(Side *a, Side *b)
+{
+	const ProllyPathFrame *fa = get_frame(a), *fb = get_frame(b);
+	uint32_t i = fa->index + 1, j = fb->index + 1, n;
+
+	prolly_store_prefetch(node_get_link(fb->view, fb->index));
+	if (i == fa->view->count || j == fb->view->count)
+		return;
+	n = count_equal_children(fa->view, i, fb->view, j);
+	if (i + n < fa->view->count)
+		prolly_store_prefetch(node_get_link(fa->view, i + n));
+	if (j + n < fb->view->count)
+		prolly_store_prefetch(node_get_link(fb->view, j + n));
 }
 
 /* Has *SIDE come to its end? An entry at or over the upper limit is one. */
@@ -269,12 +321,13 @@ static bool open_fronts(const ProllyDiff *self, Side *a, Side *b, GError **error
 		Side *x = b_ended || (!a_ended && a->level >= b->level) ? a : b;
 		Side *y = x == a ? b : a;
 		const ProllyPathFrame *frame = get_frame(x);
+		bool level = !y->ended && x->level == y->level;
 
 		/* What both have is behind the place where Y has left the range. */
 		x->ended |= x->shared && y->ended;
 		if (x->ended || x->level == 0)
 			return true;
-		if (!y->ended && pass_equal(self, a, b))
+		if (level && pass_equal(self, a, b))
 			continue;
 		if (!y->ended && !x->shared &&
 		    !has_subtree(self, y, x, (Subtree){frame->view, frame->index}, &x->shared,
@@ -282,6 +335,8 @@ static bool open_fronts(const ProllyDiff *self, Side *a, Side *b, GError **error
 			return false;
 		if (x->shared && y->level == 0)
 			return true;
+		if (level && !x->shared)
+			look_ahead(x, y);
 		if (!open_front(self, x->shared ? y : x, error))
 			return false;
 	}
@@ -322,7 +377,7 @@ static bool equal_values(const ProllyNodeView *a, uint32_t i, const ProllyNodeVi
 	return equal_pieces(a_value, a_len, b_value, b_len);
 }
 
-/* Of entries of leaves with one prefix. */
+/* The plain way to compare two entries of leaves with one prefix. */
 static bool equal_entries(const ProllyNodeView *a, uint32_t i, const ProllyNodeView *b, uint32_t j)
 {
 	size_t a_len, b_len;
@@ -335,28 +390,98 @@ static bool equal_entries(const ProllyNodeView *a, uint32_t i, const ProllyNodeV
 	return equal_pieces(a_suffix, a_len, b_suffix, b_len) && equal_values(a, i, b, j);
 }
 
+/* How many bytes are equal before the first that is not. */
+static size_t count_equal_bytes(const uint8_t *a, const uint8_t *b, size_t len)
+{
+	size_t n = 0;
+
+	while (len - n >= STRIDE && memcmp(a + n, b + n, STRIDE) == 0)
+		n += STRIDE;
+	while (len - n >= 8 && memcmp(a + n, b + n, 8) == 0)
+		n += 8;
+	while (n < len && a[n] == b[n])
+		n++;
+	return n;
+}
+
+/* Of a leaf's suffixes or values those from FIRST on. */
+typedef struct {
+	const ProllyNodeView *view;
+	const uint8_t *heap;
+	uint32_t ends; /* as node_end wants it */
+	uint32_t first;
+	uint32_t start; /* of the first in the heap */
+} Pieces;
+
+static Pieces get_suffixes(const ProllyNodeView *view, uint32_t i)
+{
+	return (Pieces){view, view->data + view->suffixes, view->key_ends, i,
+			i ? node_get_key_end(view, i - 1) : 0};
+}
+
+static Pieces get_values(const ProllyNodeView *view, uint32_t i)
+{
+	return (Pieces){view, view->data + view->values, node_get_value_ends(view), i,
+			i ? node_get_value_end(view, i - 1) : 0};
+}
+
+static inline uint32_t get_end(const Pieces *self, uint32_t n)
+{
+	return node_end(self->view, self->ends, self->first + n);
+}
+
+/* How many of N are equal: as far as their lengths are, one comparison of all their bytes says. */
+static uint32_t count_equal_pieces(Pieces a, Pieces b, uint32_t n)
+{
+	uint32_t shift = b.start - a.start, k = 0;
+	size_t equal;
+
+	while (k < n && get_end(&a, k) + shift == get_end(&b, k))
+		k++;
+	if (k == 0)
+		return 0;
+	equal = a.start +
+		count_equal_bytes(a.heap + a.start, b.heap + b.start, get_end(&a, k - 1) - a.start);
+	while (k > 0 && get_end(&a, k - 1) > equal)
+		k--;
+	return k;
+}
+
+/* How many of N entries of leaves with one prefix are equal. */
+static uint32_t count_equal_entries(const ProllyNodeView *a, uint32_t i, const ProllyNodeView *b,
+				    uint32_t j, uint32_t n)
+{
+	if (n == 1)
+		return equal_entries(a, i, b, j);
+	n = count_equal_pieces(get_suffixes(a, i), get_suffixes(b, j), n);
+	return count_equal_pieces(get_values(a, i), get_values(b, j), n);
+}
+
 /*
  * Both fronts are entries. Passes those that are equal on both sides, as far as both leaves go;
  * what an upper limit excludes may be among them, as it would be among equal subtrees. Was there
- * one?
+ * one? More and more are looked at in one go, so that this costs no more than in proportion to what
+ * is passed, and little for one of many.
  */
 static bool pass_equal_entries(Side *a, Side *b)
 {
 	ProllyPathFrame *fa = get_frame(a), *fb = get_frame(b);
 	const ProllyNodeView *va = fa->view, *vb = fb->view;
-	uint32_t i = fa->index, j = fb->index;
+	uint32_t left = MIN(va->count - fa->index, vb->count - fb->index), n = 0, go = 1, passed;
 
 	if (!equal_pieces(node_get_prefix(va), va->prefix_len, node_get_prefix(vb), vb->prefix_len))
 		return false;
-	while (i < va->count && j < vb->count && equal_entries(va, i, vb, j)) {
-		i++;
-		j++;
-	}
-	if (i == fa->index)
+	do {
+		go = MIN(go, left - n);
+		passed = count_equal_entries(va, fa->index + n, vb, fb->index + n, go);
+		n += passed;
+		go = passed == go ? GO_FACTOR * go : 0;
+	} while (go > 0 && n < left);
+	if (n == 0)
 		return false;
 	a->passed_once = b->passed_once = true;
-	fa->index = i;
-	fb->index = j;
+	fa->index += n;
+	fb->index += n;
 	settle(a);
 	settle(b);
 	return true;
@@ -373,8 +498,8 @@ static void compare_fronts(ProllyDiff *self, ProllyChange *out_change, bool *out
 		set_change(self, order <= 0, order >= 0, out_change);
 		return;
 	}
-	pass(self, &self->a);
-	pass(self, &self->b);
+	pass(self, &self->a, 1);
+	pass(self, &self->b, 1);
 }
 
 /* Reports the next change, or gets nearer to it. The fronts are as open_fronts leaves them. */
@@ -409,9 +534,9 @@ static bool find_change(ProllyDiff *self, ProllyChange *out_change, bool *out_en
 	if (!self->started && !start(self, error))
 		return false;
 	if (self->pass_a)
-		pass(self, a);
+		pass(self, a, 1);
 	if (self->pass_b)
-		pass(self, b);
+		pass(self, b, 1);
 	self->pass_a = self->pass_b = false;
 	while (!changed) {
 		if (a->ended && b->ended)

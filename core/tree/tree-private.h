@@ -114,9 +114,14 @@ static inline uint32_t node_get_key_end(const ProllyNodeView *view, uint32_t i)
 	return node_end(view, view->key_ends, i);
 }
 
+static inline uint32_t node_get_value_ends(const ProllyNodeView *view)
+{
+	return view->key_ends + view->count * (view->wide ? 4 : 2);
+}
+
 static inline uint32_t node_get_value_end(const ProllyNodeView *view, uint32_t i)
 {
-	return node_end(view, view->key_ends + view->count * (view->wide ? 4 : 2), i);
+	return node_end(view, node_get_value_ends(view), i);
 }
 
 static inline const uint8_t *node_get_prefix(const ProllyNodeView *view)
