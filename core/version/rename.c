@@ -13,6 +13,10 @@
  *   in    its value, attributes and number are staged under the new path, with that path's salt.
  *   then  the parents: a child more there, one less here (transaction.c).
  *
+ * A large directory is read by two scans, one over what moves and one over what is left of older
+ * objects where it goes (their salts), side by side since both have the same order: 100,000 keys
+ * cost no look-up. What is rare (exchanges, hard links) is looked up by key.
+ *
  * Lists of hard links name paths, so they are rewritten, once for each group however many of its
  * members move. Open files move along.
  */
@@ -161,32 +165,57 @@ static bool key_out(Rename *self, const ProllyPlace *place, GError **error)
 					 error);
 }
 
-/* MOVES_AWAY: what is at TO now moves away in the same rename. */
+/* One that is to be staged under another path. */
+typedef struct {
+	const ProllyPlace *from;
+	const ProllyPlace *to;
+	const ProllyFinding *finding; /* at FROM */
+	ProllyAttrRecord *record;     /* settled, with explicit times; it is changed */
+	const ProllyFinding *old;     /* at TO */
+	const ProllyAttrRecord *old_record;
+	bool moves_away; /* what is at TO now moves away in the same rename */
+} Arrival;
+
+static bool stage_arrival(Rename *self, const Arrival *arrival, GError **error)
+{
+	const ProllyFinding *old = arrival->old;
+	ProllyAttrRecord *record = arrival->record;
+	uint64_t group = record->attrs.group;
+
+	if (!arrival->moves_away &&
+	    !change_group(self, arrival->old_record->attrs.group, arrival->to, NULL, error))
+		return false;
+	keep_number(arrival->from, false, record);
+	set_salt(record, get_salt_after(arrival->old_record,
+					arrival->moves_away && prolly_finding_exists(old) &&
+						!prolly_finding_is_marker(old)));
+	record->attrs.ctime = self->txn->now;
+	return change_group(self, group, arrival->from, arrival->to, error) &&
+	       prolly_transaction_copy_value(self->txn, arrival->to, arrival->finding, record,
+					     error);
+}
+
+static void put_marker(Rename *self, const ProllyPlace *place)
+{
+	prolly_transaction_put(self->txn, place, MARKER, sizeof(MARKER), NULL, NULL);
+}
+
 static bool key_in(Rename *self, const ProllyPlace *from, const ProllyPlace *to, bool moves_away,
 		   GError **error)
 {
 	g_auto(ProllyFinding) finding = {0}, old = {0};
 	g_auto(ProllyAttrRecord) record = {0}, old_record = {0};
-	uint64_t group;
+	const Arrival arrival = {from, to, &finding, &record, &old, &old_record, moves_away};
 
 	prolly_finding_init(&finding);
 	prolly_finding_init(&old);
 	if (!prolly_transaction_load(self->txn, from, &finding, &record, error) ||
 	    !prolly_transaction_load(self->txn, to, &old, &old_record, error))
 		return false;
-	if (prolly_finding_is_marker(&finding)) {
-		prolly_transaction_put(self->txn, to, MARKER, sizeof(MARKER), NULL, NULL);
-		return true;
-	}
-	if (!moves_away && !change_group(self, old_record.attrs.group, to, NULL, error))
-		return false;
-	group = record.attrs.group;
-	keep_number(from, false, &record);
-	set_salt(&record, get_salt_after(&old_record, moves_away && prolly_finding_exists(&old) &&
-							      !prolly_finding_is_marker(&old)));
-	record.attrs.ctime = self->txn->now;
-	return change_group(self, group, from, to, error) &&
-	       prolly_transaction_copy_value(self->txn, to, &finding, &record, error);
+	if (!prolly_finding_is_marker(&finding))
+		return stage_arrival(self, &arrival, error);
+	put_marker(self, to);
+	return true;
 }
 
 /* ---- Directories ------------------------------------------------------------------------- */
@@ -240,6 +269,9 @@ typedef struct {
 	const ProllyPlace *from;
 	const ProllyPlace *to;
 	bool moves_away;
+	ProllyScan *scan;   /* over FROM */
+	ProllyScan *old;    /* over what was at TO; NULL: nothing that counts */
+	bool has_old_attrs; /* attributes are committed there */
 } Walk;
 
 static bool walk_directory(const Walk *walk, const ProllyPlace *place, GError **error)
@@ -252,16 +284,79 @@ static bool walk_directory(const Walk *walk, const ProllyPlace *place, GError **
 	return directory_in(walk->rename, place, &to->place, walk->moves_away, error);
 }
 
+static bool walk_key_out(const Walk *walk, const ProllyPlace *place, GError **error)
+{
+	const ProllyFinding *finding = prolly_scan_get_finding(walk->scan);
+	g_auto(ProllyAttrRecord) record = {0};
+	uint64_t salt;
+	size_t ignored;
+
+	if (!prolly_finding_get_attr_record(finding, &record, error))
+		return false;
+	if (record.attrs.group)
+		return key_out(walk->rename, place, error);
+	salt = get_salt_after(&record, !prolly_finding_is_marker(finding));
+	if (!salt && finding->value_level == 0 && !prolly_scan_get_committed(walk->scan, &ignored))
+		return prolly_transaction_remove(walk->rename->txn, place, 0, error);
+	prolly_transaction_bury(walk->rename->txn, place, salt);
+	return true;
+}
+
+/* What is known of TO, where nothing is now: OWN, or what the scan found. */
+static bool find_old(const Walk *walk, const ProllyPlace *to, ProllyFinding *own,
+		     const ProllyFinding **out_finding, GError **error)
+{
+	*out_finding = own;
+	while (walk->old && prolly_scan_is_valid(walk->old)) {
+		size_t len;
+		const uint8_t *key = prolly_scan_get_key(walk->old, &len);
+		int order = prolly_bytes_compare(key, len, to->key, to->key_len);
+
+		if (order == 0) {
+			*out_finding = prolly_scan_get_finding(walk->old);
+			return true;
+		}
+		if (order > 0)
+			break;
+		if (!prolly_scan_next(walk->old, error))
+			return false;
+	}
+	return !walk->has_old_attrs ||
+	       prolly_working_find_committed_attrs(&walk->rename->txn->working, PROLLY_RECORD_ENTRY,
+						   to, own, error);
+}
+
+static bool walk_key_in(const Walk *walk, const ProllyPlace *place, const ProllyPlace *to,
+			GError **error)
+{
+	ProllyTransaction *txn = walk->rename->txn;
+	const ProllyFinding *finding = prolly_scan_get_finding(walk->scan);
+	g_auto(ProllyFinding) own = {0};
+	g_auto(ProllyAttrRecord) record = {0}, old_record = {0};
+	Arrival arrival = {place, to, finding, &record, NULL, &old_record, false};
+
+	if (walk->moves_away)
+		return key_in(walk->rename, place, to, true, error);
+	if (prolly_finding_is_marker(finding)) {
+		put_marker(walk->rename, to);
+		return true;
+	}
+	prolly_finding_init(&own);
+	if (!find_old(walk, to, &own, &arrival.old, error) ||
+	    !prolly_finding_get_attr_record(arrival.old, &old_record, error) ||
+	    !prolly_transaction_settle(txn, place, finding, &record, error))
+		return false;
+	return stage_arrival(walk->rename, &arrival, error);
+}
+
 static bool walk_key(const Walk *walk, const ProllyPlace *place, GError **error)
 {
 	g_autofree ProllyOwnedPlace *to = NULL;
 
 	if (!walk->to)
-		return key_out(walk->rename, place, error);
+		return walk_key_out(walk, place, error);
 	to = rebase(place, walk->from, walk->to);
-	if (!prolly_place_check(&to->place, error))
-		return false;
-	return key_in(walk->rename, place, &to->place, walk->moves_away, error);
+	return prolly_place_check(&to->place, error) && walk_key_in(walk, place, &to->place, error);
 }
 
 /* The directories that KEY is in and the key before it, whose directory was LAST, was not. */
@@ -296,16 +391,11 @@ static bool walk_marker_directory(const Walk *walk, const ProllyPlace *marker, G
 	return walk_directory(walk, &dir, error);
 }
 
-static bool walk_tree(const Walk *walk, GError **error)
+static bool walk_keys(const Walk *walk, GError **error)
 {
 	g_autoptr(GByteArray) last = g_byte_array_new();
-	g_autoptr(ProllyScan) scan =
-		prolly_scan_new(&walk->rename->txn->working, walk->from->ns, walk->from->key,
-				walk->from->key_len, 0, PROLLY_SCAN_COMMITTED);
+	ProllyScan *scan = walk->scan;
 
-	if (!walk_directory(walk, walk->from, error) ||
-	    !prolly_scan_seek(scan, walk->from->key, walk->from->key_len, error))
-		return false;
 	while (prolly_scan_is_valid(scan)) {
 		ProllyPlace key = {.ns = walk->from->ns};
 
@@ -318,6 +408,36 @@ static bool walk_tree(const Walk *walk, GError **error)
 			return false;
 	}
 	return true;
+}
+
+/* (transfer full) Over PLACE's keys, at the first. */
+static ProllyScan *scan_tree(Rename *self, const ProllyPlace *place, unsigned flags, GError **error)
+{
+	g_autoptr(ProllyScan) scan =
+		prolly_scan_new(&self->txn->working, place->ns, place->key, place->key_len, 0,
+				PROLLY_SCAN_COMMITTED | PROLLY_SCAN_ATTRS | flags);
+
+	return prolly_scan_seek(scan, place->key, place->key_len, error) ? g_steal_pointer(&scan)
+									 : NULL;
+}
+
+static bool walk_tree(Walk *walk, GError **error)
+{
+	Rename *self = walk->rename;
+	g_autoptr(ProllyScan) scan = NULL, old = NULL;
+
+	if (!walk_directory(walk, walk->from, error))
+		return false;
+	scan = walk->scan = scan_tree(self, walk->from, 0, error);
+	if (!scan)
+		return false;
+	if (walk->to && !walk->moves_away) {
+		old = walk->old = scan_tree(self, walk->to, PROLLY_SCAN_DELETED, error);
+		if (!old || !prolly_working_has_committed_attrs(&self->txn->working, walk->to,
+								&walk->has_old_attrs, error))
+			return false;
+	}
+	return walk_keys(walk, error);
 }
 
 /* The marker of a directory, as a key. */
@@ -363,7 +483,7 @@ static bool end_in(Rename *self, const End *end, const ProllyPlace *to, bool mov
 	if (!has && to->key_len) {
 		ProllyPlace marker = get_marker(to);
 
-		prolly_transaction_put(self->txn, &marker, MARKER, sizeof(MARKER), NULL, NULL);
+		put_marker(self, &marker);
 	}
 	return walk_tree(&walk, error);
 }

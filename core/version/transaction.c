@@ -120,6 +120,13 @@ bool prolly_transaction_load(ProllyTransaction *self, const ProllyPlace *place,
 		return false;
 	if (!prolly_finding_exists(finding))
 		return prolly_finding_get_attr_record(finding, out_record, error);
+	return prolly_transaction_settle(self, place, finding, out_record, error);
+}
+
+bool prolly_transaction_settle(ProllyTransaction *self, const ProllyPlace *place,
+			       const ProllyFinding *finding, ProllyAttrRecord *out_record,
+			       GError **error)
+{
 	if (!prolly_working_settle(&self->working, place, finding, out_record, error))
 		return false;
 	out_record->attrs.has |= PROLLY_ATTR_TIMES;
@@ -228,11 +235,17 @@ void prolly_transaction_put_attrs(ProllyTransaction *self, const ProllyPlace *pl
 		put_record(self, place, &staged, record);
 }
 
-bool prolly_transaction_remove(ProllyTransaction *self, const ProllyPlace *place, uint64_t salt,
-			       GError **error)
+void prolly_transaction_bury(ProllyTransaction *self, const ProllyPlace *place, uint64_t salt)
 {
 	ProllyAttrRecord record = {.salt = salt, .attrs.has = PROLLY_ATTR_SALT};
 	ProllyStagedRecord tombstone = {.flags = PROLLY_STAGED_TOMBSTONE};
+
+	put_record(self, place, &tombstone, salt ? &record : NULL);
+}
+
+bool prolly_transaction_remove(ProllyTransaction *self, const ProllyPlace *place, uint64_t salt,
+			       GError **error)
+{
 	g_auto(ProllyFinding) below = {0};
 	g_auto(ProllyRecordKey) key = {0};
 
@@ -240,7 +253,7 @@ bool prolly_transaction_remove(ProllyTransaction *self, const ProllyPlace *place
 	if (!prolly_working_find(&self->working, place, 1, false, &below, error))
 		return false;
 	if (salt || prolly_finding_exists(&below)) {
-		put_record(self, place, &tombstone, salt ? &record : NULL);
+		prolly_transaction_bury(self, place, salt);
 		return true;
 	}
 	init_key(self, PROLLY_RECORD_ENTRY, place, &key);

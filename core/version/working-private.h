@@ -162,6 +162,9 @@ bool prolly_working_find(const ProllyWorking *working, const ProllyPlace *place,
 bool prolly_working_find_committed_attrs(const ProllyWorking *working, ProllyRecordType type,
 					 const ProllyPlace *place, ProllyFinding *finding,
 					 GError **error);
+/* Are attributes of keys that start with PLACE's committed? */
+bool prolly_working_has_committed_attrs(const ProllyWorking *working, const ProllyPlace *place,
+					bool *out_has, GError **error);
 /* A marker at PLACE, found at FINDING's level, is void if a newer load has keys below it. */
 bool prolly_working_drop_void_marker(const ProllyWorking *working, const ProllyPlace *place,
 				     ProllyFinding *finding, GError **error);
@@ -316,6 +319,10 @@ void prolly_transaction_touch(ProllyTransaction *self, const ProllyPlace *place)
 /* What is at PLACE, with its record settled and all its times explicit. */
 bool prolly_transaction_load(ProllyTransaction *self, const ProllyPlace *place,
 			     ProllyFinding *finding, ProllyAttrRecord *out_record, GError **error);
+/* The same of what FINDING found there. */
+bool prolly_transaction_settle(ProllyTransaction *self, const ProllyPlace *place,
+			       const ProllyFinding *finding, ProllyAttrRecord *out_record,
+			       GError **error);
 /* A record for something new: its number, its times now, SALT kept. */
 bool prolly_transaction_new_record(ProllyTransaction *self, uint64_t salt,
 				   ProllyAttrRecord *out_record, GError **error);
@@ -334,6 +341,8 @@ void prolly_transaction_put_attrs(ProllyTransaction *self, const ProllyPlace *pl
 /* PLACE is gone; what takes its place some day derives its number with SALT. */
 bool prolly_transaction_remove(ProllyTransaction *self, const ProllyPlace *place, uint64_t salt,
 			       GError **error);
+/* The same of what lies over something older, or leaves a SALT. */
+void prolly_transaction_bury(ProllyTransaction *self, const ProllyPlace *place, uint64_t salt);
 void prolly_transaction_put_directory(ProllyTransaction *self, const ProllyPlace *dir,
 				      const ProllyAttrRecord *record, ProllyDirectoryState state);
 void prolly_transaction_put_namespace(ProllyTransaction *self, const char *ns, bool exists);

@@ -192,6 +192,28 @@ bool prolly_working_find_committed_attrs(const ProllyWorking *working, ProllyRec
 	return true;
 }
 
+bool prolly_working_has_committed_attrs(const ProllyWorking *working, const ProllyPlace *place,
+					bool *out_has, GError **error)
+{
+	g_autoptr(ProllyCursor) cursor = NULL;
+	g_autoptr(GByteArray) prefix = g_byte_array_new();
+	const uint8_t *key;
+	size_t len;
+
+	*out_has = false;
+	if (!working->branch || !working->state->attributes.keys)
+		return true;
+	prolly_attr_key_append(prefix, PROLLY_RECORD_ENTRY, place->ns, place->key, place->key_len);
+	cursor = prolly_cursor_new(&working->repo->context, &working->state->attributes);
+	if (!prolly_cursor_seek(cursor, prefix->data, prefix->len, error))
+		return false;
+	if (!prolly_cursor_is_valid(cursor))
+		return true;
+	key = prolly_cursor_get_key(cursor, &len);
+	*out_has = len >= prefix->len && !memcmp(key, prefix->data, prefix->len);
+	return true;
+}
+
 /* Does generation LEVEL, a load's, have keys that start with PREFIX? */
 static bool has_loaded(const ProllyWorking *working, int level, const char *ns, const void *prefix,
 		       size_t len, bool *out_has, GError **error)

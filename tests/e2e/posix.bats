@@ -143,3 +143,58 @@ make_readonly()
 	is "$(find "$MNT/main/ns2" -type f | wc -l)" 90001
 	is "$(ls "$MNT/main/ns")" ""
 }
+
+@test "renamed directories keep the numbers of all in them, and no two files share one" {
+	mount_store
+	mkdir "$MNT/main/ns"
+	CTL=$CTL MNT=$MNT python3 - <<-'EOF'
+		import os, random, subprocess
+
+		seed = 20261121
+		print("seed", seed)
+		source = random.Random(seed)
+		top, ctl = os.environ["MNT"] + "/main", os.environ["CTL"]
+		os.chdir(top + "/ns")
+		names = ["a", "b", "c/x", "c"]
+
+		def run(*command, given=None):
+		    subprocess.run([ctl, "-C", top, "-q", *command], input=given, check=False)
+
+		def numbers():
+		    found = {}
+		    for place, dirs, files in os.walk("."):
+		        for name in dirs + files:
+		            path = os.path.normpath(os.path.join(place, name))
+		            found[path] = os.lstat(path).st_ino
+		    assert len(set(found.values())) == len(found), found
+		    return found
+
+		def moved(before, old, new):
+		    return {new + path[len(old):] if path == old or path.startswith(old + "/") else path:
+		            number for path, number in before.items()}
+
+		for step in range(120):
+		    name, other = source.choice(names), source.choice(names)
+		    action = source.randrange(10)
+		    try:
+		        if action < 3:
+		            os.makedirs(name, exist_ok=True)
+		            for i in range(source.randrange(4)):
+		                open(f"{name}/f{source.randrange(5)}", "w").write(str(step))
+		        elif action == 3:
+		            run("load", "ns", given=f"{name}/f1\tloaded {step}\n".encode())
+		        elif action == 4:
+		            run("commit", "-m", "x")
+		        elif action == 5 and os.path.isdir(name):
+		            os.unlink(f"{name}/f{source.randrange(5)}")
+		        else:
+		            before = numbers()
+		            os.rename(name, other)
+		            if name != other:
+		                before.pop(other, None)
+		                assert numbers() == moved(before, name, other), step
+		    except (FileNotFoundError, OSError):
+		        pass
+		    numbers()
+	EOF
+}
