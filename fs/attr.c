@@ -207,6 +207,8 @@ static mode_t virtual_mode(const PfsMount *mount, PfsKind kind)
 	case PFS_KIND_META:
 	case PFS_KIND_AT:
 	case PFS_KIND_TEXTS:
+	case PFS_KIND_CONFLICTS:
+	case PFS_KIND_SIDES:
 		return S_IFDIR | (has_group ? 0750 : 0700);
 	case PFS_KIND_AT_LINK:
 		return S_IFLNK | 0777;

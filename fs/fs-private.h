@@ -78,6 +78,7 @@ struct PfsScope {
 	ProllyBranch *branch; /* NULL: a commit, read-only */
 	uint32_t number;      /* the high bits of its st_ino; unique among the scopes there are */
 	PfsInode *top;        /* its directory's node; NULL: the kernel does not know it */
+	bool is_fleeting;     /* a side of a merge: where it is found, another may be next */
 	gint moves;           /* atomic: times that it was changed behind the kernel */
 	gint changes;         /* atomic: times that it was changed in any way */
 };
@@ -95,6 +96,8 @@ typedef enum {
 	PFS_KIND_AT_LINK,   /* a revision: a symbolic link to its commit */
 	PFS_KIND_TEXTS,     /* .prollyfs/log, .prollyfs/status, and levels of branches in them */
 	PFS_KIND_TEXT,      /* a text that a command makes */
+	PFS_KIND_CONFLICTS, /* .prollyfs/conflicts, and levels of branches in it */
+	PFS_KIND_SIDES,     /* of a branch's conflicts: base, ours, theirs */
 	PFS_KIND_CONTROL,   /* .prollyfs/ctl */
 } PfsKind;
 
@@ -235,6 +238,10 @@ GArray *pfs_table_list_aged(PfsTable *table, unsigned n);
 PfsScope *pfs_scope_get_branch(PfsMount *mount, ProllyBranch *branch);
 bool pfs_scope_get_commit(PfsMount *mount, const ProllyCommitId *id, const PfsScope *from,
 			  PfsScope **out_scope, GError **error);
+/* (transfer full) That of one side of UNFINISHED, of BRANCH, as it is seen from FROM. */
+PfsScope *pfs_scope_get_side(PfsMount *mount, ProllyBranch *branch,
+			     const ProllyUnfinished *unfinished, ProllySideOf side,
+			     const PfsScope *from);
 /* (transfer full) That of a branch, or NULL if there is none. */
 PfsScope *pfs_scope_find_branch(PfsTable *table, ProllyBranch *branch);
 void pfs_scope_unref(PfsTable *table, PfsScope *scope); /* NULL is allowed */
@@ -405,6 +412,11 @@ bool pfs_kind_is_virtual(PfsKind kind);
 
 /* The directory of SCOPE, which is taken, even on an error. */
 bool pfs_found_scope(PfsMount *mount, PfsScope *scope, PfsFound *out_found, GError **error);
+
+/* ops-conflicts.c: of _CONFLICTS and _SIDES. */
+bool pfs_conflicts_find(PfsMount *mount, PfsInode *dir, const char *name, PfsFound *out_found,
+			bool *out_found_it, GError **error);
+bool pfs_conflicts_list(PfsMount *mount, PfsInode *dir, GPtrArray **out_names, GError **error);
 
 /* (transfer full) The names in a directory that holds no keys: elements are char *, a directory's
  * ends with '/'. */

@@ -261,7 +261,7 @@ static bool virtual_entry(PfsMount *mount, PfsDirHandle *handle, Entry *out, GEr
 		is_directory = true;
 	}
 	out->name = name;
-	if (dir->kind == PFS_KIND_META || dir->kind == PFS_KIND_TEXTS) {
+	if (dir->kind != PFS_KIND_ROOT && dir->kind != PFS_KIND_LEVEL) {
 		if (!pfs_meta_find(mount, dir, name, &out->found, &found_it, error))
 			return false;
 	} else if (handle->names->len <= PROBED_NAMES) {

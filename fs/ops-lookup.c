@@ -181,13 +181,20 @@ double pfs_attr_timeout(PfsKind kind)
 	}
 }
 
-/* A name is as good as its attributes, but for levels in .prollyfs. */
+/* A name is as good as its attributes, but for levels in .prollyfs and what is there of merges. */
 static double entry_timeout(const PfsFound *found)
 {
-	bool is_level =
-		(found->kind == PFS_KIND_AT || found->kind == PFS_KIND_TEXTS) && found->path;
-
-	return is_level ? 0 : pfs_attr_timeout(found->kind);
+	switch (found->kind) {
+	case PFS_KIND_AT:
+	case PFS_KIND_TEXTS:
+	case PFS_KIND_CONFLICTS:
+	case PFS_KIND_SIDES:
+		return found->path ? 0 : PFS_TIMEOUT;
+	case PFS_KIND_TOP:
+		return found->scope->is_fleeting ? 0 : PFS_TIMEOUT;
+	default:
+		return pfs_attr_timeout(found->kind);
+	}
 }
 
 PfsInode *pfs_enter(PfsMount *mount, PfsInode *parent, const char *name, const PfsFound *found,

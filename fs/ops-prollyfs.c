@@ -5,6 +5,7 @@
  *
  *     ctl              the control file (control.c)
  *     at/ID            a commit, read-only; at/REV a link to it
+ *     conflicts        what merges wait for (ops-conflicts.c)
  *     log, status      in the mount's: directories of branches, levels as in the root;
  *                      in a branch's: the text for that branch
  *     stats            a text
@@ -33,6 +34,7 @@ typedef struct {
 
 static const MetaEntry meta_entries[] = {
 	{"at", NULL, PFS_KIND_AT, PFS_KIND_AT},
+	{"conflicts", NULL, PFS_KIND_CONFLICTS, PFS_KIND_SIDES},
 	{"ctl", NULL, PFS_KIND_CONTROL, PFS_KIND_CONTROL},
 	{"log", "log", PFS_KIND_TEXTS, PFS_KIND_TEXT},
 	{"stats", "stats", PFS_KIND_TEXT, PFS_KIND_TEXT},
@@ -214,6 +216,9 @@ bool pfs_meta_find(PfsMount *mount, PfsInode *dir, const char *name, PfsFound *o
 		return true;
 	case PFS_KIND_AT:
 		return find_revision(mount, dir, name, out_found, out_found_it, error);
+	case PFS_KIND_CONFLICTS:
+	case PFS_KIND_SIDES:
+		return pfs_conflicts_find(mount, dir, name, out_found, out_found_it, error);
 	case PFS_KIND_TEXTS:
 		return find_branch_text(mount, dir, name, out_found, out_found_it, error);
 	case PFS_KIND_TOP:
@@ -234,11 +239,13 @@ bool pfs_meta_list(PfsMount *mount, PfsInode *dir, GPtrArray **out_names, GError
 
 	if (dir->kind == PFS_KIND_TEXTS)
 		return pfs_branch_level(mount, dir->path, out_names, error);
+	if (dir->kind == PFS_KIND_CONFLICTS || dir->kind == PFS_KIND_SIDES)
+		return pfs_conflicts_list(mount, dir, out_names, error);
 	names = g_ptr_array_new_with_free_func(g_free);
 	for (size_t i = 0; dir->kind == PFS_KIND_META && i < G_N_ELEMENTS(meta_entries); i++) {
 		PfsKind kind =
 			is_branch_meta(dir) ? meta_entries[i].branch_kind : meta_entries[i].kind;
-		bool is_directory = kind == PFS_KIND_AT || kind == PFS_KIND_TEXTS;
+		bool is_directory = kind != PFS_KIND_TEXT && kind != PFS_KIND_CONTROL;
 
 		g_ptr_array_add(names,
 				g_strconcat(meta_entries[i].name, is_directory ? "/" : "", NULL));

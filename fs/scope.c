@@ -6,7 +6,8 @@
  *
  * All nodes below a branch's directory share its scope, however the branch is named; a branch that
  * is deleted and made again is another branch, with another scope. A commit has one for each
- * .prollyfs it is reached through, since a directory has one place only. A scope lives as long as a
+ * .prollyfs it is reached through, since a directory has one place only; so has each side of an
+ * unfinished merge. A scope lives as long as a
  * node has it.
  *
  * The scope's number is the high part of every st_ino in it (design.md, section 7), 17 bits: a
@@ -117,6 +118,47 @@ bool pfs_scope_get_commit(PfsMount *mount, const ProllyCommitId *id, const PfsSc
 	}
 	*out_scope = scope;
 	return true;
+}
+
+/* What SIDE of UNFINISHED shows: another state of it is another scope, whose nodes the kernel may
+ * keep. */
+static void hash_side(const ProllyUnfinished *unfinished, ProllySideOf side, ProllyHash *out_hash)
+{
+	g_autoptr(GByteArray) text = g_byte_array_new();
+	const GArray *namespaces = unfinished->open[side];
+
+	g_byte_array_append(text, unfinished->to.bytes, PROLLY_COMMIT_ID_SIZE);
+	g_byte_array_append(text, unfinished->from.bytes, PROLLY_COMMIT_ID_SIZE);
+	for (guint i = 0; i < namespaces->len; i++) {
+		const ProllyNamespace *ns = &g_array_index(namespaces, ProllyNamespace, i);
+
+		g_byte_array_append(text, (const uint8_t *)ns->name, strlen(ns->name) + 1);
+		g_byte_array_append(text, ns->tree.top.bytes, PROLLY_HASH_SIZE);
+	}
+	prolly_hash_compute(text->data, text->len, out_hash);
+}
+
+PfsScope *pfs_scope_get_side(PfsMount *mount, ProllyBranch *branch,
+			     const ProllyUnfinished *unfinished, ProllySideOf side,
+			     const PfsScope *from)
+{
+	char key[sizeof((PfsScope *)0)->key];
+	ProllyView *view;
+	PfsScope *scope;
+	ProllyHash hash;
+
+	hash_side(unfinished, side, &hash);
+	g_snprintf(key, sizeof key, "merge %u %u %016" G_GINT64_MODIFIER "x %u",
+		   prolly_branch_get_id(branch), side, prolly_get_le64(hash.bytes),
+		   from ? from->number : 0);
+	scope = find_scope(&mount->table, key);
+	if (!scope) {
+		view = prolly_unfinished_view(mount->repo, unfinished, side);
+		scope = add_scope(&mount->table, key, view, NULL,
+				  NUMBER_COMMIT | prolly_get_le16(hash.bytes));
+		scope->is_fleeting = true;
+	}
+	return scope;
 }
 
 void pfs_scope_unref_locked(PfsTable *table, PfsScope *scope)

@@ -123,6 +123,8 @@ typedef struct {
 bool prolly_unfinished_load(ProllyRepo *repo, ProllyBranch *branch,
 			    ProllyUnfinished **out_unfinished, GError **error);
 void prolly_unfinished_free(ProllyUnfinished *unfinished); /* NULL is allowed */
+/* (transfer full) The names of the branches on which conflicts wait, in byte order. */
+bool prolly_unfinished_list(ProllyRepo *repo, GPtrArray **out_names, GError **error);
 /* (transfer full) A view of one side's values of the keys that wait. */
 ProllyView *prolly_unfinished_view(ProllyRepo *repo, const ProllyUnfinished *unfinished,
 				   ProllySideOf side);

@@ -397,7 +397,7 @@ bool prolly_resolution_find(ProllyRepo *repo, uint32_t branch_id, const ProllyPl
 	return true;
 }
 
-/* ---- What the garbage collection must keep ------------------------------------------------ */
+/* ---- All of them ------------------------------------------------------------------------- */
 
 static ProllyDbIter *iter_new(ProllyRepo *repo, const ProllyDbSnapshot *snapshot,
 			      const char *prefix)
@@ -411,6 +411,52 @@ static ProllyDbIter *iter_new(ProllyRepo *repo, const ProllyDbSnapshot *snapshot
 	prolly_db_iter_seek_first(iter);
 	return iter;
 }
+
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The branch whose record KEY is joins NAMES, if it is (still) there. */
+static bool add_name(ProllyRepo *repo, const uint8_t *key, size_t len, GPtrArray *names,
+		     GError **error)
+{
+	g_autoptr(ProllyState) state = NULL;
+	char *name = NULL;
+
+	if (len != strlen(RECORD_PREFIX) + 4)
+		return prolly_throw(error, PROLLY_ERROR_CORRUPT,
+				    "the record of an unfinished merge has a damaged key");
+	if (!prolly_state_load(repo->body, prolly_get_be32(key + strlen(RECORD_PREFIX)), &name,
+			       &state, error))
+		return false;
+	if (name)
+		g_ptr_array_add(names, name);
+	return true;
+}
+
+bool prolly_unfinished_list(ProllyRepo *repo, GPtrArray **out_names, GError **error)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(ProllyDbIter) iter = iter_new(repo, NULL, RECORD_PREFIX);
+
+	for (; prolly_db_iter_is_valid(iter); prolly_db_iter_next(iter)) {
+		size_t len, key_len;
+		const uint8_t *data = prolly_db_iter_get_value(iter, &len);
+		const uint8_t *key = prolly_db_iter_get_key(iter, &key_len);
+
+		if (len > 1 && !(data[1] & IS_STAGED) &&
+		    !add_name(repo, key, key_len, names, error))
+			return false;
+	}
+	if (!prolly_db_iter_check(iter, error))
+		return false;
+	g_ptr_array_sort(names, compare_names);
+	*out_names = g_steal_pointer(&names);
+	return true;
+}
+
+/* ---- What the garbage collection must keep ------------------------------------------------ */
 
 static bool give_trees(const ProllyUnfinished *unfinished, const ProllyUnfinishedRoots *roots,
 		       GError **error)
