@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading trees: cursors and look-ups against the model, and the work that reading and writing
- * cost, counted in nodes.
+ * Reading trees: cursors and look-ups against the model. (What they cost is in test-work.c.)
  */
 #include "tree-model.h"
 
@@ -193,168 +192,10 @@ static void test_reading_ties(void)
 	tree_test_stop(&test);
 }
 
-/* ---- Work -------------------------------------------------------------------------------- */
-
-typedef struct {
-	TreeTest test;
-	ProllyWork *work;
-	ProllyStore *counting;
-	ProllyTreeContext context; /* that counts */
-	ProllyTree tree;
-	unsigned height;
-} WorkTest;
-
-enum { WORK_KEYS = 100000 };
-
-typedef struct {
-	uint32_t n;
-	char key[32];
-	char value[101];
-} Numbers;
-
-static bool next_number(void *data, ProllyEdit *out_edit, bool *out_end, GError **error)
-{
-	Numbers *numbers = data;
-
-	*out_end = numbers->n == WORK_KEYS;
-	g_snprintf(numbers->key, sizeof(numbers->key), "user/%08u/profile/nm", 2 * numbers->n);
-	g_snprintf(numbers->value, sizeof(numbers->value), "%0100u", numbers->n++);
-	*out_edit = (ProllyEdit){(const uint8_t *)numbers->key, 24, (const uint8_t *)numbers->value,
-				 100};
-	return true;
-}
-
-static void work_test_start(WorkTest *self)
-{
-	Numbers numbers = {0};
-
-	tree_test_start(&self->test, default_parameters());
-	g_assert_true(prolly_tree_apply(&self->test.context, NULL, next_number, &numbers,
-					&self->tree, NULL));
-	g_assert_true(
-		prolly_tree_get_height(&self->test.context, &self->tree, &self->height, NULL));
-	self->work = prolly_work_new();
-	self->counting = prolly_store_new_counting(self->test.store, self->work);
-	self->context = (ProllyTreeContext){self->counting, self->test.format};
-}
-
-static void work_test_stop(WorkTest *self)
-{
-	prolly_store_unref(self->counting);
-	prolly_work_unref(self->work);
-	tree_test_stop(&self->test);
-}
-
-static void test_work_insert(void)
-{
-	enum { N = 1000 };
-	WorkTest self;
-	Random random = random_start(8);
-	uint64_t written = 0, bytes = 0;
-	int over = 0;
-
-	work_test_start(&self);
-	for (int i = 0; i < N; i++) {
-		g_autoptr(ProllyWork) work = prolly_work_new();
-		g_autoptr(ProllyStore) store = prolly_store_new_counting(self.test.store, work);
-		ProllyTreeContext context = {store, self.test.format};
-		ProllyWorkFigures figures;
-		char key[32];
-		ProllyEdit edit = {(const uint8_t *)key, 24, (const uint8_t *)key, 30};
-
-		g_snprintf(key, sizeof(key), "user/%08u/profile/nm",
-			   1 + 2 * random_below(&random, WORK_KEYS));
-		g_assert_true(
-			prolly_tree_apply_array(&context, &self.tree, &edit, 1, &self.tree, NULL));
-		prolly_work_get_figures(work, &figures);
-		g_assert_cmpuint(figures.nodes_read, <=, figures.nodes_written + 8);
-		written += figures.nodes_written;
-		bytes += figures.bytes_written;
-		over += figures.nodes_written > self.height + 8;
-	}
-	g_assert_cmpint(over, <=, N / 100);
-	g_assert_cmpfloat((double)written / N, <, self.height + 0.6);
-	g_assert_cmpfloat((double)bytes / N, <, 14000);
-	work_test_stop(&self);
-}
-
-/* An edit that changes nothing gives the same tree, and writes and hashes nothing. */
-static void test_work_nothing(void)
-{
-	static const ProllyEdit edits[] = {
-		{(const uint8_t *)"absent", 6, NULL, 0},
-		{(const uint8_t *)"user/00000001/profile/nm", 24, NULL, 0},
-		{(const uint8_t *)"user/00000002/profile/nm", 24,
-		 (const uint8_t *)"00000000000000000000000000000000000000000000000000"
-				  "00000000000000000000000000000000000000000000000001",
-		 100},
-		{(const uint8_t *)"zz", 2, NULL, 0},
-	};
-	ProllyWorkFigures figures;
-	WorkTest self;
-	ProllyTree tree;
-
-	work_test_start(&self);
-	g_assert_true(prolly_tree_apply_array(&self.context, &self.tree, edits, G_N_ELEMENTS(edits),
-					      &tree, NULL));
-	g_assert_true(prolly_tree_equal(&tree, &self.tree));
-	g_assert_true(prolly_tree_apply_array(&self.context, &self.tree, NULL, 0, &tree, NULL));
-	g_assert_true(prolly_tree_equal(&tree, &self.tree));
-	prolly_work_get_figures(self.work, &figures);
-	g_assert_cmpuint(figures.nodes_written, ==, 0);
-	g_assert_cmpuint(figures.nodes_hashed, ==, 0);
-	g_assert_cmpuint(figures.nodes_read, <=, 3 * self.height);
-	work_test_stop(&self);
-}
-
-/* Two edits far apart write two paths; a run of them writes a run of leaves. */
-static void test_work_batch(void)
-{
-	enum { N = 1000 };
-	WorkTest self;
-	ProllyWorkFigures figures;
-	ProllyEdit edits[N];
-	char keys[N][32];
-	ProllyTree tree;
-
-	work_test_start(&self);
-	for (uint32_t i = 0; i < N; i++) {
-		g_snprintf(keys[i], sizeof(keys[i]), "user/%08u/profile/nm", 50001 + 2 * i);
-		edits[i] = (ProllyEdit){(const uint8_t *)keys[i], 24, (const uint8_t *)keys[i], 24};
-	}
-	g_assert_true(prolly_tree_apply_array(&self.context, &self.tree, edits, N, &tree, NULL));
-	prolly_work_get_figures(self.work, &figures);
-	/* 172 KB of old and new entries: some 47 leaves, the one or two above, and the rest. */
-	g_assert_cmpuint(figures.nodes_written, <=, 47 + 20);
-	g_assert_cmpuint(figures.nodes_read, <=, 47 + 20);
-	work_test_stop(&self);
-}
-
-static void test_work_scan(void)
-{
-	WorkTest self;
-	ProllyWorkFigures figures;
-	g_autoptr(ProllyCursor) cursor = NULL;
-
-	work_test_start(&self);
-	cursor = prolly_cursor_new(&self.context, &self.tree);
-	g_assert_true(prolly_cursor_seek_rank(cursor, WORK_KEYS / 2, NULL));
-	for (int i = 0; i < 300; i++)
-		g_assert_true(prolly_cursor_next(cursor, NULL));
-	prolly_work_get_figures(self.work, &figures);
-	g_assert_cmpuint(figures.nodes_read, <=, self.height + 300 / 30 + 6);
-	g_clear_pointer(&cursor, prolly_cursor_free);
-	work_test_stop(&self);
-}
-
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/tree/cursor/reading", test_reading);
 	g_test_add_func("/tree/cursor/ties", test_reading_ties);
-	g_test_add_func("/tree/work/insert", test_work_insert);
-	g_test_add_func("/tree/work/nothing", test_work_nothing);
-	g_test_add_func("/tree/work/batch", test_work_batch);
-	g_test_add_func("/tree/work/scan", test_work_scan);
 	return g_test_run();
 }

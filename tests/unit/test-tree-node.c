@@ -87,6 +87,51 @@ static void test_golden_boundaries(void)
 	assert_golden("boundaries.txt", out->str);
 }
 
+/* (transfer full) A format whose limits play no part. */
+static ProllyFormat *format_of_scale(uint32_t scale_shift)
+{
+	ProllyFormatParameters parameters = default_parameters();
+	ProllyFormat *format;
+
+	parameters.min = 1;
+	parameters.max = 65536;
+	parameters.scale_shift = scale_shift;
+	g_assert_true(prolly_format_new(&parameters, NULL, &format, NULL));
+	return format;
+}
+
+/* Where both sides of the rule are equal there is no cut; with one byte more in the entry there is.
+ * Where the chance is over one there is a cut, however far over. */
+static void test_exact_boundaries(void)
+{
+	static const struct {
+		uint32_t scale_shift;
+		uint64_t s0, s1;
+		const char *key;
+	} ties[] = {
+		{6, 14, 15, "1252314"},     {8, 498, 499, "116776"},  {8, 23, 44, "267119"},
+		{12, 7968, 7984, "116776"}, {12, 368, 704, "267119"}, {16, 5888, 11264, "267119"},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(ties); i++) {
+		g_autoptr(ProllyFormat) format = format_of_scale(ties[i].scale_shift);
+		const uint8_t *key = (const uint8_t *)ties[i].key;
+		size_t len = strlen(ties[i].key);
+
+		g_assert_false(
+			prolly_chunker_is_boundary(format, 0, ties[i].s0, ties[i].s1, key, len));
+		g_assert_true(prolly_chunker_is_boundary(format, 0, ties[i].s0 - 1, ties[i].s1, key,
+							 len));
+	}
+	for (uint32_t shift = 4; shift < 16; shift++) {
+		g_autoptr(ProllyFormat) format = format_of_scale(shift);
+
+		for (uint64_t s = UINT64_C(1) << shift; s < 65536; s *= 2)
+			g_assert_true(prolly_chunker_is_boundary(format, 0, 0, s,
+								 (const uint8_t *)"key", 3));
+	}
+}
+
 static void append_node(GString *out, const char *title, const ProllyTreeContext *context,
 			const ProllyTree *tree)
 {
@@ -710,6 +755,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/tree/golden/descriptor", test_golden_descriptor);
 	g_test_add_func("/tree/golden/boundaries", test_golden_boundaries);
+	g_test_add_func("/tree/golden/exact-boundaries", test_exact_boundaries);
 	g_test_add_func("/tree/golden/nodes", test_golden_nodes);
 	g_test_add_func("/tree/golden/root", test_golden_root);
 	g_test_add_func("/tree/format/bad-parameters", test_bad_parameters);
