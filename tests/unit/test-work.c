@@ -93,6 +93,19 @@ static unsigned count_nodes(const Site *self)
 	return g_hash_table_size(self->nodes);
 }
 
+/* How many of the nodes OF are not in FROM. */
+static unsigned count_missing(GHashTable *of, GHashTable *from)
+{
+	GHashTableIter iter;
+	gpointer hash;
+	unsigned n = 0;
+
+	g_hash_table_iter_init(&iter, of);
+	while (g_hash_table_iter_next(&iter, &hash, NULL))
+		n += !g_hash_table_contains(from, hash);
+	return n;
+}
+
 /* A load reads nothing, and makes and hashes each node of the tree once. */
 static void test_load(gconstpointer data)
 {
@@ -281,6 +294,53 @@ static void test_batches(gconstpointer data)
 	g_assert_cmpuint(figures.nodes_read, <=, site->height);
 }
 
+/* A batch of a few entries here and there, and often behind the last. */
+static GTree *random_batch(Random *random, uint32_t n)
+{
+	GTree *batch = model_new();
+
+	for (uint32_t i = 1 + random_below(random, 4); i; i--) {
+		uint32_t number = 2 * n - 2 * random_below(random, random_below(random, 2) ? n : 3);
+		g_autofree char *key = g_strdup_printf("%06u", number);
+		g_autofree char *value = g_strnfill(random_below(random, 40), 'y');
+
+		model_set_text(batch, key, random_below(random, 3) ? value : NULL);
+	}
+	return batch;
+}
+
+/* What is written and hashed are the nodes that only the new tree has, each once. It is more where
+ * all nodes at the right end, of several levels, ended with a cut, and something is appended: then
+ * those above the leaf are made again, which is too rare to care. */
+static void test_exact(gconstpointer data)
+{
+	Random random = random_start(10);
+	unsigned rare = 0;
+	TreeTest test;
+	Site site;
+
+	tree_test_start(&test, tiny_parameters());
+	site.test = test;
+	for (uint32_t n = 1; n < 500; n++) {
+		g_autoptr(GTree) model = numbered_model(n);
+		g_autoptr(GTree) batch = random_batch(&random, n);
+		ProllyTree tree = apply_batch(&test.context, NULL, model), changed;
+		g_autoptr(GHashTable) nodes = collect_nodes(&test.context, &tree);
+		g_autoptr(GHashTable) changed_nodes = NULL;
+		ProllyWorkFigures figures;
+		Counter counter;
+
+		counter_start(&counter, &site);
+		changed = apply_batch(&counter.context, &tree, batch);
+		figures = counter_stop(&counter);
+		changed_nodes = collect_nodes(&test.context, &changed);
+		rare += figures.nodes_written != count_missing(changed_nodes, nodes);
+		g_assert_cmpuint(figures.nodes_hashed, ==, figures.nodes_written);
+	}
+	g_assert_cmpuint(rare, <=, 500 / 100);
+	tree_test_stop(&test);
+}
+
 /* ---- Reads ------------------------------------------------------------------------------- */
 
 /* Nothing is written or hashed, and no more than MOST nodes are read. */
@@ -445,18 +505,6 @@ static void test_proofs(gconstpointer data)
 
 /* ---- Diff and merge ---------------------------------------------------------------------- */
 
-static unsigned count_missing(GHashTable *of, GHashTable *from)
-{
-	GHashTableIter iter;
-	gpointer hash;
-	unsigned n = 0;
-
-	g_hash_table_iter_init(&iter, of);
-	while (g_hash_table_iter_next(&iter, &hash, NULL))
-		n += !g_hash_table_contains(from, hash);
-	return n;
-}
-
 /* The nodes that only one of the site's tree and TREE has. */
 static unsigned count_alone(const Site *site, const ProllyTree *tree)
 {
@@ -510,6 +558,21 @@ static void test_diffs(gconstpointer data)
 	}
 }
 
+/* Of a range without a change only the tops are read: what both have ends it, and what differs behind
+ * it is no business of its. */
+static void test_range_diff(gconstpointer data)
+{
+	const Site *site = data;
+	ProllyTree other = apply_steps(&site->test.context, &site->tree, 1001, N_KEYS - 2000, 2);
+	Counter counter;
+
+	counter_start(&counter, site);
+	g_assert_cmpuint(count_changes(&counter.context, &other, &site->tree,
+				       "user/00500000/profile/nm", "user/00500003/profile/nm"),
+			 ==, 0);
+	assert_reads(&counter, 2);
+}
+
 /* A merge of changes that have nothing to do with each other reads and writes what they changed. */
 static void test_merge(gconstpointer data)
 {
@@ -552,12 +615,13 @@ int main(int argc, char **argv)
 		const char *name;
 		GTestDataFunc function;
 	} tests[] = {
-		{"/tree/work/load", test_load},         {"/tree/work/edits", test_edits},
-		{"/tree/work/growth", test_growth},     {"/tree/work/nothing", test_nothing},
-		{"/tree/work/batches", test_batches},   {"/tree/work/look-up", test_look_up},
-		{"/tree/work/get-many", test_get_many}, {"/tree/work/seeks", test_seeks},
-		{"/tree/work/scans", test_scans},       {"/tree/work/whole", test_whole},
-		{"/tree/work/proofs", test_proofs},     {"/tree/work/diffs", test_diffs},
+		{"/tree/work/load", test_load},       {"/tree/work/edits", test_edits},
+		{"/tree/work/growth", test_growth},   {"/tree/work/nothing", test_nothing},
+		{"/tree/work/batches", test_batches}, {"/tree/work/exact", test_exact},
+		{"/tree/work/look-up", test_look_up}, {"/tree/work/get-many", test_get_many},
+		{"/tree/work/seeks", test_seeks},     {"/tree/work/scans", test_scans},
+		{"/tree/work/whole", test_whole},     {"/tree/work/proofs", test_proofs},
+		{"/tree/work/diffs", test_diffs},     {"/tree/work/range-diff", test_range_diff},
 		{"/tree/work/merge", test_merge},
 	};
 	Site site;
