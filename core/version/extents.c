@@ -15,7 +15,8 @@
  * without looking whether a number belongs to the generation that is written to now.
  *
  * Replaying the records in order over the stored value gives the content (prolly_extents_load).
- * They are bounded by whoever writes them (file.c), since the replay is done in memory.
+ * They are bounded by whoever writes them (file-stage.c), since the replay is done in memory; a
+ * pinned view keeps the last one (ProllyLaidOver), for who reads a content in pieces.
  */
 #include "version/file-private.h"
 
@@ -161,4 +162,61 @@ bool prolly_extents_read(ProllyRepo *repo, const ProllyDbSnapshot *snapshot,
 
 	return prolly_extents_load(repo->body->db, snapshot, entry, &overlay, NULL, error) &&
 	       prolly_overlay_read(&overlay, &repo->context, offset, buffer, len, out_len, error);
+}
+
+/* ---- Reading in pieces ------------------------------------------------------------------- */
+
+struct ProllyLaidOver {
+	ProllyRepo *repo;
+	const ProllyDbSnapshot *snapshot;
+
+	GMutex lock; /* of what follows */
+	uint64_t id; /* 0: nothing was read yet */
+	ProllyOverlay overlay;
+};
+
+ProllyLaidOver *prolly_laid_over_new(ProllyRepo *repo, const ProllyDbSnapshot *snapshot)
+{
+	ProllyLaidOver *self = g_new0(ProllyLaidOver, 1);
+
+	self->repo = repo;
+	self->snapshot = snapshot;
+	g_mutex_init(&self->lock);
+	return self;
+}
+
+void prolly_laid_over_free(ProllyLaidOver *self)
+{
+	if (!self)
+		return;
+	prolly_overlay_clear(&self->overlay);
+	g_mutex_clear(&self->lock);
+	g_free(self);
+}
+
+/* Under its lock: has the content of ENTRY. */
+static bool lay_over(ProllyLaidOver *self, const ProllyEntry *entry, GError **error)
+{
+	if (self->id == entry->extents)
+		return true;
+	prolly_overlay_clear(&self->overlay);
+	self->id = 0;
+	if (!prolly_extents_load(self->repo->body->db, self->snapshot, entry, &self->overlay, NULL,
+				 error))
+		return false;
+	self->id = entry->extents;
+	return true;
+}
+
+bool prolly_laid_over_read(ProllyLaidOver *self, const ProllyEntry *entry, uint64_t offset,
+			   void *buffer, size_t len, size_t *out_len, GError **error)
+{
+	bool ok;
+
+	g_mutex_lock(&self->lock);
+	ok = lay_over(self, entry, error) &&
+	     prolly_overlay_read(&self->overlay, &self->repo->context, offset, buffer, len, out_len,
+				 error);
+	g_mutex_unlock(&self->lock);
+	return ok;
 }

@@ -27,7 +27,7 @@ typedef struct {
 	ProllyValue value; /* STORED parsed; borrows its bytes */
 	uint64_t base_length;
 	uint64_t length;
-	GArray *runs;       /* of ProllyRun */
+	GPtrArray *runs;    /* of ProllyRun * */
 	uint64_t run_bytes; /* of data in runs: what they cost in memory */
 } ProllyOverlay;
 
@@ -41,6 +41,8 @@ void prolly_overlay_truncate(ProllyOverlay *overlay, uint64_t length);
 bool prolly_overlay_read(const ProllyOverlay *overlay, const ProllyTreeContext *context,
 			 uint64_t offset, void *buffer, size_t len, size_t *out_len,
 			 GError **error);
+/* The first run that ends after OFFSET; the number of runs if none does. */
+guint prolly_overlay_find(const ProllyOverlay *overlay, uint64_t offset);
 bool prolly_overlay_seek(const ProllyOverlay *overlay, const ProllyTreeContext *context,
 			 uint64_t offset, bool data, uint64_t *out_offset, GError **error);
 /* (transfer full) The content as a stored value of KIND: inline, or a blob. */
@@ -92,6 +94,7 @@ struct ProllyFile {
 	bool is_changed;            /* there is something to stage */
 	bool must_rewrite;          /* the records say more than is true (a truncation) */
 	bool has_new_nodes;         /* the store has nodes that only this file refers to */
+	gsize kept;                 /* of the body's kept_bytes */
 };
 
 /* All under write_lock. */
@@ -101,6 +104,12 @@ void prolly_files_add_name(ProllyFile *file, const ProllyPlace *place);
 void prolly_files_forget(ProllyFile *file);
 /* Stages what FILE has, if it is changed and has a name. */
 bool prolly_file_stage_locked(ProllyFile *file, GError **error);
+/* Makes the content a stored value with nothing over it. Under file->lock, as the next two. */
+bool prolly_file_splice(ProllyFile *file, GError **error);
+/* Are short runs laid over something large, so that a splice costs many times their bytes? */
+bool prolly_file_is_sparse(const ProllyFile *file);
+/* Gives its share of kept_bytes back. */
+void prolly_file_unkeep(ProllyFile *file);
 /* Sets the attributes and kind that FILE has in memory. */
 void prolly_file_note_attrs(ProllyFile *file, const ProllyAttrs *attrs, int kind);
 

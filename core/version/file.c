@@ -3,27 +3,12 @@
  * File: a key's value as an open file.
  *
  * The content is an overlay: the value as it is stored, and over it what was written. Writing
- * touches memory only; staging turns it into records: at a flush, or before the branch is frozen
- * for a commit (prolly_files_flush_all). What staging writes depends on the content.
+ * touches memory only; staging (file-stage.c) turns it into records.
  *
- *   short (the format's inline limit)             the bytes, inline
- *   a little was written over something large     the runs as extents (extents.c)
- *   else                                          a blob: the runs spliced into the old one
- *
- * Why extents at all: a splice reads and writes the chunks around each run, some 128 KiB, and every
- * node on the way. A database in a mount, which writes a page and syncs, pays 4 KiB instead. Only
- * what was written since the last time is recorded then, under the same number, as long as the
- * branch's generation is the same; so a page that is written again and again is recorded as often,
- * and when records pass EXTENTS_MAX they are spliced in, once for so many bytes.
- *
- * A splice is never made under the branch's lock, since others write meanwhile: a flush splices
- * first, and then stages; and what it finds then, or the freezing of the branch finds, that is not
- * spliced is recorded as extents, however much. The writer itself splices whenever the runs pass
- * RUN_BYTES_MAX (or RUNS_MAX, since they are an array), so a file of any size is written in bounded
- * memory, and each byte is chunked once if it comes in order.
- *
- * What is staged is the content between two writes, since both hold the file's lock: a write is
- * never torn by staging.
+ * Memory is bounded. A writer that has RUN_BYTES_MAX over the value splices them into it (RUNS_MAX
+ * likewise, since runs are an array), so each byte is chunked once if it comes in order. Short runs
+ * here and there over something large would each cost the chunks around them then; so those (a
+ * sparse file) are kept, in all files together up to KEPT_MAX, and recorded from time to time.
  *
  * Invariants:
  * F1  A file with a name is in its branch's table under all of them; an orphan is in none.
@@ -38,12 +23,13 @@
 
 #include <string.h>
 
-#define RUN_BYTES_MAX (8u << 20) /* bytes written that a file keeps in memory */
-#define RUNS_MAX      2048       /* and in how many runs */
-#define INTERVALS_MAX 1024       /* that are remembered to be recorded; more: all of the runs */
-#define EXTENTS_NEW   (1u << 20) /* bytes that a flush records rather than splices */
-#define EXTENTS_MAX   (8u << 20) /* and in all flushes */
-#define EXTENTS_SHARE 4          /* nor does it leave this part of the length */
+#define RUN_BYTES_MAX    (8u << 20)   /* bytes written that a file keeps in memory */
+#define RUNS_MAX         2048         /* and in how many runs */
+#define KEPT_MAX         (128u << 20) /* bytes that all sparse files keep besides */
+#define KEPT_STEP        (1u << 20)
+#define SPARSE_RUNS_MAX  32768
+#define INTERVALS_MAX    1024 /* that are remembered to be recorded; more: all of the runs */
+#define INTERVALS_ENOUGH 512  /* that a sparse file's writer has recorded */
 
 static int64_t now_ns(void)
 {
@@ -71,6 +57,7 @@ static ProllyFile *new_file(ProllyRepo *repo)
 
 static void free_file(ProllyFile *file)
 {
+	prolly_file_unkeep(file);
 	prolly_overlay_clear(&file->content);
 	prolly_attrs_clear(&file->attrs);
 	g_array_unref(file->unrecorded);
@@ -367,28 +354,33 @@ static void note_change(ProllyFile *file, uint64_t offset, uint64_t len)
 	file->attrs.mtime = file->attrs.ctime = now_ns();
 }
 
-/* The content is a stored value of its own now: nothing lies over it. */
-static bool take_stored(ProllyFile *file, GBytes *stored, GError **error)
+/* May a sparse file keep BYTES in memory? */
+static bool may_keep(ProllyFile *file, uint64_t bytes)
 {
-	ProllyOverlay content;
+	gsize *kept = &file->repo->body->kept_bytes;
+	gsize more;
 
-	if (!prolly_overlay_init(&content, stored, error))
+	if (bytes <= RUN_BYTES_MAX + file->kept)
+		return true;
+	more = (gsize)(bytes - RUN_BYTES_MAX - file->kept) + KEPT_STEP;
+	if ((gsize)g_atomic_pointer_add(kept, more) + more > KEPT_MAX) {
+		g_atomic_pointer_add(kept, -(gssize)more);
 		return false;
-	prolly_overlay_clear(&file->content);
-	file->content = content;
-	file->must_rewrite = true;
-	g_array_set_size(file->unrecorded, 0);
+	}
+	file->kept += more;
 	return true;
 }
 
-static bool splice(ProllyFile *file, GError **error)
+/* Is there no room for LEN more bytes, in a run of their own? */
+static bool is_full(ProllyFile *file, uint64_t len)
 {
-	g_autoptr(GBytes) stored = NULL;
+	const ProllyOverlay *content = &file->content;
+	uint64_t bytes = content->run_bytes + len;
+	bool is_sparse = prolly_file_is_sparse(file);
 
-	if (!prolly_overlay_store(&file->content, get_context(file), file->kind, &stored, error))
-		return false;
-	file->has_new_nodes = true;
-	return take_stored(file, stored, error);
+	if (content->runs->len >= (is_sparse ? SPARSE_RUNS_MAX : RUNS_MAX))
+		return true;
+	return bytes > RUN_BYTES_MAX && !(is_sparse && may_keep(file, bytes));
 }
 
 /* Under file->lock. DATA NULL: zeros. Room is made before anything is added: a writer that goes on
@@ -396,15 +388,23 @@ static bool splice(ProllyFile *file, GError **error)
 static bool write_locked(ProllyFile *file, uint64_t offset, const uint8_t *data, uint64_t len,
 			 GError **error)
 {
-	const ProllyOverlay *content = &file->content;
-	bool is_full = content->run_bytes + (data ? len : 0) > RUN_BYTES_MAX ||
-		       content->runs->len >= RUNS_MAX;
-
-	if (is_full && content->runs->len && !splice(file, error))
+	if (file->content.runs->len && is_full(file, data ? len : 0) &&
+	    !prolly_file_splice(file, error))
 		return false;
 	prolly_overlay_write(&file->content, offset, data, len);
 	note_change(file, offset, len);
 	return true;
+}
+
+/* Records what was written over a sparse file while it is still little. */
+static bool record_some(ProllyFile *file, GError **error)
+{
+	bool is_due;
+
+	g_mutex_lock(&file->lock);
+	is_due = file->unrecorded->len >= INTERVALS_ENOUGH && prolly_file_is_sparse(file);
+	g_mutex_unlock(&file->lock);
+	return !is_due || prolly_file_flush(file, error);
 }
 
 bool prolly_file_write(ProllyFile *file, uint64_t offset, const void *data, size_t len,
@@ -412,7 +412,7 @@ bool prolly_file_write(ProllyFile *file, uint64_t offset, const void *data, size
 {
 	bool ok;
 
-	if (!check_writable(file, offset, len, error))
+	if (!check_writable(file, offset, len, error) || !record_some(file, error))
 		return false;
 	g_mutex_lock(&file->lock);
 	ok = len == 0 || write_locked(file, offset, data, len, error);
@@ -462,203 +462,6 @@ bool prolly_file_zero(ProllyFile *file, uint64_t offset, uint64_t len, GError **
 	     write_locked(file, offset, NULL, MIN(len, length - offset), error);
 	g_mutex_unlock(&file->lock);
 	return ok;
-}
-
-/* ---- Staging ----------------------------------------------------------------------------- */
-
-static bool is_short(const ProllyFile *file)
-{
-	return file->content.length <=
-	       prolly_format_get_parameters(get_context(file)->format)->inline_limit;
-}
-
-/* Is the content a stored value as it is? */
-static bool is_plain(const ProllyFile *file)
-{
-	const ProllyOverlay *content = &file->content;
-
-	return content->runs->len == 0 && content->base_length == content->length &&
-	       content->length == content->value.length;
-}
-
-static uint64_t count_unrecorded(const ProllyFile *file)
-{
-	uint64_t bytes = 0;
-
-	if (file->must_rewrite)
-		return file->content.run_bytes;
-	for (guint i = 0; i < file->unrecorded->len; i++)
-		bytes += g_array_index(file->unrecorded, ProllyInterval, i).len;
-	return bytes;
-}
-
-/* Is little enough written over something large? */
-static bool wants_extents(const ProllyFile *file)
-{
-	const ProllyOverlay *content = &file->content;
-	uint64_t recorded = file->must_rewrite ? 0 : file->recorded.bytes;
-	uint64_t unrecorded = count_unrecorded(file);
-
-	return content->value.is_blob && content->run_bytes < content->length / EXTENTS_SHARE &&
-	       unrecorded <= EXTENTS_NEW && recorded + unrecorded <= EXTENTS_MAX;
-}
-
-static void record_run(ProllyFile *file, const ProllyRun *run, uint64_t from, uint64_t to,
-		       ProllyDbBatch *batch)
-{
-	prolly_extents_put(file->extents, file->recorded.next++, from,
-			   run->data ? run->data + (from - run->offset) : NULL, to - from, batch);
-	if (run->data)
-		file->recorded.bytes += to - from;
-}
-
-/* Records what the runs have in [OFFSET, OFFSET + LEN). */
-static void record_interval(ProllyFile *file, uint64_t offset, uint64_t len, ProllyDbBatch *batch)
-{
-	uint64_t end = offset + len;
-
-	for (guint i = 0; i < file->content.runs->len; i++) {
-		const ProllyRun *run = &g_array_index(file->content.runs, ProllyRun, i);
-		uint64_t from = MAX(offset, run->offset), to = MIN(end, run->offset + run->len);
-
-		if (from < to)
-			record_run(file, run, from, to, batch);
-	}
-}
-
-/* Adds records to BATCH, so that the extents say what the runs do (F3). */
-static bool record_runs(ProllyFile *file, const ProllyState *state, ProllyDbBatch *batch,
-			GError **error)
-{
-	bool anew = file->must_rewrite || !file->extents ||
-		    !prolly_extents_is_current(file->extents, state);
-	uint64_t id;
-
-	if (!anew) {
-		for (guint i = 0; i < file->unrecorded->len; i++) {
-			const ProllyInterval *interval =
-				&g_array_index(file->unrecorded, ProllyInterval, i);
-
-			record_interval(file, interval->offset, interval->len, batch);
-		}
-		return true;
-	}
-	if (!prolly_extents_new_id(file->branch, &id, error))
-		return false;
-	if (file->extents && prolly_extents_is_current(file->extents, state))
-		prolly_extents_delete(file->extents, batch);
-	file->extents = id;
-	file->recorded = (ProllyExtentsSize){0};
-	file->must_rewrite = false;
-	record_interval(file, 0, file->content.length, batch);
-	return true;
-}
-
-/* Adds to BATCH what makes the content a stored value with or without extents. */
-static bool prepare(ProllyFile *file, ProllyDbBatch *batch, GError **error)
-{
-	g_autoptr(ProllyState) state = prolly_branch_get_state(file->branch);
-
-	if (!is_plain(file) && !is_short(file))
-		return record_runs(file, state, batch, error);
-	if (!is_plain(file) && !splice(file, error))
-		return false;
-	if (file->extents && prolly_extents_is_current(file->extents, state))
-		prolly_extents_delete(file->extents, batch);
-	file->extents = 0;
-	file->must_rewrite = false;
-	return true;
-}
-
-static bool stage(ProllyFile *file, GError **error)
-{
-	ProllyDb *db = file->repo->body->db;
-	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(db);
-	g_autoptr(GBytes) stored = NULL;
-	const ProllyOwnedPlace *name = g_ptr_array_index(file->places, 0);
-	ProllyStagedContent content;
-	ProllyAttrs times = {
-		.has = PROLLY_ATTR_MTIME | PROLLY_ATTR_CTIME,
-		.mtime = file->attrs.mtime,
-		.ctime = file->attrs.ctime,
-	};
-
-	if (!prepare(file, batch, error))
-		return false;
-	if (file->has_new_nodes && !prolly_store_flush(get_context(file)->store, NULL, error))
-		return false;
-	stored = prolly_value_with_kind(file->content.stored, file->kind);
-	content = (ProllyStagedContent){
-		.stored = stored,
-		.extents = file->extents,
-		.base_length = file->content.base_length,
-		.length = file->content.length,
-	};
-	if (!prolly_staged_put_value_locked(file->repo, file->branch, &name->place, &content,
-					    &times, batch, error) ||
-	    !prolly_db_write(db, batch, PROLLY_DB_BUFFERED, error))
-		return false;
-	file->is_changed = false;
-	file->has_new_nodes = false;
-	g_array_set_size(file->unrecorded, 0);
-	return true;
-}
-
-bool prolly_file_stage_locked(ProllyFile *file, GError **error)
-{
-	bool ok = true;
-
-	g_mutex_lock(&file->lock);
-	if (file->is_changed && !file->orphan && file->branch) {
-		ok = stage(file, error);
-		/* Half of the records may be written: say all of them the next time. */
-		if (!ok)
-			file->must_rewrite = true;
-	}
-	g_mutex_unlock(&file->lock);
-	return ok;
-}
-
-static bool is_changed(ProllyFile *file)
-{
-	bool changed;
-
-	g_mutex_lock(&file->lock);
-	changed = file->is_changed && !file->orphan;
-	g_mutex_unlock(&file->lock);
-	return changed;
-}
-
-/* Splices what is better staged as a blob, before the branch's lock is taken. */
-static bool splice_ahead(ProllyFile *file, GError **error)
-{
-	bool ok = true;
-
-	g_mutex_lock(&file->lock);
-	if (file->is_changed && !file->orphan && !is_plain(file) && !is_short(file) &&
-	    !wants_extents(file))
-		ok = splice(file, error);
-	g_mutex_unlock(&file->lock);
-	return ok;
-}
-
-bool prolly_file_flush(ProllyFile *file, GError **error)
-{
-	bool ok;
-
-	if (!file->branch || !is_changed(file))
-		return true;
-	if (!splice_ahead(file, error))
-		return false;
-	g_mutex_lock(&file->branch->write_lock);
-	ok = prolly_file_stage_locked(file, error);
-	g_mutex_unlock(&file->branch->write_lock);
-	return ok;
-}
-
-bool prolly_file_sync(ProllyFile *file, GError **error)
-{
-	return prolly_file_flush(file, error) && prolly_repo_sync(file->repo, error);
 }
 
 /* ---- Attributes -------------------------------------------------------------------------- */

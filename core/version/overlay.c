@@ -4,8 +4,8 @@
  *
  * Runs are kept sorted and apart in an array, so that a look-up is a binary search and a sequential
  * writer extends one run in place. A write cuts what lies under it out of the runs there, and
- * either goes on the end of the run before or becomes a run of its own. The array is small by
- * construction: whoever fills it stores it as a value when run_bytes passes a bound (file.c).
+ * either goes on the end of the run before or becomes a run of its own. The array, of pointers, is
+ * small by construction: whoever fills it stores it as a value when it passes a bound (file.c).
  *
  * Zeros are runs without data, and cost nothing. Bytes between base_length and length that no run
  * covers are zeros too: a truncation followed by an extension, or a write past the end.
@@ -19,9 +19,10 @@
 
 #include <string.h>
 
-static void clear_run(void *run)
+static void free_run(void *run)
 {
 	g_free(((ProllyRun *)run)->data);
+	g_free(run);
 }
 
 bool prolly_overlay_init(ProllyOverlay *out_overlay, GBytes *stored, GError **error)
@@ -34,8 +35,7 @@ bool prolly_overlay_init(ProllyOverlay *out_overlay, GBytes *stored, GError **er
 		return false;
 	overlay.stored = g_bytes_ref(stored);
 	overlay.base_length = overlay.length = overlay.value.length;
-	overlay.runs = g_array_new(FALSE, FALSE, sizeof(ProllyRun));
-	g_array_set_clear_func(overlay.runs, clear_run);
+	overlay.runs = g_ptr_array_new_with_free_func(free_run);
 	*out_overlay = overlay;
 	return true;
 }
@@ -43,12 +43,12 @@ bool prolly_overlay_init(ProllyOverlay *out_overlay, GBytes *stored, GError **er
 void prolly_overlay_clear(ProllyOverlay *overlay)
 {
 	g_clear_pointer(&overlay->stored, g_bytes_unref);
-	g_clear_pointer(&overlay->runs, g_array_unref);
+	g_clear_pointer(&overlay->runs, g_ptr_array_unref);
 }
 
 static ProllyRun *get_run(const ProllyOverlay *overlay, guint i)
 {
-	return &g_array_index(overlay->runs, ProllyRun, i);
+	return g_ptr_array_index(overlay->runs, i);
 }
 
 static uint64_t run_end(const ProllyRun *run)
@@ -56,8 +56,7 @@ static uint64_t run_end(const ProllyRun *run)
 	return run->offset + run->len;
 }
 
-/* The first run that ends after OFFSET; the number of runs if none does. */
-static guint find_run(const ProllyOverlay *overlay, uint64_t offset)
+guint prolly_overlay_find(const ProllyOverlay *overlay, uint64_t offset)
 {
 	guint low = 0, high = overlay->runs->len;
 
@@ -77,14 +76,16 @@ static guint find_run(const ProllyOverlay *overlay, uint64_t offset)
 static void insert_run(ProllyOverlay *overlay, guint at, uint64_t offset, const uint8_t *data,
 		       uint64_t len)
 {
-	ProllyRun run = {.offset = offset, .len = len};
+	ProllyRun *run = g_new0(ProllyRun, 1);
 
+	run->offset = offset;
+	run->len = len;
 	if (data) {
-		run.data = g_memdup2(data, len);
-		run.capacity = len;
+		run->data = g_memdup2(data, len);
+		run->capacity = len;
 		overlay->run_bytes += len;
 	}
-	g_array_insert_val(overlay->runs, at, run);
+	g_ptr_array_insert(overlay->runs, (int)at, run);
 }
 
 /* Makes RUN end at END, which lies in it. */
@@ -111,7 +112,7 @@ static void behead_run(ProllyOverlay *overlay, ProllyRun *run, uint64_t start)
 /* Takes [OFFSET, END) out of the runs. Returns where a run at OFFSET belongs. */
 static guint cut_out(ProllyOverlay *overlay, uint64_t offset, uint64_t end)
 {
-	guint i = find_run(overlay, offset);
+	guint i = prolly_overlay_find(overlay, offset);
 
 	if (i < overlay->runs->len && get_run(overlay, i)->offset < offset) {
 		ProllyRun *run = get_run(overlay, i);
@@ -127,7 +128,7 @@ static guint cut_out(ProllyOverlay *overlay, uint64_t offset, uint64_t end)
 	}
 	while (i < overlay->runs->len && run_end(get_run(overlay, i)) <= end) {
 		shorten_run(overlay, get_run(overlay, i), get_run(overlay, i)->offset);
-		g_array_remove_index(overlay->runs, i);
+		g_ptr_array_remove_index(overlay->runs, i);
 	}
 	if (i < overlay->runs->len && get_run(overlay, i)->offset < end)
 		behead_run(overlay, get_run(overlay, i), end);
@@ -202,7 +203,7 @@ bool prolly_overlay_read(const ProllyOverlay *overlay, const ProllyTreeContext *
 		return true;
 	}
 	end = offset + MIN(len, overlay->length - offset);
-	for (guint i = find_run(overlay, offset); at < end; i++) {
+	for (guint i = prolly_overlay_find(overlay, offset); at < end; i++) {
 		const ProllyRun *run = i < overlay->runs->len ? get_run(overlay, i) : NULL;
 		uint64_t gap_end = run ? MIN(run->offset, end) : end;
 		uint64_t stop;
@@ -250,7 +251,7 @@ bool prolly_overlay_seek(const ProllyOverlay *overlay, const ProllyTreeContext *
 {
 	uint64_t at = offset;
 
-	for (guint i = find_run(overlay, offset); at < overlay->length; i++) {
+	for (guint i = prolly_overlay_find(overlay, offset); at < overlay->length; i++) {
 		const ProllyRun *run = i < overlay->runs->len ? get_run(overlay, i) : NULL;
 		uint64_t gap_end = run ? run->offset : overlay->length;
 

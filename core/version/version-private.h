@@ -62,6 +62,8 @@ typedef struct {
 	GMutex counters_lock; /* leaf (counters.c) */
 	uint64_t next[PROLLY_COUNTER_N];
 	uint64_t reserved[PROLLY_COUNTER_N];
+
+	gsize kept_bytes; /* atomic: that open files keep in memory over their share (file.c) */
 } ProllyRepoBody;
 
 struct ProllyRepo {
@@ -279,6 +281,13 @@ bool prolly_extents_fold(ProllyRepo *repo, const ProllyDbSnapshot *snapshot,
 bool prolly_extents_read(ProllyRepo *repo, const ProllyDbSnapshot *snapshot,
 			 const ProllyEntry *entry, uint64_t offset, void *buffer, size_t len,
 			 size_t *out_len, GError **error);
+/* The content that was read last from SNAPSHOT, so that who reads it in pieces loads it once. Both
+ * must outlive it. */
+typedef struct ProllyLaidOver ProllyLaidOver;
+ProllyLaidOver *prolly_laid_over_new(ProllyRepo *repo, const ProllyDbSnapshot *snapshot);
+void prolly_laid_over_free(ProllyLaidOver *self); /* NULL is allowed */
+bool prolly_laid_over_read(ProllyLaidOver *self, const ProllyEntry *entry, uint64_t offset,
+			   void *buffer, size_t len, size_t *out_len, GError **error);
 /* Deletes (in BATCH) the extents of all generations of the branch older than GENERATION: when a
  * commit drops them. UINT64_MAX: all of the branch's. */
 void prolly_extents_delete_before(uint32_t branch_id, uint64_t generation, ProllyDbBatch *batch);

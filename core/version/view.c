@@ -55,6 +55,7 @@ bool prolly_view_new_pinned(ProllyRepo *repo, ProllyBranch *branch, ProllyView *
 	if (ok) {
 		view->state = prolly_branch_get_state(branch);
 		view->snapshot = prolly_db_snapshot_new(repo->body->db);
+		view->laid_over = prolly_laid_over_new(repo, view->snapshot);
 	}
 	g_mutex_unlock(&branch->write_lock);
 	if (!ok)
@@ -96,6 +97,7 @@ void prolly_view_unref(ProllyView *view)
 {
 	if (!view || !g_atomic_int_dec_and_test(&view->references))
 		return;
+	prolly_laid_over_free(view->laid_over);
 	if (view->snapshot)
 		prolly_db_snapshot_free(view->repo->body->db, view->snapshot);
 	prolly_state_unref(view->state);
@@ -239,6 +241,9 @@ bool prolly_view_read(ProllyView *view, const ProllyEntry *entry, uint64_t offse
 	size_t stored_len;
 	const uint8_t *stored = g_bytes_get_data(entry->stored, &stored_len);
 
+	if (entry->extents && view->laid_over)
+		return prolly_laid_over_read(view->laid_over, entry, offset, buffer, len, out_len,
+					     error);
 	if (entry->extents)
 		return prolly_extents_read(view->repo, view->snapshot, entry, offset, buffer, len,
 					   out_len, error);

@@ -381,6 +381,7 @@ struct ProllyView {
 	ProllyBranch *branch;       /* NULL: a commit's */
 	ProllyState *state;         /* NULL: live */
 	ProllyDbSnapshot *snapshot; /* of a pinned one */
+	ProllyLaidOver *laid_over;  /* likewise */
 };
 
 /* What VIEW shows now, held: of a live view the present state with a snapshot that fits it. */

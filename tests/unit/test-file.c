@@ -269,6 +269,72 @@ static void test_rewrite(Fixture *self, gconstpointer data)
 	g_assert_cmpmem(content->data, content->len, text, 1 << 20);
 }
 
+/* Read in pieces, as commands do. */
+static void assert_pieces(ProllyView *view, const char *key, const uint8_t *content, size_t length)
+{
+	ProllyPlace place = place_of(key);
+	g_autofree uint8_t *piece = g_malloc(1 << 20);
+	g_auto(ProllyEntry) entry = {0};
+	g_autoptr(GError) error = NULL;
+	bool found;
+	size_t len;
+
+	prolly_view_get(view, &place, false, &entry, &found, &error);
+	g_assert_no_error(error);
+	g_assert_true(found && entry.extents);
+	for (size_t at = 0; at < length; at += len) {
+		prolly_view_read(view, &entry, at, piece, 1 << 20, &len, &error);
+		g_assert_no_error(error);
+		g_assert_cmpmem(piece, len, content + at, MIN(1 << 20, length - at));
+	}
+}
+
+/* Pages here and there in a large file: memory and what a flush does are in proportion to them, not
+ * to the chunks around them; and the content is right, however it is read. */
+static void test_sparse(Fixture *self, gconstpointer data)
+{
+	const uint32_t length = 48 << 20, pages = 2600, stride = 4;
+	g_autoptr(ProllyFile) file = create_file(self, "image");
+	g_autofree uint8_t *content = g_malloc(length);
+	g_autoptr(GByteArray) read = NULL;
+	g_autoptr(ProllyView) view = NULL;
+	g_autoptr(GError) error = NULL;
+
+	for (uint32_t i = 0; i < length / 4; i++)
+		prolly_set_le32(content + 4 * i, i * UINT32_C(2654435761));
+	write_at(file, 0, content, length);
+	flush(file);
+	for (uint32_t i = 0; i < pages; i++) {
+		uint32_t page = (i * 1237 % pages) * stride;
+
+		memset(content + page * 4096, (int)(i % 251), 4096);
+		write_at(file, (uint64_t)page * 4096, content + page * 4096, 4096);
+	}
+	g_assert_cmpuint(file->content.run_bytes, ==, (uint64_t)pages * 4096);
+	g_assert_cmpuint(file->unrecorded->len, <, 1024);
+	flush(file);
+	g_assert_cmpuint(count_records(self), ==, pages);
+	read = read_live(self, "image");
+	g_assert_cmpmem(read->data, read->len, content, length);
+	g_assert_cmpuint(self->repo->body->kept_bytes, >, 0);
+	g_clear_pointer(&file, prolly_file_unref);
+	g_assert_cmpuint(self->repo->body->kept_bytes, ==, 0);
+	close_store(self);
+	open_store(self);
+	g_byte_array_unref(read);
+	prolly_view_new_pinned(self->repo, self->branch, &view, &error);
+	g_assert_no_error(error);
+	read = read_view(view, "image");
+	assert_pieces(view, "image", content, length);
+	g_clear_pointer(&view, prolly_view_unref);
+	g_assert_cmpmem(read->data, read->len, content, length);
+	commit(self);
+	g_assert_cmpuint(count_records(self), ==, 0);
+	g_byte_array_unref(read);
+	read = read_live(self, "image");
+	g_assert_cmpmem(read->data, read->len, content, length);
+}
+
 /* ---- The end of the process --------------------------------------------------------------- */
 
 #define CRASH_STORE "PROLLY_TEST_CRASH_STORE"
@@ -379,6 +445,7 @@ int main(int argc, char **argv)
 	TEST("attrs", NULL, test_attrs);
 	TEST("stream", NULL, test_stream);
 	TEST("rewrite", NULL, test_rewrite);
+	TEST("sparse", NULL, test_sparse);
 	g_test_add_func("/version/file/crash/subprocess", crash_subprocess);
 	TEST("crash", NULL, test_crash);
 	TEST("threads", NULL, test_threads);
