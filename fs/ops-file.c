@@ -26,6 +26,7 @@
 
 #define COPY_STEP (1u << 20)  /* bytes at a time of copy_file_range */
 #define COPY_MAX  (64u << 20) /* bytes of one request: callers ask again */
+#define SHARE_MAX (1u << 30)  /* the same, of one that copies nothing: an answer has 32 bits */
 
 /* ---- Handles ----------------------------------------------------------------------------- */
 
@@ -490,6 +491,7 @@ void pfs_op_copy_file_range(fuse_req_t req, fuse_ino_t in_ino, off_t in_offset,
 	PfsMount *mount = pfs_mount(req);
 	PfsHandle *in = file_handle(in_fi), *out = file_handle(out_fi);
 	g_autoptr(GError) error = NULL;
+	uint64_t shared;
 	size_t done;
 
 	if (!in->file || !out->file || flags) {
@@ -498,8 +500,12 @@ void pfs_op_copy_file_range(fuse_req_t req, fuse_ino_t in_ino, off_t in_offset,
 	}
 	pfs_table_touch(&mount->table, out->inode);
 	pfs_scope_touch(out->inode->scope);
-	if (copy_range(in->file, (uint64_t)in_offset, out->file, (uint64_t)out_offset,
-		       MIN(len, COPY_MAX), &done, &error))
+	len = MIN(len, SHARE_MAX);
+	if (in_offset == out_offset &&
+	    prolly_file_share(in->file, out->file, (uint64_t)in_offset, len, &shared))
+		fuse_reply_write(req, shared);
+	else if (copy_range(in->file, (uint64_t)in_offset, out->file, (uint64_t)out_offset,
+			    MIN(len, COPY_MAX), &done, &error))
 		fuse_reply_write(req, done);
 	else
 		pfs_reply_error(req, "copy_file_range", error);

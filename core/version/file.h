@@ -37,6 +37,13 @@ bool prolly_file_write(ProllyFile *file, uint64_t offset, const void *data, size
 bool prolly_file_append(ProllyFile *file, const void *data, size_t len, uint64_t *out_offset,
 			GError **error);
 bool prolly_file_truncate(ProllyFile *file, uint64_t length, GError **error);
+/*
+ * OUT has in [OFFSET, OFFSET + *OUT_LEN), up to LEN bytes of it, what IN has there, without a byte
+ * being read: they share it. False, and nothing happens: that cannot be done. It can for a large
+ * value that is copied from its start, or on from where the last copy of it to OUT ended.
+ */
+bool prolly_file_share(ProllyFile *in, ProllyFile *out, uint64_t offset, uint64_t len,
+		       uint64_t *out_len);
 /* Makes [OFFSET, OFFSET + LEN) zeros without changing the length (punch hole, zero range). */
 bool prolly_file_zero(ProllyFile *file, uint64_t offset, uint64_t len, GError **error);
 /* lseek(2)'s SEEK_DATA (DATA true) and SEEK_HOLE. *OUT_OFFSET may be the length. */

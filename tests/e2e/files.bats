@@ -253,6 +253,26 @@ for name in 'to', '../../other/ns/to':
 "
 	cmp "$NS/from" "$NS/to"
 	cmp "$NS/from" "$MNT/other/ns/to"
+	# over what is longer, in steps, and of a source that is still being written
+	random_bytes 4000000 2 >"$NS/to"
+	py "
+a = os.open('from', os.O_RDWR)
+b = os.open('to', os.O_RDWR)
+assert os.copy_file_range(a, b, 1000000, 0, 0) == 1000000
+os.ftruncate(b, 1000000)
+assert os.copy_file_range(a, b, 1000000, 1000000, 1000000) == 1000000
+os.pwrite(a, b'later', 2500000)
+assert os.copy_file_range(a, b, 1000000, 2000000, 2000000) == 1000000
+os.pwrite(a, b'changed', 0)
+"
+	printf later | dd of="$MNT/other/ns/to" bs=1 seek=2500000 conv=notrunc status=none
+	cmp "$NS/to" "$MNT/other/ns/to"
+	cp "$NS/to" "$MNT/other/ns/copy"
+	is "$(getfattr --only-values -n user.prollyfs.hash "$MNT/other/ns/copy")" \
+		"$(getfattr --only-values -n user.prollyfs.hash "$NS/to")"
+	commit_all main
+	remount
+	cmp "$NS/to" "$MNT/other/ns/to"
 }
 
 # ---- Directories --------------------------------------------------------------------------------

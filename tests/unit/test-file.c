@@ -221,6 +221,56 @@ static void test_attrs(Fixture *self, gconstpointer data)
 }
 
 /* Many bytes in order: bounded memory, and staged as one blob without extents. */
+static void assert_content(ProllyFile *file, const void *expected, size_t len)
+{
+	g_autoptr(GByteArray) content = read_all(file);
+
+	g_assert_cmpmem(content->data, content->len, expected, len);
+}
+
+/* A copy has the source's content and none of its fate. */
+static void test_share(Fixture *self, gconstpointer data)
+{
+	g_autoptr(ProllyFile) in = NULL, out = NULL;
+	g_autofree uint8_t *bytes = g_malloc(100000);
+	g_autoptr(GRand) random = g_rand_new_with_seed(31);
+	g_autoptr(GError) error = NULL;
+	uint64_t len;
+
+	for (size_t i = 0; i < 100000; i++)
+		bytes[i] = (uint8_t)g_rand_int(random);
+	in = create_file(self, "in");
+	out = create_file(self, "out");
+	write_at(in, 0, bytes, 100000);
+	/* bytes over a value are not shared, a value is */
+	g_assert_false(prolly_file_share(in, out, 0, 100000, &len));
+	flush(in);
+	g_clear_pointer(&in, prolly_file_unref);
+	in = open_file(self, "in");
+	g_assert_false(prolly_file_share(in, in, 0, 100000, &len));
+	g_assert_false(prolly_file_share(in, out, 10, 1000, &len));
+	/* in steps, as a caller copies */
+	g_assert_true(prolly_file_share(in, out, 0, 33333, &len));
+	g_assert_cmpuint(len, ==, 33333);
+	assert_content(out, bytes, 33333);
+	g_assert_true(prolly_file_share(in, out, 33333, UINT64_MAX, &len));
+	g_assert_cmpuint(len, ==, 100000 - 33333);
+	g_assert_false(prolly_file_share(in, out, 100000, 1, &len));
+	assert_content(out, bytes, 100000);
+	flush(out);
+	/* what is longer is not replaced; what is shorter is */
+	write_at(out, 100000, "x", 1);
+	g_assert_false(prolly_file_share(in, out, 0, 100000, &len));
+	g_assert_true(prolly_file_truncate(out, 5, &error));
+	g_assert_true(prolly_file_share(in, out, 0, 50000, &len));
+	write_at(in, 0, "changed", 7);
+	assert_content(out, bytes, 50000);
+	flush(out);
+	g_clear_pointer(&out, prolly_file_unref);
+	out = open_file(self, "out");
+	assert_content(out, bytes, 50000);
+}
+
 static void test_stream(Fixture *self, gconstpointer data)
 {
 	g_autoptr(ProllyFile) file = create_file(self, "big");
@@ -443,6 +493,7 @@ int main(int argc, char **argv)
 	TEST("commit-open", NULL, test_commit_open);
 	TEST("links", NULL, test_links);
 	TEST("attrs", NULL, test_attrs);
+	TEST("share", NULL, test_share);
 	TEST("stream", NULL, test_stream);
 	TEST("rewrite", NULL, test_rewrite);
 	TEST("sparse", NULL, test_sparse);
