@@ -24,6 +24,7 @@
  * Keys that were loaded have no attributes of their own, so a commit with such keys is a move
  * (moves.c) whose time is that of the newest load.
  */
+#include "version/repo-private.h"
 #include "version/working-private.h"
 
 #include <string.h>
@@ -160,6 +161,7 @@ static bool publish(Committing *self, const ProllyFold *fold, ProllyState **out_
 	if (!prolly_publication_publish(g_steal_pointer(&publication), self->repo,
 					&self->frozen->head, batch, error))
 		return false;
+	prolly_commit_remember(self->repo, &id, next->namespaces);
 	*out_next = g_steal_pointer(&next);
 	*out_id = id;
 	return true;

@@ -192,6 +192,18 @@ static void cache_namespaces(ProllyGit *git, const ProllyCommitId *id, GArray *n
 	g_queue_push_head(&git->recent, key);
 }
 
+void prolly_commit_remember(ProllyRepo *repo, const ProllyCommitId *id, const GArray *namespaces)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&repo->body->git_lock);
+	GArray *copy;
+
+	if (g_hash_table_contains(get_cache(repo->body->git), id))
+		return;
+	copy = prolly_namespaces_copy(namespaces);
+	g_array_sort(copy, compare_namespaces);
+	cache_namespaces(repo->body->git, id, copy);
+}
+
 bool prolly_commit_load_namespaces(ProllyRepo *repo, const ProllyCommitId *id,
 				   GArray **out_namespaces, GError **error)
 {

@@ -2,9 +2,9 @@
 /*
  * The git repository of a store: STORE/git on disk, or one in memory that never touches a disk.
  *
- * libgit2 reads objects; objects are written through a back end of ours alone (`writer`), because
- * git_odb_write trusts an object that is already there, and after a power cut one may be there and
- * empty. Its loose back end writes each to its own temporary file and renames it, without syncing.
+ * libgit2 reads objects; we write them (git-loose.c; in memory `memory`), because git_odb_write
+ * trusts an object that is already there, and after a power cut one may be there and empty, and
+ * because a commit's cost is that of the files it makes (spares.c).
  *
  * Reflogs are on in the repository's configuration, so that stock git, which has none in a bare
  * repository by default, goes on with those that we begin.
@@ -118,22 +118,20 @@ int prolly_git_open_repository(git_repository **out_repo, const char *dir)
 bool prolly_git_open(const char *dir, ProllyGit **out_git, GError **error)
 {
 	g_autoptr(ProllyGit) git = new_git();
-	g_autofree char *objects = g_build_filename(dir, "objects", NULL);
 	int result;
 
 	git->dir = g_strdup(dir);
+	git->spares = prolly_spares_new(dir);
 	result = prolly_git_open_repository(&git->repo, dir);
 	if (result == 0)
 		result = git_repository_odb(&git->odb, git->repo);
-	if (result == 0)
-		result = git_odb_backend_loose(&git->writer, objects, 1, 0, 0, 0);
 	if (result < 0) {
 		prolly_throw_git(error, result, "%s", dir);
 		if (error && result == GIT_ENOTFOUND)
 			(*error)->code = PROLLY_ERROR_CORRUPT;
 		return false;
 	}
-	git->refs = prolly_refs_new_files(git->repo, dir);
+	git->refs = prolly_refs_new_files(git->repo, dir, git->spares);
 	*out_git = g_steal_pointer(&git);
 	return true;
 }
@@ -141,15 +139,13 @@ bool prolly_git_open(const char *dir, ProllyGit **out_git, GError **error)
 bool prolly_git_new_memory(ProllyGit **out_git, GError **error)
 {
 	g_autoptr(ProllyGit) git = new_git();
-	git_odb_backend *memory;
 	int result = git_repository_new(&git->repo);
 
 	if (result == 0)
 		result = git_odb_new(&git->odb);
 	if (result == 0) {
-		memory = prolly_odb_new_memory();
-		result = git_odb_add_backend(git->odb, memory, 1);
-		git->writer = result == 0 ? memory : NULL;
+		git->memory = prolly_odb_new_memory();
+		result = git_odb_add_backend(git->odb, git->memory, 1);
 	}
 	if (result == 0)
 		result = git_repository_set_odb(git->repo, git->odb);
@@ -166,9 +162,7 @@ void prolly_git_free(ProllyGit *git)
 		return;
 	if (git->refs)
 		git->refs->ops->free(git->refs);
-	/* in memory the object database owns the writer */
-	if (git->writer && git->dir)
-		git->writer->free(git->writer);
+	prolly_spares_free(git->spares);
 	git_odb_free(git->odb);
 	git_repository_free(git->repo);
 	g_queue_clear(&git->recent);
@@ -178,23 +172,36 @@ void prolly_git_free(ProllyGit *git)
 	g_free(git);
 }
 
+static bool write_object(ProllyGit *git, const git_oid *oid, git_object_t type, GBytes *bytes,
+			 GError **error)
+{
+	gsize len;
+	const void *data = g_bytes_get_data(bytes, &len);
+
+	if (git->dir)
+		return prolly_git_write_loose(git->spares, git->dir, oid, type, data, len, error);
+	git->memory->write(git->memory, oid, data, len, type);
+	return true;
+}
+
 bool prolly_git_write_object(ProllyGit *git, git_object_t type, GBytes *bytes, GError **error)
 {
+	g_autoptr(GError) local = NULL;
 	gsize len;
 	const void *data = g_bytes_get_data(bytes, &len);
 	git_oid oid;
 	int result = git_odb_hash(&oid, data, len, type);
 
-	errno = 0;
-	if (result == 0)
-		result = git->writer->write(git->writer, &oid, data, len, type);
-	if (result < 0 && (errno == ENOSPC || errno == EDQUOT))
-		return prolly_throw(error, PROLLY_ERROR_NO_SPACE, "write git object %s: %s",
-				    git_oid_tostr_s(&oid), g_strerror(errno));
 	if (result < 0)
-		return prolly_throw_git(error, result, "write git object %s",
-					git_oid_tostr_s(&oid));
-	return true;
+		return prolly_throw_git(error, result, "hash a git object");
+	if (write_object(git, &oid, type, bytes, &local))
+		return true;
+	return prolly_throw(error,
+			    g_error_matches(local, PROLLY_ERRNO, ENOSPC) ||
+					    g_error_matches(local, PROLLY_ERRNO, EDQUOT)
+				    ? PROLLY_ERROR_NO_SPACE
+				    : PROLLY_ERROR_FAILED,
+			    "write git object %s: %s", git_oid_tostr_s(&oid), local->message);
 }
 
 const char *prolly_git_get_identity(ProllyGit *git)

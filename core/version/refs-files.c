@@ -10,6 +10,10 @@
  * itself is kept out from the first step to the last, and a git that holds the lock is waited for
  * shortly. What is made or deleted need not be held: if git is faster, its doing stands.
  *
+ * The new value takes the reference's place by an exchange of the two names, where the filesystem
+ * can: to be replaced by a rename makes ext4 write the new file out first, which takes as long as a
+ * sync. Nothing is lost by that, since the journal has the move until the directory was synced.
+ *
  * A crash leaves lock files. Those we might have made were named in the database before
  * (journal.c), and go if they have been there for a second; any that is older than the machine's
  * boot has nobody who could hold it.
@@ -38,6 +42,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DIR, closedir)
 typedef struct {
 	ProllyRefs base;
 	git_repository *repo; /* borrowed */
+	ProllySpares *spares; /* borrowed */
 	char *dir;
 	GPtrArray *packed;       /* of char *: the names in packed-refs, in order */
 	struct stat packed_stat; /* of the packed-refs that was read; zero: none */
@@ -273,11 +278,11 @@ static int open_log(const char *path, GError **error)
 {
 	int fd;
 
-	if (!make_parents(path, error))
-		return -1;
 	fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-	if (fd < 0 && errno == EISDIR) {
+	if (fd < 0 && (errno == EISDIR || errno == ENOENT)) {
 		remove_empty_directories(path);
+		if (!make_parents(path, error))
+			return -1;
 		fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 	}
 	if (fd < 0)
@@ -330,30 +335,46 @@ static bool mend_log(FileRefs *files, const ProllyRefUpdate *update, bool *out_h
 
 /* ---- Moving ------------------------------------------------------------------------------ */
 
+static bool put_lock(FileRefs *files, const char *path, const char *text, bool *out_exists,
+		     GError **error)
+{
+	g_autoptr(GError) local = NULL;
+
+	if (prolly_spares_put_new(files->spares, path, text, strlen(text), 0666, out_exists,
+				  &local))
+		return true;
+	if (!g_error_matches(local, PROLLY_ERRNO, ENOENT)) {
+		g_propagate_error(error, g_steal_pointer(&local));
+		return false;
+	}
+	return make_parents(path, error) &&
+	       prolly_spares_put_new(files->spares, path, text, strlen(text), 0666, out_exists,
+				     error);
+}
+
 /* Makes PATH, a lock file, with the reference's new value in it. */
-static bool make_lock(const char *path, const ProllyRefUpdate *update, GError **error)
+static bool make_lock(FileRefs *files, const char *path, const ProllyRefUpdate *update,
+		      GError **error)
 {
 	gint64 deadline = g_get_monotonic_time() + LOCK_WAIT_US;
 	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
 	g_autofree char *text = g_strconcat(prolly_commit_id_to_hex(&update->to, hex), "\n", NULL);
-	prolly_autofd int fd = -1;
+	bool exists;
 
-	if (!make_parents(path, error))
-		return false;
-	while ((fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) < 0) {
-		if (errno != EEXIST)
-			return prolly_throw_errno(error, errno, "make %s", path);
-		if (g_get_monotonic_time() >= deadline)
-			return prolly_throw(error, PROLLY_ERROR_BUSY,
-					    "%s is locked by another git process (%s exists)",
-					    update->name, path);
-		g_usleep(LOCK_POLL_US);
+	while (true) {
+		if (!put_lock(files, path, text, &exists, error))
+			return false;
+		if (!exists)
+			return true;
+		do {
+			if (g_get_monotonic_time() >= deadline)
+				return prolly_throw(error, PROLLY_ERROR_BUSY,
+						    "%s is locked by another git process "
+						    "(%s exists)",
+						    update->name, path);
+			g_usleep(LOCK_POLL_US);
+		} while (access(path, F_OK) == 0);
 	}
-	if (!prolly_write_all(fd, text, strlen(text), path, error)) {
-		unlink(path);
-		return false;
-	}
-	return true;
 }
 
 static bool compare(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)
@@ -376,11 +397,12 @@ static bool is_move(const ProllyRefUpdate *update)
 
 static bool files_lock(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)
 {
-	g_autofree char *lock = get_lock_path(as_files(refs), update->name);
+	FileRefs *files = as_files(refs);
+	g_autofree char *lock = get_lock_path(files, update->name);
 
 	if (!is_move(update))
 		return compare(refs, update, error);
-	if (!make_lock(lock, update, error))
+	if (!make_lock(files, lock, update, error))
 		return false;
 	if (!compare(refs, update, error)) {
 		unlink(lock);
@@ -397,6 +419,18 @@ static void files_unlock(ProllyRefs *refs, const ProllyRefUpdate *update)
 		unlink(lock);
 }
 
+/* Errno. */
+static int replace_file(const char *from, const char *path)
+{
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_EXCHANGE) == 0) {
+		if (unlink(from) == 0)
+			return 0;
+		/* What stood there was no file, which an exchange does not mind. */
+		(void)renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_EXCHANGE);
+	}
+	return rename(from, path) < 0 ? errno : 0;
+}
+
 /* From the lock file to the reference. The reflog comes first, as git does it; a disk too full for
  * its line does not undo what the journal has. */
 static bool finish_move(FileRefs *files, const ProllyRefUpdate *update, GError **error)
@@ -404,11 +438,13 @@ static bool finish_move(FileRefs *files, const ProllyRefUpdate *update, GError *
 	g_autofree char *path = get_path(files, update->name);
 	g_autofree char *lock = get_lock_path(files, update->name);
 	g_autoptr(GError) local = NULL;
+	int result;
 
 	if (*update->log && !append_log(files, update, &local))
 		g_debug("reflog of %s: %s", update->name, local->message);
-	if (rename(lock, path) < 0) {
-		prolly_throw_errno(error, errno, "move %s", path);
+	result = replace_file(lock, path);
+	if (result) {
+		prolly_throw_errno(error, result, "move %s", path);
 		unlink(lock);
 		return false;
 	}
@@ -446,7 +482,7 @@ static bool create_ref(FileRefs *files, const ProllyRefUpdate *update, GError **
 	bool found;
 
 	remove_empty_directories(path);
-	if (!make_lock(lock, update, error))
+	if (!make_lock(files, lock, update, error))
 		return false;
 	if (!files_get(&files->base, update->name, &id, &found, error) || found) {
 		unlink(lock);
@@ -524,6 +560,7 @@ static bool replay_update(FileRefs *files, const ProllyRefUpdate *update, GError
 	ProllyCommitId id = {{0}};
 	bool found;
 	bool is_logged;
+	int result;
 
 	if (!files_get(&files->base, update->name, &id, &found, &local)) {
 		if (unlink(path) < 0 && errno != ENOENT)
@@ -537,13 +574,12 @@ static bool replay_update(FileRefs *files, const ProllyRefUpdate *update, GError
 		return delete_ref(files, update, error);
 
 	remove_empty_directories(path);
-	if (!mend_log(files, update, &is_logged, error) || !make_lock(lock, update, error))
+	if (!mend_log(files, update, &is_logged, error) || !make_lock(files, lock, update, error))
 		return false;
 	if (!is_logged)
 		return finish_move(files, update, error);
-	if (rename(lock, path) < 0)
-		return prolly_throw_errno(error, errno, "move %s", path);
-	return true;
+	result = replace_file(lock, path);
+	return result == 0 || prolly_throw_errno(error, result, "move %s", path);
 }
 
 static bool files_replay(ProllyRefs *refs, const GPtrArray *updates, GError **error)
@@ -642,7 +678,7 @@ static void files_free(ProllyRefs *refs)
 	g_free(refs);
 }
 
-ProllyRefs *prolly_refs_new_files(git_repository *repo, const char *git_dir)
+ProllyRefs *prolly_refs_new_files(git_repository *repo, const char *git_dir, ProllySpares *spares)
 {
 	static const ProllyRefsOps ops = {
 		.free = files_free,
@@ -658,6 +694,7 @@ ProllyRefs *prolly_refs_new_files(git_repository *repo, const char *git_dir)
 
 	files->base.ops = &ops;
 	files->repo = repo;
+	files->spares = spares;
 	files->dir = g_strdup(git_dir);
 	files->packed = g_ptr_array_new_with_free_func(g_free);
 	return &files->base;

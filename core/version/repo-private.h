@@ -9,6 +9,7 @@
 #include <git2.h>
 #include <git2/sys/odb_backend.h>
 
+#include "version/spares-private.h"
 #include "version/version-private.h"
 
 #define PROLLY_STORE_FORMAT 1 /* of STORE as a whole; a newer one is refused */
@@ -93,8 +94,8 @@ struct ProllyRefs {
 	const ProllyRefsOps *ops;
 };
 
-/* GIT_DIR's own references, as git keeps them. REPO is borrowed. */
-ProllyRefs *prolly_refs_new_files(git_repository *repo, const char *git_dir);
+/* GIT_DIR's own references, as git keeps them. REPO and SPARES are borrowed. */
+ProllyRefs *prolly_refs_new_files(git_repository *repo, const char *git_dir, ProllySpares *spares);
 ProllyRefs *prolly_refs_new_memory(void);
 /* Removes lock files that a process which died left: those of UPDATES (it meant to make them), and
  * any older than this boot of the machine. */
@@ -138,7 +139,8 @@ struct ProllyGit {
 	char *dir; /* NULL: in memory */
 	git_repository *repo;
 	git_odb *odb;
-	git_odb_backend *writer; /* puts objects, whether they are there or not; unsynced */
+	git_odb_backend *memory; /* odb's, in memory */
+	ProllySpares *spares;    /* on disk */
 	ProllyRefs *refs;
 	char *identity;         /* "NAME <EMAIL>" for reflogs; made when first needed */
 	GHashTable *namespaces; /* commit.c: commit id -> what its tree says, a small cache */
@@ -159,6 +161,10 @@ int prolly_git_open_repository(git_repository **out_repo, const char *dir);
 bool prolly_git_write_object(ProllyGit *git, git_object_t type, GBytes *bytes, GError **error);
 /* Borrowed. */
 const char *prolly_git_get_identity(ProllyGit *git);
+
+/* git-loose.c: writes an object as a file, in place of one that is there; unsynced. */
+bool prolly_git_write_loose(ProllySpares *spares, const char *git_dir, const git_oid *oid,
+			    git_object_t type, const void *data, size_t len, GError **error);
 
 /* git-pack.c: loose objects, when they are many, into one pack. */
 bool prolly_git_has_many_loose(const char *git_dir);
@@ -185,6 +191,8 @@ bool prolly_commit_id_from_hex(const char *hex, ProllyCommitId *out_id);
 
 /* (transfer full) Of an array of ProllyNamespace. */
 GArray *prolly_namespaces_copy(const GArray *namespaces);
+/* Commit ID was just made with NAMESPACES, so nobody need read that. */
+void prolly_commit_remember(ProllyRepo *repo, const ProllyCommitId *id, const GArray *namespaces);
 
 /* ---- git-object.c: objects in memory ------------------------------------------------------ */
 
