@@ -60,18 +60,21 @@ static bool foreach_between(Printer *printer, const ProllyRange *range, ChangeFu
 	}
 }
 
-/* A commit without parents: every key of a namespace was added. */
-static bool foreach_key(Printer *printer, const char *ns, ChangeFunc func, GError **error)
+/* A commit without parents: every key of a namespace that is in the range was added. */
+static bool foreach_key(Printer *printer, const char *ns, const ProllyRange *range, ChangeFunc func,
+			GError **error)
 {
 	g_autoptr(ProllyViewCursor) cursor = NULL;
-	if (!prolly_view_cursor_new(printer->b, ns, "", 0, false, &cursor, error) ||
-	    !prolly_view_cursor_seek(cursor, "", 0, error))
+	if (!prolly_view_cursor_new(printer->b, ns, range->prefix, range->prefix_len, false,
+				    &cursor, error) ||
+	    !prolly_view_cursor_seek(cursor, range->prefix, range->prefix_len, error))
 		return false;
 	while (prolly_view_cursor_is_valid(cursor)) {
 		ProllyViewChange change = {.place.ns = ns, .kind = PROLLY_CHANGE_ADDED};
 		change.place.key = prolly_view_cursor_get_key(cursor, &change.place.key_len);
+		bool wanted = !range->is_key || change.place.key_len == range->prefix_len;
 		if (!prolly_view_cursor_get_entry(cursor, &change.new_entry, error) ||
-		    !func(printer, &change, error) ||
+		    (wanted && !func(printer, &change, error)) ||
 		    !prolly_command_check(printer->command, error) ||
 		    !prolly_view_cursor_next(cursor, error))
 			return false;
@@ -79,14 +82,18 @@ static bool foreach_key(Printer *printer, const char *ns, ChangeFunc func, GErro
 	return true;
 }
 
-static bool foreach_added(Printer *printer, ChangeFunc func, GError **error)
+static bool foreach_added(Printer *printer, const ProllyRange *range, ChangeFunc func,
+			  GError **error)
 {
 	g_autoptr(GPtrArray) names = NULL;
 	if (!prolly_view_list_namespaces(printer->b, &names, error))
 		return false;
-	for (guint i = 0; i < names->len; i++)
-		if (!foreach_key(printer, g_ptr_array_index(names, i), func, error))
+	for (guint i = 0; i < names->len; i++) {
+		const char *ns = g_ptr_array_index(names, i);
+		if ((!range->ns || strcmp(ns, range->ns) == 0) &&
+		    !foreach_key(printer, ns, range, func, error))
 			return false;
+	}
 	return true;
 }
 
@@ -94,11 +101,10 @@ static bool foreach_change(Printer *printer, const ProllyPath *select, ChangeFun
 			   GError **error)
 {
 	ProllyRange ranges[2] = {{0}};
-	if (!printer->a)
-		return foreach_added(printer, func, error);
 	unsigned n = select ? prolly_path_get_ranges(select, ranges) : 1;
 	for (unsigned i = 0; i < n; i++)
-		if (!foreach_between(printer, &ranges[i], func, error))
+		if (!(printer->a ? foreach_between : foreach_added)(printer, &ranges[i], func,
+								    error))
 			return false;
 	return true;
 }
@@ -323,6 +329,30 @@ static void print_name_status(Printer *printer, const ProllyViewChange *change, 
 	prolly_command_print(printer->command, "%c\t%s\n", LETTERS[change->kind], path);
 }
 
+bool prolly_command_get_style(ProllyCommand *command, ProllyChangesStyle *out_style)
+{
+	static const struct {
+		const char *option;
+		ProllyChangesStyle style;
+	} STYLES[] = {
+		{"stat", PROLLY_CHANGES_STAT},
+		{"name-status", PROLLY_CHANGES_NAME_STATUS},
+		{"name-only", PROLLY_CHANGES_NAME_ONLY},
+		{"patch", PROLLY_CHANGES_PATCH},
+	};
+	ProllyChangesStyle style = PROLLY_CHANGES_PATCH;
+	bool given = false;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(STYLES) && !given; i++) {
+		given = prolly_command_option(command, STYLES[i].option);
+		if (given)
+			style = STYLES[i].style;
+	}
+	if (out_style)
+		*out_style = command->json ? PROLLY_CHANGES_JSON : style;
+	return given;
+}
+
 static void print_status(Printer *printer, const ProllyViewChange *change, const char *path)
 {
 	if (!printer->n)
@@ -346,6 +376,8 @@ static bool print_change(Printer *printer, const ProllyViewChange *change, GErro
 		ok = print_stat(printer, change, path, error);
 	else if (ok && printer->style == PROLLY_CHANGES_NAME_STATUS)
 		print_name_status(printer, change, path);
+	else if (ok && printer->style == PROLLY_CHANGES_NAME_ONLY)
+		prolly_command_print(printer->command, "%s\n", path);
 	else if (ok && printer->style == PROLLY_CHANGES_STATUS)
 		print_status(printer, change, path);
 	else if (ok)

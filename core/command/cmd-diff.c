@@ -10,6 +10,8 @@
 
 #include "command/command-private.h"
 
+#include <string.h>
+
 /* ---- status ------------------------------------------------------------------------------ */
 
 static bool print_status_json(ProllyCommand *command, ProllyView *head, ProllyView *work,
@@ -68,6 +70,27 @@ static bool open_side(ProllyCommand *command, const char *rev, ProllyView **out_
 	       prolly_view_new_commit(command->repo, &id, out_view, error);
 }
 
+/* "A..B" is A and B; "A...B" what B did since the two parted. */
+static bool open_range(ProllyCommand *command, const char *argument, ProllyView **out_a,
+		       ProllyView **out_b, GError **error)
+{
+	ProllyRevisionRange range;
+	bool has_base = false;
+
+	if (!prolly_command_parse_range(command, argument, &range, error))
+		return false;
+	if (range.is_symmetric) {
+		if (!prolly_history_merge_base(command->repo, &range.from, &range.to, &range.from,
+					       &has_base, error))
+			return false;
+		if (!has_base)
+			return prolly_throw(error, PROLLY_ERROR_NOT_FOUND,
+					    "%s: the two have no history in common", argument);
+	}
+	return prolly_view_new_commit(command->repo, &range.from, out_a, error) &&
+	       prolly_view_new_commit(command->repo, &range.to, out_b, error);
+}
+
 static bool open_sides(ProllyCommand *command, ProllyView **out_a, ProllyView **out_b,
 		       GError **error)
 {
@@ -79,6 +102,8 @@ static bool open_sides(ProllyCommand *command, ProllyView **out_a, ProllyView **
 		return prolly_throw(error, PROLLY_ERROR_USAGE,
 				    "diff: '%s' is one revision too many (paths follow a --)",
 				    prolly_command_argument(command, 2));
+	if (n == 1 && strstr(a, ".."))
+		return open_range(command, a, out_a, out_b, error);
 	if (a)
 		return open_side(command, a, out_a, error) && open_side(command, b, out_b, error);
 
@@ -96,22 +121,15 @@ static bool open_sides(ProllyCommand *command, ProllyView **out_a, ProllyView **
 	return prolly_view_new_commit(command->repo, &head, out_a, error);
 }
 
-static ProllyChangesStyle choose_style(ProllyCommand *command)
-{
-	if (command->json)
-		return PROLLY_CHANGES_JSON;
-	if (prolly_command_option(command, "stat"))
-		return PROLLY_CHANGES_STAT;
-	return prolly_command_option(command, "name-status") ? PROLLY_CHANGES_NAME_STATUS
-							     : PROLLY_CHANGES_PATCH;
-}
-
 static bool diff_path(ProllyCommand *command, ProllyView *a, ProllyView *b, const char *argument,
 		      uint64_t *n, GError **error)
 {
 	g_auto(ProllyPath) path = {0};
+	ProllyChangesStyle style;
+
+	prolly_command_get_style(command, &style);
 	return prolly_command_parse_path(command, argument, &path, error) &&
-	       prolly_command_print_changes(command, a, b, &path, choose_style(command), n, error);
+	       prolly_command_print_changes(command, a, b, &path, style, n, error);
 }
 
 static bool run_diff(ProllyCommand *command, GError **error)
@@ -119,12 +137,14 @@ static bool run_diff(ProllyCommand *command, GError **error)
 	g_autoptr(ProllyView) a = NULL;
 	g_autoptr(ProllyView) b = NULL;
 	unsigned first_path = command->words->n_plain, n_words = command->words->arguments->len;
+	ProllyChangesStyle style;
 	uint64_t n = 0;
 
+	prolly_command_get_style(command, &style);
 	if (!open_sides(command, &a, &b, error))
 		return false;
 	if (first_path == n_words &&
-	    !prolly_command_print_changes(command, a, b, NULL, choose_style(command), &n, error))
+	    !prolly_command_print_changes(command, a, b, NULL, style, &n, error))
 		return false;
 	for (unsigned i = first_path; i < n_words; i++)
 		if (!diff_path(command, a, b, prolly_command_argument(command, i), &n, error))
@@ -138,8 +158,7 @@ static bool run_diff(ProllyCommand *command, GError **error)
 static const ProllyOptionSpec NO_OPTIONS[] = {{0}};
 
 static const ProllyOptionSpec DIFF_OPTIONS[] = {
-	{"stat", 0, NULL, "only how much of each key changed"},
-	{"name-status", 0, NULL, "only A, M or D and the path"},
+	PROLLY_CHANGES_OPTIONS,
 	{"exit-code", 0, NULL, "exit status 1 if there are differences"},
 	{0},
 };
@@ -155,7 +174,7 @@ const ProllyCommandSpec prolly_cmd_status = {
 
 const ProllyCommandSpec prolly_cmd_diff = {
 	.name = "diff",
-	.arguments = "[A [B]] [-- PATH...]",
+	.arguments = "[A [B] | A..B | A...B] [-- PATH...]",
 	.summary = "show changes: head to working state, A to it, or A to B",
 	.options = DIFF_OPTIONS,
 	.max_arguments = PROLLY_COMMAND_ANY_NUMBER,

@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * cmd-log: log and show.
+ * cmd-log: the history, newest first.
  *
- * A log streams. --key looks at the trees of each commit and its parents, which costs a path in
- * each; branch names stand behind the ids on a terminal only, as in git, so that what scripts read
- * does not change when a branch is made.
+ * A log streams, in the order of the commits' dates and at the cost of what is printed; only a
+ * graph, or a range, needs to know first what lies behind. With --key it is that of a key, which
+ * looks into the trees only where a namespace changed (key-log.c). Names stand behind the ids on a
+ * terminal only, as in git, so that what scripts read does not change when a branch is made.
  */
 
 #include "command/command-private.h"
 
-#include <string.h>
+/* ---- Where it starts ---------------------------------------------------------------------- */
 
-/* ---- log: where it starts ---------------------------------------------------------------- */
+typedef void (*HeadFunc)(void *data, const char *name, const ProllyCommitId *head);
 
-typedef bool (*BranchFunc)(void *data, const char *name, const ProllyCommitId *head);
-
-static bool foreach_branch(ProllyCommand *command, BranchFunc func, void *data, GError **error)
+static bool foreach_branch(ProllyCommand *command, HeadFunc func, void *data, GError **error)
 {
 	g_autoptr(GPtrArray) names = NULL;
 	if (!prolly_branch_list(command->repo, &names, error))
@@ -35,228 +34,276 @@ static bool foreach_branch(ProllyCommand *command, BranchFunc func, void *data, 
 	return true;
 }
 
-static bool add_start(void *starts, const char *name, const ProllyCommitId *head)
+static bool foreach_tag(ProllyCommand *command, HeadFunc func, void *data, GError **error)
 {
-	g_array_append_val((GArray *)starts, *head);
+	g_autoptr(GPtrArray) names = NULL;
+	if (!prolly_tag_list(command->repo, NULL, &names, error))
+		return false;
+	for (guint i = 0; i < names->len; i++) {
+		const char *name = g_ptr_array_index(names, i);
+		g_autofree char *label = g_strconcat("tag: ", name, NULL);
+		g_autoptr(ProllyTag) tag = NULL;
+		if (!prolly_tag_load(command->repo, name, &tag, error))
+			return false;
+		if (tag)
+			func(data, label, &tag->commit);
+	}
 	return true;
 }
 
-static bool add_name(void *names, const char *name, const ProllyCommitId *head)
+static void add_start(void *starts, const char *name, const ProllyCommitId *head)
+{
+	g_array_append_val((GArray *)starts, *head);
+}
+
+static void add_name(void *names, const char *name, const ProllyCommitId *head)
 {
 	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
 	const char *others = g_hash_table_lookup(names, prolly_commit_id_to_hex(head, hex));
 	char *all = others ? g_strconcat(others, ", ", name, NULL) : g_strdup(name);
 	g_hash_table_insert(names, g_strdup(hex), all);
-	return true;
 }
 
-/* Where one commit is meant: REV, else --at, else the branch's head. */
-static bool resolve_argument(ProllyCommand *command, ProllyCommitId *out_id, GError **error)
+static bool get_revisions(ProllyCommand *command, ProllyRevisions *revisions, GError **error)
 {
-	const char *rev = prolly_command_argument(command, 0);
-	if (!rev)
-		rev = prolly_command_option(command, "at");
-	if (rev)
-		return prolly_command_resolve(command, rev, out_id, error);
-	g_autoptr(ProllyBranch) branch = NULL;
-	if (!prolly_command_open_branch(command, &branch, error))
-		return false;
-	prolly_branch_get_head(branch, out_id);
-	return true;
-}
-
-/* (transfer full) */
-static bool get_starts(ProllyCommand *command, GArray **out_starts, GError **error)
-{
-	g_autoptr(GArray) starts = g_array_new(FALSE, FALSE, sizeof(ProllyCommitId));
 	bool all = prolly_command_option(command, "all");
-	ProllyCommitId id;
+	const char *at = prolly_command_option(command, "at");
 
-	if (all && !foreach_branch(command, add_start, starts, error))
+	if (all && (!foreach_branch(command, add_start, revisions->starts, error) ||
+		    !foreach_tag(command, add_start, revisions->starts, error)))
 		return false;
-	if (!all || prolly_command_argument(command, 0)) {
-		if (!resolve_argument(command, &id, error))
+	for (unsigned i = 0; i < command->words->arguments->len; i++)
+		if (!prolly_command_add_revision(command, prolly_command_argument(command, i),
+						 revisions, error))
 			return false;
-		g_array_append_val(starts, id);
-	}
-	*out_starts = g_steal_pointer(&starts);
-	return true;
+	if (revisions->starts->len)
+		return true;
+	return prolly_command_add_revision(command, at ? at : "HEAD", revisions, error);
 }
 
-/* ---- log --key --------------------------------------------------------------------------- */
+/* ---- The commits ------------------------------------------------------------------------- */
 
-/* What a key was in commits, looked up once each: a commit is asked for as a parent, then as
- * itself. */
+/* How many older ones in a row, by their dates, end a log that has a beginning: clocks go wrong. */
+#define OLDER_MAX 5
+
 typedef struct {
 	ProllyCommand *command;
-	const char *argument;
-	GHashTable *stored; /* id as hex -> GBytes, empty: not there */
-} KeyHistory;
+	ProllyLogFilter *filter;
+	ProllyLog *log; /* NULL: of a key */
+	ProllyKeyLog *key_log;
+	GHashTable *visible; /* of a key: ids as hex, NULL: all */
+	unsigned n_older;
+	bool is_ordered; /* by date */
+} Source;
 
-static bool load_stored(KeyHistory *history, const ProllyCommitId *id, GBytes **out_stored,
-			GError **error)
-{
-	ProllyRepo *repo = history->command->repo;
-	g_autoptr(ProllyView) view = NULL;
-	g_auto(ProllyTarget) target = {0};
-	g_auto(ProllyEntry) entry = {0};
-	bool found = false;
-
-	if (!prolly_view_new_commit(repo, id, &view, error) ||
-	    !prolly_target_init(history->command, view, history->argument, &target, error))
-		return false;
-	if (target.key.ns && !prolly_view_get(view, &target.key, false, &entry, &found, error))
-		return false;
-	*out_stored = found ? g_bytes_ref(entry.stored) : g_bytes_new(NULL, 0);
-	return true;
-}
-
-/* Borrowed from the history. */
-static bool get_stored(KeyHistory *history, const ProllyCommitId *id, GBytes **out_stored,
-		       GError **error)
+/* (transfer full) */
+static bool next_of_key(Source *source, ProllyCommit **out_commit, GError **error)
 {
 	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
-	prolly_commit_id_to_hex(id, hex);
-	*out_stored = g_hash_table_lookup(history->stored, hex);
-	if (*out_stored)
-		return true;
-	if (!load_stored(history, id, out_stored, error))
-		return false;
-	g_hash_table_insert(history->stored, g_strdup(hex), *out_stored);
-	return true;
-}
+	ProllyKeyChange change;
+	bool end = false;
 
-/* A commit changed the key if the key is another in each of its parents (as git has it). */
-static bool has_changed(KeyHistory *history, const ProllyCommit *commit, bool *out_has,
-			GError **error)
-{
-	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
-	GBytes *own = NULL, *theirs = NULL;
-
-	if (!get_stored(history, &commit->id, &own, error))
-		return false;
-	*out_has = commit->n_parents || g_bytes_get_size(own);
-	for (size_t i = 0; *out_has && i < commit->n_parents; i++) {
-		if (!get_stored(history, &commit->parents[i], &theirs, error))
-			return false;
-		*out_has = !g_bytes_equal(own, theirs);
-	}
-	g_hash_table_remove(history->stored, prolly_commit_id_to_hex(&commit->id, hex));
-	return true;
-}
-
-/* ---- log: the command -------------------------------------------------------------------- */
-
-static bool print_log(ProllyCommitPrinter *printer, ProllyLog *log, KeyHistory *history,
-		      uint64_t count, GError **error)
-{
-	while (count) {
-		g_autoptr(ProllyCommit) commit = NULL;
-		ProllyCommitId id;
-		bool end = false, wanted = true;
-
-		if (!prolly_log_next(log, &id, &end, error))
+	*out_commit = NULL;
+	do {
+		if (!prolly_command_check(source->command, error) ||
+		    !prolly_key_log_next(source->key_log, &change, &end, error))
 			return false;
 		if (end)
-			break;
-		if (!prolly_commit_load(printer->command->repo, &id, &commit, error) ||
-		    (history && !has_changed(history, commit, &wanted, error)) ||
-		    !prolly_command_check(printer->command, error))
+			return true;
+		prolly_commit_id_to_hex(&change.commit->id, hex);
+	} while (source->visible && !g_hash_table_contains(source->visible, hex));
+	return prolly_commit_load(source->command->repo, &change.commit->id, out_commit, error);
+}
+
+/* (transfer full) The next that the filter lets through; NULL: there is none. */
+static bool next_commit(Source *source, ProllyCommit **out_commit, GError **error)
+{
+	for (;;) {
+		g_autoptr(ProllyCommit) commit = NULL;
+
+		*out_commit = NULL;
+		if (!prolly_command_check(source->command, error) ||
+		    !(source->log ? prolly_log_next(source->log, &commit, error)
+				  : next_of_key(source, &commit, error)))
 			return false;
-		if (!wanted)
-			continue;
+		if (!commit)
+			return true;
+		if (!prolly_log_filter_is_before(source->filter, commit))
+			source->n_older = 0;
+		else if (++source->n_older >= OLDER_MAX && source->is_ordered)
+			return true;
+		if (prolly_log_filter_matches(source->filter, commit)) {
+			*out_commit = g_steal_pointer(&commit);
+			return true;
+		}
+	}
+}
+
+/* ---- --key ------------------------------------------------------------------------------- */
+
+/* (transfer full) What a log of the revisions has, if something is hidden from it. */
+static bool get_visible(ProllyCommand *command, const ProllyLogOptions *options,
+			GHashTable **out_visible, GError **error)
+{
+	g_autoptr(GHashTable) visible =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(ProllyLog) log = NULL;
+	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
+
+	if (!options->n_hidden)
+		return true;
+	if (!prolly_log_new(command->repo, options, &log, error))
+		return false;
+	for (;;) {
+		g_autoptr(ProllyCommit) commit = NULL;
+
+		if (!prolly_log_next(log, &commit, error))
+			return false;
+		if (!commit)
+			break;
+		g_hash_table_add(visible, g_strdup(prolly_commit_id_to_hex(&commit->id, hex)));
+	}
+	*out_visible = g_steal_pointer(&visible);
+	return true;
+}
+
+static bool open_key_log(Source *source, const ProllyLogOptions *options, const char *argument,
+			 GError **error)
+{
+	ProllyCommand *command = source->command;
+	g_auto(ProllyPath) path = {0};
+	ProllyPlace place;
+
+	if (!prolly_command_parse_key(command, argument, &path, &place, error) ||
+	    !get_visible(command, options, &source->visible, error))
+		return false;
+	source->key_log =
+		prolly_key_log_new(command->repo, options->starts, options->n_starts, &place);
+	return true;
+}
+
+static void source_clear(Source *source)
+{
+	g_clear_pointer(&source->filter, prolly_log_filter_free);
+	g_clear_pointer(&source->log, prolly_log_free);
+	g_clear_pointer(&source->key_log, prolly_key_log_free);
+	g_clear_pointer(&source->visible, g_hash_table_unref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Source, source_clear)
+
+static bool open_source(Source *source, const ProllyRevisions *revisions, bool has_graph,
+			GError **error)
+{
+	ProllyLogOptions options = prolly_revisions_get_options(revisions);
+	const char *key = prolly_command_option(source->command, "key");
+
+	options.topological = has_graph;
+	source->is_ordered = !has_graph;
+	if (!prolly_log_filter_new(source->command, &source->filter, error))
+		return false;
+	return key ? open_key_log(source, &options, key, error)
+		   : prolly_log_new(source->command->repo, &options, &source->log, error);
+}
+
+/* ---- The command ------------------------------------------------------------------------- */
+
+/* --stat and the like: what the commit changed; of a merge that is told elsewhere. */
+static bool print_changes(ProllyCommand *command, const ProllyCommit *commit, GError **error)
+{
+	ProllyChangesStyle style;
+	if (!prolly_command_get_style(command, &style) || commit->n_parents > 1)
+		return true;
+	if (!command->json)
+		prolly_command_print(command, "\n");
+	return prolly_command_print_commit_changes(command, commit, NULL, style, error);
+}
+
+static bool print_log(ProllyCommitPrinter *printer, Source *source, uint64_t count, GError **error)
+{
+	while (count--) {
+		g_autoptr(ProllyCommit) commit = NULL;
+
+		if (!next_commit(source, &commit, error))
+			return false;
+		if (!commit)
+			break;
 		prolly_commit_printer_print(printer, commit);
-		count--;
+		if (!print_changes(printer->command, commit, error))
+			return false;
 	}
 	while (printer->graph && prolly_graph_is_pending(printer->graph))
 		prolly_commit_printer_line(printer, "", 0);
 	return true;
 }
 
+/* A graph's lines stand beside those of a log without gaps and without other text. */
+static bool check_options(ProllyCommand *command, GError **error)
+{
+	static const char *const OTHERS[] = {"key",       "since", "until",  "author",
+					     "committer", "grep",  "merges", "no-merges"};
+	if (!prolly_command_option(command, "graph"))
+		return true;
+	if (prolly_command_get_style(command, NULL) && !command->json)
+		return prolly_throw(error, PROLLY_ERROR_USAGE,
+				    "log: --graph has no room for changes");
+	for (size_t i = 0; i < G_N_ELEMENTS(OTHERS); i++)
+		if (prolly_command_option(command, OTHERS[i]))
+			return prolly_throw(error, PROLLY_ERROR_USAGE,
+					    "log: --%s and --graph do not go together", OTHERS[i]);
+	return true;
+}
+
 static bool run_log(ProllyCommand *command, GError **error)
 {
-	const char *key = prolly_command_option(command, "key");
 	bool has_graph = prolly_command_option(command, "graph") && !command->json;
 	g_autoptr(GHashTable) names =
 		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-	g_autoptr(GHashTable) stored = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-							     (GDestroyNotify)g_bytes_unref);
 	g_autoptr(ProllyGraph) graph = has_graph ? prolly_graph_new() : NULL;
-	g_autoptr(GArray) starts = NULL;
-	g_autoptr(ProllyLog) log = NULL;
+	g_auto(ProllyRevisions) revisions = {0};
+	g_auto(Source) source = {.command = command};
 	uint64_t count = 0;
 
-	if (key && has_graph)
-		return prolly_throw(error, PROLLY_ERROR_USAGE,
-				    "log: --key and --graph do not go together");
-	if (!prolly_command_parse_count(command, &count, error) ||
-	    !get_starts(command, &starts, error) ||
-	    !prolly_log_new(command->repo, (const ProllyCommitId *)(void *)starts->data,
-			    starts->len, &log, error))
+	prolly_revisions_init(&revisions);
+	if (!check_options(command, error) || !prolly_command_parse_count(command, &count, error) ||
+	    !get_revisions(command, &revisions, error) ||
+	    !open_source(&source, &revisions, has_graph, error))
 		return false;
-	if (command->is_terminal && !foreach_branch(command, add_name, names, error))
+	if (command->is_terminal && (!foreach_branch(command, add_name, names, error) ||
+				     !foreach_tag(command, add_name, names, error)))
 		return false;
 	ProllyCommitPrinter printer = {command, graph, names,
 				       prolly_command_option(command, "oneline"), true};
-	KeyHistory history = {command, key, stored};
-	return print_log(&printer, log, key ? &history : NULL, count, error);
-}
-
-/* ---- show -------------------------------------------------------------------------------- */
-
-static bool run_show(ProllyCommand *command, GError **error)
-{
-	g_autoptr(ProllyCommit) commit = NULL;
-	g_autoptr(ProllyView) before = NULL;
-	g_autoptr(ProllyView) after = NULL;
-	ProllyCommitPrinter printer = {.command = command, .is_first = true};
-	ProllyCommitId id;
-	uint64_t n = 0;
-
-	if (!resolve_argument(command, &id, error) ||
-	    !prolly_commit_load(command->repo, &id, &commit, error) ||
-	    !prolly_view_new_commit(command->repo, &id, &after, error))
-		return false;
-	if (commit->n_parents &&
-	    !prolly_view_new_commit(command->repo, &commit->parents[0], &before, error))
-		return false;
-	prolly_commit_printer_print(&printer, commit);
-	if (!command->json)
-		prolly_command_print(command, "\n");
-	return prolly_command_print_changes(
-		command, before, after, NULL,
-		command->json ? PROLLY_CHANGES_JSON : PROLLY_CHANGES_PATCH, &n, error);
+	return print_log(&printer, &source, count, error);
 }
 
 /* ---- Tables ------------------------------------------------------------------------------ */
-
-static const ProllyOptionSpec NO_OPTIONS[] = {{0}};
 
 static const ProllyOptionSpec LOG_OPTIONS[] = {
 	{"max-count", 'n', "N", "at most N commits"},
 	{"oneline", 0, NULL, "one line for each"},
 	{"graph", 0, NULL, "draw the history beside them"},
-	{"all", 0, NULL, "from the heads of all branches"},
+	{"all", 0, NULL, "from the heads of all branches, and the tags"},
 	{"key", 0, "PATH", "only commits that changed a key"},
+	{"since", 0, "DATE", "only commits made at DATE or after"},
+	{"until", 0, "DATE", "only commits made at DATE or before"},
+	{"author", 0, "PATTERN", "only commits whose author matches"},
+	{"committer", 0, "PATTERN", "only commits whose committer matches"},
+	{"grep", 0, "PATTERN", "only commits whose message matches"},
+	{"regexp-ignore-case", 'i', NULL, "patterns match upper and lower case"},
+	{"extended-regexp", 'E', NULL, "patterns are extended regular expressions"},
+	{"merges", 0, NULL, "only merges"},
+	{"no-merges", 0, NULL, "no merges"},
+	PROLLY_CHANGES_OPTIONS,
 	{0},
 };
 
 const ProllyCommandSpec prolly_cmd_log = {
 	.name = "log",
-	.arguments = "[REV]",
+	.arguments = "[REV | A..B | A...B | ^REV]...",
 	.summary = "show the history, newest first",
 	.options = LOG_OPTIONS,
-	.max_arguments = 1,
+	.max_arguments = PROLLY_COMMAND_ANY_NUMBER,
 	.flags = PROLLY_COMMAND_PAGES,
 	.run = run_log,
-};
-
-const ProllyCommandSpec prolly_cmd_show = {
-	.name = "show",
-	.arguments = "[REV]",
-	.summary = "show one commit and its changes",
-	.options = NO_OPTIONS,
-	.max_arguments = 1,
-	.flags = PROLLY_COMMAND_PAGES,
-	.run = run_show,
 };

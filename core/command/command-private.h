@@ -58,6 +58,7 @@ extern const ProllyCommandSpec prolly_cmd_branch, prolly_cmd_merge;
 extern const ProllyCommandSpec prolly_cmd_prove, prolly_cmd_verify;
 extern const ProllyCommandSpec prolly_cmd_tag, prolly_cmd_reflog, prolly_cmd_keys_at;
 extern const ProllyCommandSpec prolly_cmd_reset, prolly_cmd_restore;
+extern const ProllyCommandSpec prolly_cmd_history, prolly_cmd_blame;
 
 /* ---- words.c: command lines -------------------------------------------------------------- */
 
@@ -210,6 +211,10 @@ bool prolly_target_init_key(ProllyCommand *command, ProllyView *view, const char
 /* ARGUMENT without looking at a store: what it can be, relative to the caller's directory. */
 bool prolly_command_parse_path(ProllyCommand *command, const char *argument, ProllyPath *out_path,
 			       GError **error);
+/* The key that ARGUMENT names, there or not; OUT_PLACE borrows from OUT_PATH, in which no directory
+ * is left. */
+bool prolly_command_parse_key(ProllyCommand *command, const char *argument, ProllyPath *out_path,
+			      ProllyPlace *out_place, GError **error);
 /* The one or two ranges that PATH, whatever it is, means: a key, and what is below a directory. They
  * borrow from PATH. Returns how many. */
 unsigned prolly_path_get_ranges(const ProllyPath *path, ProllyRange out_ranges[2]);
@@ -260,6 +265,45 @@ void prolly_commit_printer_line(ProllyCommitPrinter *printer, const char *line, 
 /* "Thu Nov 19 14:33:21 2026 +0100", in English whatever the locale is. */
 void prolly_signature_append_date(GString *out, const ProllySignature *signature);
 
+/* ---- revisions.c: arguments that mean many commits ---------------------------------------- */
+
+typedef struct {
+	GArray *starts, *hidden; /* of ProllyCommitId */
+} ProllyRevisions;
+
+void prolly_revisions_init(ProllyRevisions *revisions);
+void prolly_revisions_clear(ProllyRevisions *revisions); /* { 0 } is allowed */
+/* Adds what ARGUMENT (REV, ^REV, A..B, A...B) means. */
+bool prolly_command_add_revision(ProllyCommand *command, const char *argument,
+				 ProllyRevisions *revisions, GError **error);
+/* Borrows from REVISIONS. */
+ProllyLogOptions prolly_revisions_get_options(const ProllyRevisions *revisions);
+
+/* What A..B and A...B are where two commits are meant; a plain REV is TO. */
+typedef struct {
+	bool is_range;
+	bool is_symmetric;
+	ProllyCommitId from, to;
+} ProllyRevisionRange;
+
+bool prolly_command_parse_range(ProllyCommand *command, const char *argument,
+				ProllyRevisionRange *out_range, GError **error);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyRevisions, prolly_revisions_clear)
+
+/* ---- log-filter.c: which commits a log shows ---------------------------------------------- */
+
+typedef struct ProllyLogFilter ProllyLogFilter;
+
+/* (transfer full) From --since, --author and the like. */
+bool prolly_log_filter_new(ProllyCommand *command, ProllyLogFilter **out_filter, GError **error);
+void prolly_log_filter_free(ProllyLogFilter *filter); /* NULL is allowed */
+bool prolly_log_filter_matches(const ProllyLogFilter *filter, const ProllyCommit *commit);
+/* Is it older than all that are asked for? */
+bool prolly_log_filter_is_before(const ProllyLogFilter *filter, const ProllyCommit *commit);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyLogFilter, prolly_log_filter_free)
+
 /* ---- Shared by groups of commands -------------------------------------------------------- */
 
 /* cmd-keys.c: member NAME with the content of ENTRY of VIEW, or {"size","hash"} if it is long. */
@@ -271,6 +315,7 @@ typedef enum {
 	PROLLY_CHANGES_PATCH,
 	PROLLY_CHANGES_STAT,
 	PROLLY_CHANGES_NAME_STATUS,
+	PROLLY_CHANGES_NAME_ONLY,
 	PROLLY_CHANGES_JSON,
 	PROLLY_CHANGES_JSON_LIST, /* the inside of status' list */
 	PROLLY_CHANGES_STATUS,    /* git status' lines */
@@ -281,7 +326,22 @@ typedef enum {
 bool prolly_command_print_changes(ProllyCommand *command, ProllyView *a, ProllyView *b,
 				  const ProllyPath *select, ProllyChangesStyle style,
 				  uint64_t *out_n, GError **error);
+/* cmd-show.c: between a commit and its first parent. SELECT as above. */
+bool prolly_command_print_commit_changes(ProllyCommand *command, const ProllyCommit *commit,
+					 const ProllyPath *select, ProllyChangesStyle style,
+					 GError **error);
 const char *prolly_change_kind_to_text(ProllyChangeKind kind);
+
+/* For tables of options, of commands that print changes: which style they ask for. */
+#define PROLLY_CHANGES_OPTIONS                                              \
+	{"stat", 0, NULL, "only how much of each key changed"},             \
+		{"name-status", 0, NULL, "only A, M or D and the path"},    \
+		{"name-only", 0, NULL, "only the path"},                    \
+	{                                                                   \
+		"patch", 'p', NULL, "the values' differences, line by line" \
+	}
+/* *OUT_STYLE (nullable) is _PATCH if none was given. Returns: was one given? */
+bool prolly_command_get_style(ProllyCommand *command, ProllyChangesStyle *out_style);
 
 /* patch.c: one value's change as -/+ lines. */
 typedef struct {

@@ -132,6 +132,20 @@ void prolly_target_clear(ProllyTarget *target)
 	prolly_path_clear(&target->path);
 }
 
+bool prolly_command_parse_key(ProllyCommand *command, const char *argument, ProllyPath *out_path,
+			      ProllyPlace *out_place, GError **error)
+{
+	if (!prolly_command_parse_path(command, argument, out_path, error))
+		return false;
+	if (!out_path->key)
+		return prolly_throw(error, PROLLY_ERROR_IS_DIR, "%s: a directory, not a key",
+				    argument);
+	g_clear_pointer(&out_path->prefix, g_bytes_unref);
+	out_place->ns = out_path->key_namespace;
+	out_place->key = g_bytes_get_data(out_path->key, &out_place->key_len);
+	return true;
+}
+
 /* ---- Ranges ------------------------------------------------------------------------------ */
 
 static ProllyRange make_range(const char *ns, GBytes *bytes, bool is_key)

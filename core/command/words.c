@@ -39,6 +39,8 @@ static const ProllyCommandSpec *const COMMANDS[] = {
 	&prolly_cmd_reset,
 	&prolly_cmd_log,
 	&prolly_cmd_show,
+	&prolly_cmd_history,
+	&prolly_cmd_blame,
 	&prolly_cmd_branch,
 	&prolly_cmd_tag,
 	&prolly_cmd_merge,

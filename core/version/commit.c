@@ -139,20 +139,54 @@ static bool read_entry(ProllyRepo *repo, const git_tree_entry *entry, GArray *na
 	return true;
 }
 
-static bool read_namespaces(ProllyRepo *repo, const ProllyCommitId *id, GArray *namespaces,
-			    GError **error)
+/* (transfer full) Under git_lock. */
+static bool lookup_tree(ProllyRepo *repo, const ProllyCommitId *id, git_tree **out_tree,
+			GError **error)
 {
 	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
 	g_autoptr(git_commit) commit = NULL;
-	g_autoptr(git_tree) tree = NULL;
 	int result;
 
 	if (!lookup_commit(repo, id, &commit, error))
 		return false;
-	result = git_commit_tree(&tree, commit);
+	result = git_commit_tree(out_tree, commit);
 	if (result < 0)
 		return prolly_throw_git(error, result, "tree of commit %s",
 					prolly_commit_id_to_hex(id, hex));
+	return true;
+}
+
+bool prolly_commit_load_namespace(ProllyRepo *repo, const ProllyCommitId *id, const char *ns,
+				  ProllyTree *out_tree, bool *out_found, GError **error)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&repo->body->git_lock);
+	g_autoptr(GArray) namespaces = new_namespaces();
+	g_autofree char *file = prolly_keypath_namespace_to_file(ns);
+	g_autoptr(git_tree) tree = NULL;
+	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
+	const git_tree_entry *entry;
+
+	if (!lookup_tree(repo, id, &tree, error))
+		return false;
+	entry = git_tree_entry_byname(tree, file);
+	if (entry && !read_entry(repo, entry, namespaces, error)) {
+		g_prefix_error(error, "commit %s: ", prolly_commit_id_to_hex(id, hex));
+		return false;
+	}
+	*out_found = namespaces->len > 0;
+	if (*out_found)
+		*out_tree = g_array_index(namespaces, ProllyNamespace, 0).tree;
+	return true;
+}
+
+static bool read_namespaces(ProllyRepo *repo, const ProllyCommitId *id, GArray *namespaces,
+			    GError **error)
+{
+	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
+	g_autoptr(git_tree) tree = NULL;
+
+	if (!lookup_tree(repo, id, &tree, error))
+		return false;
 	for (size_t i = 0; i < git_tree_entrycount(tree); i++) {
 		if (!read_entry(repo, git_tree_entry_byindex(tree, i), namespaces, error)) {
 			g_prefix_error(error, "commit %s: ", prolly_commit_id_to_hex(id, hex));

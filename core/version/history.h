@@ -63,6 +63,10 @@ typedef struct {
 bool prolly_commit_load_namespaces(ProllyRepo *repo, const ProllyCommitId *id,
 				   GArray **out_namespaces, GError **error);
 
+/* The namespace NS of commit ID; *OUT_FOUND false: it has none of that name. */
+bool prolly_commit_load_namespace(ProllyRepo *repo, const ProllyCommitId *id, const char *ns,
+				  ProllyTree *out_tree, bool *out_found, GError **error);
+
 /* The commit that REV (branch, tag, id, REV~N, REV^N, BRANCH@{N}, BRANCH@{DATE}) names. Unknown or
  * ambiguous: NOT_FOUND or INVALID, naming REV. */
 bool prolly_revision_resolve(ProllyRepo *repo, const char *rev, ProllyCommitId *out_id,
@@ -77,11 +81,21 @@ bool prolly_history_is_ancestor(ProllyRepo *repo, const ProllyCommitId *ancestor
 
 typedef struct ProllyLog ProllyLog;
 
-/* (transfer full) The commits reachable from N starts, children before parents, newest first. */
-bool prolly_log_new(ProllyRepo *repo, const ProllyCommitId *starts, size_t n, ProllyLog **out_log,
+typedef struct {
+	const ProllyCommitId *starts;
+	size_t n_starts;
+	const ProllyCommitId *hidden; /* with all that is reachable from them */
+	size_t n_hidden;
+	bool topological; /* children always before parents, whatever their dates say */
+} ProllyLogOptions;
+
+/* (transfer full) The commits reachable from the starts, newest first. Without HIDDEN and
+ * TOPOLOGICAL it costs the commits that are taken from it; else all that are reachable. */
+bool prolly_log_new(ProllyRepo *repo, const ProllyLogOptions *options, ProllyLog **out_log,
 		    GError **error);
 void prolly_log_free(ProllyLog *log); /* NULL is allowed */
-bool prolly_log_next(ProllyLog *log, ProllyCommitId *out_id, bool *out_end, GError **error);
+/* (transfer full) NULL: that was the last. */
+bool prolly_log_next(ProllyLog *log, ProllyCommit **out_commit, GError **error);
 
 /* ---- Making commits ---------------------------------------------------------------------- */
 

@@ -5,40 +5,79 @@
  * git's own algorithms, through libgit2. Its objects are for one thread at a time, so each step is
  * made under the git lock; a log that somebody reads slowly does not hold it between two commits.
  * Where two commits have several best common ancestors (a criss-cross), libgit2 gives one of them.
+ *
+ * A log by dates alone streams: a commit's parents are pushed when it is taken, which is git's own
+ * order and costs what is taken. Only where a commit must wait for all its children, or not be
+ * reachable from elsewhere, libgit2 reads everything first.
  */
+#include "version/past-private.h"
 #include "version/repo-private.h"
 
 struct ProllyLog {
-	ProllyRepoBody *body; /* borrowed from the handle that made it */
-	git_revwalk *walk;    /* protected by git_lock */
+	ProllyRepo *repo;
+	ProllyWalk walk;     /* newest first */
+	GHashTable *seen;    /* ids that were pushed to it */
+	git_revwalk *sorted; /* else; protected by git_lock */
 };
 
-bool prolly_log_new(ProllyRepo *repo, const ProllyCommitId *starts, size_t n, ProllyLog **out_log,
-		    GError **error)
+static bool add_commits(git_revwalk *walk, const ProllyCommitId *ids, size_t n,
+			int (*add)(git_revwalk *walk, const git_oid *oid), GError **error)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&repo->body->git_lock);
-	g_autoptr(git_revwalk) walk = NULL;
 	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
-	ProllyLog *log;
-	int result = git_revwalk_new(&walk, repo->body->git->repo);
 
-	if (result == 0)
-		result = git_revwalk_sorting(walk, GIT_SORT_TOPOLOGICAL | GIT_SORT_TIME);
-	if (result < 0)
-		return prolly_throw_git(error, result, "log");
 	for (size_t i = 0; i < n; i++) {
 		git_oid oid;
+		int result;
 
-		prolly_commit_id_to_oid(&starts[i], &oid);
-		result = git_revwalk_push(walk, &oid);
+		prolly_commit_id_to_oid(&ids[i], &oid);
+		result = add(walk, &oid);
 		if (result < 0)
 			return prolly_throw_git(error, result, "log of %s",
-						prolly_commit_id_to_hex(&starts[i], hex));
+						prolly_commit_id_to_hex(&ids[i], hex));
 	}
-	log = g_new0(ProllyLog, 1);
-	log->body = repo->body;
-	log->walk = g_steal_pointer(&walk);
-	*out_log = log;
+	return true;
+}
+
+static bool push_unseen(ProllyLog *log, const ProllyCommitId *ids, size_t n, GError **error)
+{
+	for (size_t i = 0; i < n; i++)
+		if (g_hash_table_add(log->seen, g_memdup2(&ids[i], sizeof(ids[i]))) &&
+		    !prolly_walk_push(&log->walk, &ids[i], error))
+			return false;
+	return true;
+}
+
+static bool sort(ProllyLog *log, const ProllyLogOptions *options, GError **error)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&log->repo->body->git_lock);
+	unsigned sorting =
+		options->topological ? GIT_SORT_TOPOLOGICAL | GIT_SORT_TIME : GIT_SORT_TIME;
+	int result = git_revwalk_new(&log->sorted, log->repo->body->git->repo);
+
+	if (result == 0)
+		result = git_revwalk_sorting(log->sorted, sorting);
+	if (result < 0)
+		return prolly_throw_git(error, result, "log");
+	return add_commits(log->sorted, options->starts, options->n_starts, git_revwalk_push,
+			   error) &&
+	       add_commits(log->sorted, options->hidden, options->n_hidden, git_revwalk_hide,
+			   error);
+}
+
+bool prolly_log_new(ProllyRepo *repo, const ProllyLogOptions *options, ProllyLog **out_log,
+		    GError **error)
+{
+	bool is_sorted = options->topological || options->n_hidden;
+	g_autoptr(ProllyLog) log = g_new0(ProllyLog, 1);
+
+	log->repo = repo;
+	prolly_walk_init(&log->walk, repo);
+	log->seen = g_hash_table_new_full(prolly_commit_id_hash, prolly_commit_id_equal_keys,
+					  g_free, NULL);
+	if (!(is_sorted ? sort(log, options, error)
+			: push_unseen(log, options->starts, options->n_starts, error)))
+		return false;
+	*out_log = g_steal_pointer(&log);
 	return true;
 }
 
@@ -46,23 +85,42 @@ void prolly_log_free(ProllyLog *log)
 {
 	if (!log)
 		return;
-	g_mutex_lock(&log->body->git_lock);
-	git_revwalk_free(log->walk);
-	g_mutex_unlock(&log->body->git_lock);
+	g_mutex_lock(&log->repo->body->git_lock);
+	git_revwalk_free(log->sorted);
+	g_mutex_unlock(&log->repo->body->git_lock);
+	prolly_walk_clear(&log->walk);
+	g_hash_table_unref(log->seen);
 	g_free(log);
 }
 
-bool prolly_log_next(ProllyLog *log, ProllyCommitId *out_id, bool *out_end, GError **error)
+static bool next_sorted(ProllyLog *log, ProllyCommitId *out_id, bool *out_end, GError **error)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&log->body->git_lock);
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&log->repo->body->git_lock);
 	git_oid oid;
-	int result = git_revwalk_next(&oid, log->walk);
+	int result = git_revwalk_next(&oid, log->sorted);
 
 	if (result < 0 && result != GIT_ITEROVER)
 		return prolly_throw_git(error, result, "log");
 	*out_end = result == GIT_ITEROVER;
 	if (!*out_end)
 		prolly_commit_id_from_oid(&oid, out_id);
+	return true;
+}
+
+bool prolly_log_next(ProllyLog *log, ProllyCommit **out_commit, GError **error)
+{
+	g_autoptr(ProllyCommit) commit = NULL;
+	ProllyCommitId id;
+	bool end = false;
+
+	*out_commit = NULL;
+	if (log->sorted)
+		return next_sorted(log, &id, &end, error) &&
+		       (end || prolly_commit_load(log->repo, &id, out_commit, error));
+	commit = prolly_walk_pop(&log->walk);
+	if (commit && !push_unseen(log, commit->parents, commit->n_parents, error))
+		return false;
+	*out_commit = g_steal_pointer(&commit);
 	return true;
 }
 

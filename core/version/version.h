@@ -9,6 +9,7 @@
  *   tag.h      names of commits that stay where they are
  *   reflog.h   where branches stood
  *   merge.h    what brings in what others did: merges, and single commits applied
+ *   past.h     which commits changed a key, and which did so last
  *   view.h     reading a commit or a working state
  *   edit.h     changing a working state
  *   reset.h    taking a branch, or a part of its working state, back to a commit
@@ -22,6 +23,7 @@
 #include "version/history.h"
 #include "version/keypath.h"
 #include "version/merge.h"
+#include "version/past.h"
 #include "version/reflog.h"
 #include "version/repo.h"
 #include "version/reset.h"

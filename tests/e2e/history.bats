@@ -378,3 +378,96 @@ changes_of()
 {
 	ctl "$MNT/$1" --json status | json '[.changes[] | [.path, .operation]] | sort'
 }
+
+# ---- The past of keys ---------------------------------------------------------------------------
+
+@test "history, blame, log: as git has it, over random histories with merges" {
+	for seed in 1 2; do
+		mkdir "$T/mnt$seed"
+		mount_store "$T/store$seed" "$T/mnt$seed"
+		python3 "$BATS_TEST_DIRNAME/past.py" "$T/mnt$seed" "$T/store$seed/git" "$CTL" "$seed"
+	done
+}
+
+@test "history: old and new values of a key, as text and JSON; a key that never was is exit 1" {
+	commit_value a 1
+	commit_value b 1
+	commit_value a 2
+	rm "$NS/a"
+	commit_all main "a goes"
+	is "$(on_main --json history ns/a | json '[.operation, .old, .new]')" '["deleted","2\n",null]
+["modified","1\n","2\n"]
+["added",null,"1\n"]'
+	is "$(on_main --json history -n 1 ns/a main~1 | json '[.commit, .author.name]')" \
+		"[\"$(head_of main~1)\",\"A U Thor\"]"
+	is "$(cd "$NS" && "$CTL" history --oneline a | cut -d' ' -f2-)" "a goes
+a = 2
+a = 1"
+	run on_main history ns/a
+	output_has "deleted file"
+	output_has "-2"
+	[[ $output != *ns/b* ]]
+	echo 'history ns/a --oneline' >"$T/line"
+	is "$(exec 9<>"$MNT/main/.prollyfs/ctl"; cat "$T/line" >&9; cat <&9 | wc -l)" 3
+	run on_main history ns/nothing
+	status_is 1
+	run on_main history ns/
+	status_is 2
+}
+
+@test "blame: text, JSON, and a namespace that is not there" {
+	commit_value a 1
+	first=$(head_of main)
+	echo 1 >"$NS/b"
+	mkdir "$NS/empty"
+	GIT_AUTHOR_NAME=Other commit_value a 2
+	is "$(on_main --json blame ns | json '[.key, .path, .commit, .author.name]')" \
+		"[\"a\",\"ns/a\",\"$(head_of main)\",\"Other\"]
+[\"b\",\"ns/b\",\"$(head_of main)\",\"Other\"]"
+	[[ $(on_main blame ns main~1) =~ ^${first:0:10}\ \(A\ U\ Thor\ 20[0-9-]+\ [0-9:]+\ \+0000\)\ ns/a$ ]]
+	run on_main blame nothing
+	status_is 1
+}
+
+@test "log: changes beside the commits, who made them, and what does not go together" {
+	commit_value a 1 "first of all"
+	GIT_AUTHOR_NAME=Other GIT_COMMITTER_NAME=Third commit_value b 2 "second"
+	is "$(on_main log --oneline --author '^Other' | cut -d' ' -f2-)" second
+	is "$(on_main log --oneline --committer third -i | cut -d' ' -f2-)" second
+	is "$(on_main log --oneline --grep 'fir(st|m)' -E | cut -d' ' -f2-)" "first of all"
+	is "$(on_main log --oneline --grep first --author Other)" ""
+	run on_main log --stat -n 1
+	output_has " ns/b | 1 +"
+	is "$(on_main log --oneline --name-status -n 2 | grep '^A')" "A	ns/b
+A	ns/a"
+	is "$(on_main --json log -p -n 1 | json '[.message, .path, .new]')" '["second",null,null]
+[null,"ns/b","2\n"]'
+	is "$(on_main log --oneline main~1.. | cut -d' ' -f2-)" second
+	is "$(on_main log --oneline --key ns/a main~2..main | cut -d' ' -f2-)" "first of all"
+	is "$(on_main log --oneline --key ns/a main~1..main)" ""
+	for wrong in "--since nonsense" "--grep \\(" "--graph --stat" "--graph --key ns/a" "^main~1..main"; do
+		run on_main log $wrong
+		status_is 2
+	done
+}
+
+@test "diff A..B and A...B, show of several commits: --stat, --name-only, paths" {
+	commit_value a 1
+	mkdir "$MNT/side"
+	commit_value b 1
+	echo 2 >"$MNT/side/ns/c"
+	commit_all side "on the side"
+	is "$(on_main diff main..side --name-status)" "D	ns/b
+A	ns/c"
+	is "$(on_main diff main...side --name-only)" "ns/c"
+	is "$(on_main diff side... --name-only)" "ns/b"
+	is "$(on_main diff main..side --name-only -- ns/b ns/c)" "ns/b
+ns/c"
+	is "$(on_main show --name-only main main~1 | grep ^ns)" "ns/b
+ns/a"
+	is "$(on_main show --oneline --stat side | sed 1d)" "
+ ns/c | 1 +
+ 1 key changed, 1 line added, 0 removed"
+	run on_main diff main..nothing
+	status_is 2
+}

@@ -298,11 +298,14 @@ static void test_graph(Fixture *self, gconstpointer spec)
 	g_assert_true(prolly_history_is_ancestor(repo, &a, &b, &is, &error) && !is);
 
 	ProllyCommitId starts[] = {a, b};
-	bool end = false;
+	ProllyCommit *commit = NULL;
 
-	prolly_log_new(repo, starts, 2, &log, &error);
-	while (prolly_log_next(log, &base, &end, &error) && !end)
+	prolly_log_new(repo, &(ProllyLogOptions){.starts = starts, .n_starts = 2}, &log, &error);
+	while (prolly_log_next(log, &commit, &error) && commit) {
+		base = commit->id;
+		g_clear_pointer(&commit, prolly_commit_free);
 		n++;
+	}
 	g_assert_no_error(error);
 	g_assert_cmpuint(n, ==, 3);
 	g_assert_true(prolly_commit_id_equal(&base, &root));

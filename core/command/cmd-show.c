@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * cmd-show: commits and what they changed.
+ *
+ * A merge is compared with its first parent: what it brought into the branch.
+ */
+
+#include "command/command-private.h"
+
+bool prolly_command_print_commit_changes(ProllyCommand *command, const ProllyCommit *commit,
+					 const ProllyPath *select, ProllyChangesStyle style,
+					 GError **error)
+{
+	g_autoptr(ProllyView) before = NULL;
+	g_autoptr(ProllyView) after = NULL;
+	uint64_t n = 0;
+
+	if (!prolly_view_new_commit(command->repo, &commit->id, &after, error))
+		return false;
+	if (commit->n_parents &&
+	    !prolly_view_new_commit(command->repo, &commit->parents[0], &before, error))
+		return false;
+	return prolly_command_print_changes(command, before, after, select, style, &n, error);
+}
+
+static bool show(ProllyCommand *command, const char *rev, ProllyCommitPrinter *printer,
+		 GError **error)
+{
+	g_autoptr(ProllyCommit) commit = NULL;
+	ProllyChangesStyle style;
+	ProllyCommitId id;
+
+	prolly_command_get_style(command, &style);
+	if (!prolly_command_resolve(command, rev, &id, error) ||
+	    !prolly_commit_load(command->repo, &id, &commit, error))
+		return false;
+	prolly_commit_printer_print(printer, commit);
+	if (!command->json)
+		prolly_command_print(command, "\n");
+	return prolly_command_print_commit_changes(command, commit, NULL, style, error);
+}
+
+static bool run_show(ProllyCommand *command, GError **error)
+{
+	ProllyCommitPrinter printer = {.command = command,
+				       .oneline = prolly_command_option(command, "oneline"),
+				       .is_first = true};
+	const char *at = prolly_command_option(command, "at");
+
+	if (!command->words->arguments->len)
+		return show(command, at ? at : "HEAD", &printer, error);
+	for (unsigned i = 0; i < command->words->arguments->len; i++)
+		if (!show(command, prolly_command_argument(command, i), &printer, error))
+			return false;
+	return true;
+}
+
+static const ProllyOptionSpec SHOW_OPTIONS[] = {
+	{"oneline", 0, NULL, "one line for the commit"},
+	PROLLY_CHANGES_OPTIONS,
+	{0},
+};
+
+const ProllyCommandSpec prolly_cmd_show = {
+	.name = "show",
+	.arguments = "[REV...]",
+	.summary = "show commits and their changes",
+	.options = SHOW_OPTIONS,
+	.max_arguments = PROLLY_COMMAND_ANY_NUMBER,
+	.flags = PROLLY_COMMAND_PAGES,
+	.run = run_show,
+};
