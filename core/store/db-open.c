@@ -69,8 +69,8 @@ static const char *const database_options =
 #define LAZY                                                                                       \
 	PLAIN "level0_file_num_compaction_trigger=8;level0_slowdown_writes_trigger=32;"            \
 	      "level0_stop_writes_trigger=48;"
-/* Most keys looked up in the index are not there, and the newest are in the memtable. */
-#define FILTERED PLAIN "memtable_prefix_bloom_size_ratio=0.05;memtable_whole_key_filtering=true;"
+/* Most keys looked up are not there, and the newest are in the memtable. */
+#define FILTERED "memtable_prefix_bloom_size_ratio=0.05;memtable_whole_key_filtering=true;"
 
 typedef struct {
 	const char *name;
@@ -83,8 +83,8 @@ static const FamilySpec family_specs[] = {
 	[PROLLY_DB_META] = { "meta", PLAIN, 4096, 10 },
 	[PROLLY_DB_NODES] = { "nodes", PACKED, 16384, 0 },
 	[PROLLY_DB_CHUNKS] = { "chunks", PACKED, 16384, 0 },
-	[PROLLY_DB_INDEX] = { "index", FILTERED, 4096, 10 },
-	[PROLLY_DB_STAGED] = { "staged", LAZY, 16384, 10 },
+	[PROLLY_DB_INDEX] = { "index", PLAIN FILTERED, 4096, 10 },
+	[PROLLY_DB_STAGED] = { "staged", LAZY FILTERED, 16384, 10 },
 	[PROLLY_DB_EXTENTS] = { "extents", PLAIN, 16384, 0 },
 	[PROLLY_DB_JOURNAL] = { "journal", PLAIN, 4096, 0 },
 };
@@ -392,6 +392,7 @@ static void free_db(ProllyDb *db)
 	close_rocks(db);
 	prolly_db_mark_free(db->mark);
 	free_options(db);
+	prolly_db_recent_free(db->recent);
 	g_mutex_clear(&db->room_lock);
 	g_free(db->path);
 	g_free(db);
@@ -404,6 +405,7 @@ bool prolly_db_open(const ProllyDbOptions *options, ProllyDb **out_db, GError **
 	g_mutex_init(&db->room_lock);
 	db->in_memory = options->path == NULL;
 	db->path = g_strdup(db->in_memory ? "/database-in-memory" : options->path);
+	db->recent = prolly_db_recent_new();
 	make_options(db);
 	if (!open_site(db, options->create, error)) {
 		free_db(db);

@@ -23,6 +23,34 @@ uint64_t prolly_db_mark_get(ProllyDbMark *mark);
 /* Raises the mark to SEQUENCE, which is durable already; a higher one is left. Best effort. */
 void prolly_db_mark_raise(ProllyDbMark *mark, uint64_t sequence);
 
+/* ---- Recent records (db-recent.c) -------------------------------------------------------- */
+
+typedef struct ProllyDbRecent ProllyDbRecent;
+typedef struct ProllyDbKeys ProllyDbKeys; /* what a batch writes of the family */
+
+ProllyDbRecent *prolly_db_recent_new(void);
+void prolly_db_recent_free(ProllyDbRecent *self); /* NULL is allowed */
+/* True if it is known what KEY holds now: *OUT_VALUE (transfer full), NULL if it is not there. Else
+ * *OUT_CHANGES is what to give to enter, once RocksDB was asked. */
+bool prolly_db_recent_get(ProllyDbRecent *self, const void *key, size_t len, GBytes **out_value,
+			  uint64_t *out_changes);
+void prolly_db_recent_enter(ProllyDbRecent *self, const void *key, size_t len, GBytes *value,
+			    uint64_t changes);
+
+ProllyDbKeys *prolly_db_keys_new(void);
+void prolly_db_keys_free(ProllyDbKeys *keys);
+void prolly_db_keys_clear(ProllyDbKeys *keys);
+/* KEY is written, or deleted: VALUE NULL. */
+void prolly_db_keys_add(ProllyDbKeys *keys, const void *key, size_t key_len, const void *value,
+			size_t value_len);
+void prolly_db_keys_add_all(ProllyDbKeys *keys);
+/* More was written than anybody listed. */
+void prolly_db_recent_empty(ProllyDbRecent *self);
+/* Around a write of KEYS; end, which takes them, gets what begin returned. */
+uint64_t prolly_db_recent_begin(ProllyDbRecent *self, const ProllyDbKeys *keys);
+void prolly_db_recent_end(ProllyDbRecent *self, ProllyDbKeys *keys, uint64_t begun,
+			  bool is_written);
+
 /* ---- The database ------------------------------------------------------------------------ */
 
 struct ProllyDb {
@@ -39,6 +67,8 @@ struct ProllyDb {
 	rocksdb_writeoptions_t *write_synced;
 
 	GThreadPool *reclaimer; /* one thread, made when there is something to reclaim */
+
+	ProllyDbRecent *recent; /* of family STAGED */
 
 	char *path; /* in memory: a name in the environment */
 	bool in_memory;

@@ -31,6 +31,7 @@
 struct ProllyDbBatch {
 	ProllyDb *db;
 	rocksdb_writebatch_t *batch;
+	ProllyDbKeys *staged;
 };
 
 struct ProllyDbSnapshot {
@@ -93,8 +94,8 @@ static GBytes *copy_pinned(rocksdb_pinnableslice_t *pinned)
 	return bytes;
 }
 
-bool prolly_db_get(ProllyDb *db, ProllyDbFamily family, const ProllyDbSnapshot *snapshot,
-		   const void *key, size_t key_len, GBytes **out_value, GError **error)
+static bool get_from_rocks(ProllyDb *db, ProllyDbFamily family, const ProllyDbSnapshot *snapshot,
+			   const void *key, size_t key_len, GBytes **out_value, GError **error)
 {
 	char *failure = NULL;
 	rocksdb_pinnableslice_t *pinned =
@@ -104,6 +105,21 @@ bool prolly_db_get(ProllyDb *db, ProllyDbFamily family, const ProllyDbSnapshot *
 	if (failure)
 		return prolly_db_throw(error, failure, db->path);
 	*out_value = pinned ? copy_pinned(pinned) : NULL;
+	return true;
+}
+
+bool prolly_db_get(ProllyDb *db, ProllyDbFamily family, const ProllyDbSnapshot *snapshot,
+		   const void *key, size_t key_len, GBytes **out_value, GError **error)
+{
+	uint64_t changes;
+
+	if (family != PROLLY_DB_STAGED || snapshot)
+		return get_from_rocks(db, family, snapshot, key, key_len, out_value, error);
+	if (prolly_db_recent_get(db->recent, key, key_len, out_value, &changes))
+		return true;
+	if (!get_from_rocks(db, family, NULL, key, key_len, out_value, error))
+		return false;
+	prolly_db_recent_enter(db->recent, key, key_len, *out_value, changes);
 	return true;
 }
 
@@ -260,6 +276,7 @@ ProllyDbBatch *prolly_db_batch_new(ProllyDb *db)
 
 	batch->db = db;
 	batch->batch = rocksdb_writebatch_create();
+	batch->staged = prolly_db_keys_new();
 	return batch;
 }
 
@@ -268,11 +285,13 @@ void prolly_db_batch_free(ProllyDbBatch *batch)
 	if (!batch)
 		return;
 	rocksdb_writebatch_destroy(batch->batch);
+	prolly_db_keys_free(batch->staged);
 	g_free(batch);
 }
 
 void prolly_db_batch_clear(ProllyDbBatch *batch)
 {
+	prolly_db_keys_clear(batch->staged);
 	rocksdb_writebatch_clear(batch->batch);
 }
 
@@ -289,12 +308,16 @@ void prolly_db_batch_put(ProllyDbBatch *batch, ProllyDbFamily family, const void
 {
 	rocksdb_writebatch_put_cf(batch->batch, batch->db->families[family], key, key_len, value,
 				  value_len);
+	if (family == PROLLY_DB_STAGED)
+		prolly_db_keys_add(batch->staged, key, key_len, value, value_len);
 }
 
 void prolly_db_batch_delete(ProllyDbBatch *batch, ProllyDbFamily family, const void *key,
 			    size_t key_len)
 {
 	rocksdb_writebatch_delete_cf(batch->batch, batch->db->families[family], key, key_len);
+	if (family == PROLLY_DB_STAGED)
+		prolly_db_keys_add(batch->staged, key, key_len, NULL, 0);
 }
 
 void prolly_db_batch_delete_range(ProllyDbBatch *batch, ProllyDbFamily family, const void *lower,
@@ -302,6 +325,8 @@ void prolly_db_batch_delete_range(ProllyDbBatch *batch, ProllyDbFamily family, c
 {
 	rocksdb_writebatch_delete_range_cf(batch->batch, batch->db->families[family], lower,
 					   lower_len, upper, upper_len);
+	if (family == PROLLY_DB_STAGED)
+		prolly_db_keys_add_all(batch->staged);
 }
 
 /* ---- Write ------------------------------------------------------------------------------- */
@@ -352,9 +377,14 @@ bool prolly_db_write(ProllyDb *db, ProllyDbBatch *batch, ProllyDbDurability dura
 	uint64_t reached = rocksdb_get_latest_sequence_number(db->rocks) +
 			   (uint64_t)rocksdb_writebatch_count(batch->batch);
 
-	if (!write_batch(db, batch->batch, synced ? db->write_synced : db->write_buffered, error))
+	uint64_t begun = prolly_db_recent_begin(db->recent, batch->staged);
+	bool done = write_batch(db, batch->batch, synced ? db->write_synced : db->write_buffered,
+				error);
+
+	prolly_db_recent_end(db->recent, batch->staged, begun, done);
+	if (!done)
 		return false;
-	rocksdb_writebatch_clear(batch->batch);
+	prolly_db_batch_clear(batch);
 	if (synced && db->mark)
 		prolly_db_mark_raise(db->mark, reached);
 	return true;
@@ -468,8 +498,11 @@ bool prolly_db_ingest(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry *
 	if (!make_ingest_dir(db, dir, error))
 		return false;
 	if (build_table(db, family, entries, n, path, error) &&
-	    adopt_table(db, family, path, error))
+	    adopt_table(db, family, path, error)) {
+		if (family == PROLLY_DB_STAGED)
+			prolly_db_recent_empty(db->recent);
 		return true;
+	}
 	if (!db->in_memory)
 		(void)unlink(path);
 	return false;

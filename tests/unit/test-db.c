@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The database as a map: each test on disk and in memory. test-db-open.c has the rest. */
 #include "db-site.h"
+#include "store/db-private.h"
 
 static void test_get_and_put(Site *site, gconstpointer in_memory)
 {
@@ -265,6 +266,138 @@ static void test_reclaim(Site *site, gconstpointer in_memory)
 	assert_value_at(site, PROLLY_DB_EXTENTS, NULL, "00010001", value);
 }
 
+/* ---- Recent records ---------------------------------------------------------------------- */
+
+#define N_KEYS  6000 /* more than there are slots */
+#define N_STEPS 6000
+
+/* A value for KEY, or NULL: it is deleted. Some are too long to be kept. */
+static char *make_value(GRand *rand, unsigned key)
+{
+	unsigned kind = (unsigned)g_rand_int_range(rand, 0, 10);
+
+	if (kind < 2)
+		return NULL;
+	if (kind == 2)
+		return g_strnfill((gsize)g_rand_int_range(rand, 1000, 1100),
+				  (char)('a' + key % 26));
+	return g_strdup_printf("%u-%u", key, g_rand_int(rand));
+}
+
+static void write_some(Site *site, GRand *rand, char *model[N_KEYS])
+{
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(site->db);
+	g_autoptr(GError) error = NULL;
+	int n = g_rand_int_range(rand, 0, 30) ? g_rand_int_range(rand, 1, 5) : 100;
+
+	for (int i = 0; i < n; i++) {
+		unsigned key = (unsigned)g_rand_int_range(rand, 0, N_KEYS);
+		g_autofree char *text = g_strdup_printf("%04u", key);
+
+		g_free(model[key]);
+		model[key] = make_value(rand, key);
+		if (model[key])
+			prolly_db_batch_put(batch, PROLLY_DB_STAGED, text, 4, model[key],
+					    strlen(model[key]));
+		else
+			prolly_db_batch_delete(batch, PROLLY_DB_STAGED, text, 4);
+	}
+	prolly_db_write(site->db, batch, PROLLY_DB_BUFFERED, &error);
+	g_assert_no_error(error);
+}
+
+static void delete_some(Site *site, GRand *rand, char *model[N_KEYS])
+{
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(site->db);
+	g_autoptr(GError) error = NULL;
+	unsigned from = (unsigned)g_rand_int_range(rand, 0, N_KEYS - 200);
+	g_autofree char *lower = g_strdup_printf("%04u", from);
+	g_autofree char *upper = g_strdup_printf("%04u", from + 100);
+
+	for (unsigned key = from; key < from + 100; key++)
+		g_clear_pointer(&model[key], g_free);
+	prolly_db_batch_delete_range(batch, PROLLY_DB_STAGED, lower, 4, upper, 4);
+	prolly_db_write(site->db, batch, PROLLY_DB_BUFFERED, &error);
+	g_assert_no_error(error);
+}
+
+static void assert_some(Site *site, GRand *rand, char *model[N_KEYS])
+{
+	for (int i = 0; i < 8; i++) {
+		unsigned key = (unsigned)g_rand_int_range(rand, 0, N_KEYS);
+		g_autofree char *text = g_strdup_printf("%04u", key);
+
+		assert_value_at(site, PROLLY_DB_STAGED, NULL, text, model[key]);
+		assert_value_at(site, PROLLY_DB_STAGED, NULL, text, model[key]); /* kept now */
+	}
+}
+
+/* Whatever is written, what is read is what was written last. */
+static void test_recent(Site *site, gconstpointer in_memory)
+{
+	guint32 seed = g_test_rand_int();
+	g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
+	g_autofree char **model = g_new0(char *, N_KEYS);
+
+	g_test_message("seed %u", seed);
+	for (int step = 0; step < N_STEPS; step++) {
+		if (step % 50 == 49)
+			delete_some(site, rand, model);
+		else
+			write_some(site, rand, model);
+		assert_some(site, rand, model);
+	}
+	for (unsigned key = 0; key < N_KEYS; key++)
+		g_free(model[key]);
+}
+
+/* Keys that were absent are looked up, and so kept, and then taken in as a table. */
+static void test_recent_ingest(Site *site, gconstpointer in_memory)
+{
+	assert_value_at(site, PROLLY_DB_STAGED, NULL, "00000001", NULL);
+	ingest(site, PROLLY_DB_STAGED, 0, "value");
+	assert_value_at(site, PROLLY_DB_STAGED, NULL, "00000001", "value");
+}
+
+/* What a reader heard before a write, or during one, is not kept after it; nor what two writes at
+ * a time gave. */
+static void test_recent_race(void)
+{
+	ProllyDbRecent *recent = prolly_db_recent_new();
+	ProllyDbKeys *keys = prolly_db_keys_new(), *others = prolly_db_keys_new();
+	g_autoptr(GBytes) old = g_bytes_new("old", 3);
+	GBytes *value = NULL;
+	uint64_t before, during, begun;
+
+	g_assert_false(prolly_db_recent_get(recent, "k", 1, &value, &before));
+	prolly_db_keys_add(keys, "k", 1, "new", 3);
+	begun = prolly_db_recent_begin(recent, keys);
+	g_assert_false(prolly_db_recent_get(recent, "k", 1, &value, &during));
+	prolly_db_recent_enter(recent, "k", 1, old, before);
+	prolly_db_recent_enter(recent, "k", 1, old, during);
+	g_assert_false(prolly_db_recent_get(recent, "k", 1, &value, &during));
+	prolly_db_recent_end(recent, keys, begun, true);
+	g_assert_true(prolly_db_recent_get(recent, "k", 1, &value, &during));
+	g_assert_cmpmem(g_bytes_get_data(value, NULL), g_bytes_get_size(value), "new", 3);
+	g_clear_pointer(&value, g_bytes_unref);
+	prolly_db_recent_enter(recent, "k", 1, old, before);
+	g_assert_true(prolly_db_recent_get(recent, "k", 1, &value, &during));
+	g_assert_cmpmem(g_bytes_get_data(value, NULL), g_bytes_get_size(value), "new", 3);
+	g_clear_pointer(&value, g_bytes_unref);
+
+	prolly_db_keys_clear(keys);
+	prolly_db_keys_add(keys, "k", 1, "one", 3);
+	prolly_db_keys_add(others, "k", 1, "two", 3);
+	begun = prolly_db_recent_begin(recent, keys);
+	before = prolly_db_recent_begin(recent, others);
+	prolly_db_recent_end(recent, others, before, true);
+	prolly_db_recent_end(recent, keys, begun, true);
+	g_assert_false(prolly_db_recent_get(recent, "k", 1, &value, &during));
+	prolly_db_keys_free(keys);
+	prolly_db_keys_free(others);
+	prolly_db_recent_free(recent);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -279,6 +412,8 @@ int main(int argc, char **argv)
 		{"delete-range", test_delete_range},
 		{"ingest", test_ingest},
 		{"reclaim", test_reclaim},
+		{"recent", test_recent},
+		{"recent-ingest", test_recent_ingest},
 	};
 
 	g_test_init(&argc, &argv, NULL);
@@ -290,5 +425,6 @@ int main(int argc, char **argv)
 		g_test_add(in_memory, Site, "in memory", set_up, tests[i].run, tear_down);
 	}
 	g_test_add_func("/db/prefix-end", test_prefix_end);
+	g_test_add_func("/db/recent-race", test_recent_race);
 	return g_test_run();
 }
