@@ -7,6 +7,9 @@
  * An amended commit keeps its author and, unless there is another, its message; its committer is
  * who amends it. It is told by its id which commit it replaces, so one that came meanwhile is not
  * lost.
+ *
+ * A merge that was staged (merge --no-commit) is committed whatever is left of it, and has its own
+ * message unless there is another.
  */
 
 #include "command/command-private.h"
@@ -47,7 +50,13 @@ static void print_comments(ProllyCommand *command, const char *text)
 					     **line && **line != '\t' ? " " : "", *line);
 }
 
-static bool print_draft(ProllyCommand *command, ProllyBranch *branch, const ProllyCommit *amended,
+/* What the message is without another one; NULL: there has to be one. */
+static const char *get_default_message(const ProllyCommit *amended, const ProllyUnfinished *merge)
+{
+	return amended ? amended->message : merge ? merge->message : NULL;
+}
+
+static bool print_draft(ProllyCommand *command, ProllyBranch *branch, const char *message,
 			bool may_be_empty, GError **error)
 {
 	g_autoptr(GString) status = NULL;
@@ -69,7 +78,7 @@ static bool print_draft(ProllyCommand *command, ProllyBranch *branch, const Prol
 		return prolly_command_answer_no(command, "%s: nothing to commit",
 						command->branch_name);
 	status = get_status(command);
-	prolly_command_print(command, "%s\n", amended ? amended->message : "");
+	prolly_command_print(command, "%s\n", message ? message : "");
 	print_comments(command,
 		       "Please enter the commit message for your changes. Lines starting\n"
 		       "with '#' will be ignored, and an empty message aborts the commit.\n");
@@ -155,8 +164,19 @@ static bool load_amended(ProllyCommand *command, ProllyBranch *branch, ProllyCom
 	return prolly_commit_load(command->repo, &head, out_amended, error);
 }
 
+/* *OUT_MERGE (transfer full): the merge that is staged; NULL: none is. */
+static bool load_merge(ProllyCommand *command, ProllyBranch *branch, ProllyUnfinished **out_merge,
+		       GError **error)
+{
+	if (!prolly_unfinished_load(command->repo, branch, out_merge, error))
+		return false;
+	if (*out_merge && !(*out_merge)->is_staged)
+		g_clear_pointer(out_merge, prolly_unfinished_free);
+	return true;
+}
+
 static bool make_commit(ProllyCommand *command, ProllyBranch *branch, const ProllyCommit *amended,
-			const char *message, GError **error)
+			const char *message, bool may_be_empty, GError **error)
 {
 	g_auto(ProllySignature) author = {0};
 	g_auto(ProllySignature) committer = {0};
@@ -170,7 +190,7 @@ static bool make_commit(ProllyCommand *command, ProllyBranch *branch, const Prol
 		.message = message,
 		.author = &author,
 		.committer = &committer,
-		.allow_empty = amended || prolly_command_option(command, "allow-empty"),
+		.allow_empty = may_be_empty,
 		.amend = amended,
 	};
 	if (!prolly_history_commit(command->repo, branch, &options, &id, &changes, error))
@@ -186,24 +206,29 @@ static bool run_commit(ProllyCommand *command, GError **error)
 {
 	g_autoptr(ProllyCommit) amended = NULL;
 	g_autoptr(ProllyBranch) branch = NULL;
+	g_autoptr(ProllyUnfinished) merge = NULL;
 	g_autofree char *message = NULL;
+	const char *ready;
+	bool may_be_empty;
 
 	if (!prolly_command_open_branch(command, &branch, error) ||
-	    !load_amended(command, branch, &amended, error))
+	    !load_amended(command, branch, &amended, error) ||
+	    !load_merge(command, branch, &merge, error))
 		return false;
+	ready = get_default_message(amended, merge);
+	may_be_empty = ready || prolly_command_option(command, "allow-empty");
 	if (prolly_command_option(command, "draft"))
-		return print_draft(command, branch, amended,
-				   amended || prolly_command_option(command, "allow-empty"), error);
+		return print_draft(command, branch, ready, may_be_empty, error);
 	if (!prolly_command_get_message(command, &message, error))
 		return false;
-	if (!message && amended && !prolly_words_has_message(command->words))
-		message = g_strdup(amended->message);
+	if (!message && ready && !prolly_words_has_message(command->words))
+		message = g_strdup(ready);
 	if (!message && prolly_words_has_message(command->words))
 		return prolly_throw(error, PROLLY_ERROR_USAGE,
 				    "commit: the message is empty, nothing is committed");
 	if (!message)
 		return prolly_throw(error, PROLLY_ERROR_USAGE, "commit: -m MESSAGE is missing");
-	return make_commit(command, branch, amended, message, error);
+	return make_commit(command, branch, amended, message, may_be_empty, error);
 }
 
 static bool wants_message(const ProllyWords *words)

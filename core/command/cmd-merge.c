@@ -92,6 +92,8 @@ static bool check_usage(ProllyCommand *command, GError **error)
 	unsigned n = command->words->arguments->len;
 
 	if (!exclude(command, "no-ff", "ff-only", error) ||
+	    !exclude(command, "squash", "no-ff", error) ||
+	    !exclude(command, "squash", "no-commit", error) ||
 	    !exclude(command, "continue", "abort", error))
 		return false;
 	if (goes_on && n)
@@ -124,6 +126,8 @@ static bool run_merge(ProllyCommand *command, GError **error)
 		.no_ff = prolly_command_option(command, "no-ff"),
 		.ff_only = prolly_command_option(command, "ff-only"),
 		.dry_run = prolly_command_option(command, "dry-run"),
+		.squash = prolly_command_option(command, "squash"),
+		.no_commit = prolly_command_option(command, "no-commit"),
 		.strategy = prolly_command_option(command, "strategy"),
 		.preference = prolly_command_option(command, "X"),
 		.message = message,
@@ -140,6 +144,8 @@ static const ProllyOptionSpec MERGE_OPTIONS[] = {
 	{"no-ff", 0, NULL, "make a merge commit even where a fast-forward is possible"},
 	{"ff-only", 0, NULL, "refuse where a merge commit would be needed"},
 	{"dry-run", 0, NULL, "say what would happen, with all conflicts; change nothing"},
+	{"squash", 0, NULL, "stage what the merge changes, and forget where it came from"},
+	{"no-commit", 0, NULL, "stage it; the next commit has both parents"},
 	{"strategy", 's', "NAME", "settle all conflicts by it: ours, theirs, union, json..."},
 	{"", 'X', "NAME", "the same, but for what .prollyattributes says"},
 	{"continue", 0, NULL, "make the commit, when all conflicts are resolved"},

@@ -27,7 +27,8 @@ const char *prolly_conflict_kind_to_text(ProllyConflictKind kind)
 
 static const char *result_to_text(ProllyMergeResult result)
 {
-	static const char *const TEXTS[] = {"up-to-date", "fast-forward", "merged", "conflict"};
+	static const char *const TEXTS[] = {"up-to-date", "fast-forward", "merged", "conflict",
+					    "staged"};
 	return result < G_N_ELEMENTS(TEXTS) ? TEXTS[result] : "unknown";
 }
 
@@ -176,7 +177,7 @@ static void print_result(ProllyMergeReport *self, const ProllyMergeOptions *opti
 				     "('conflicts', 'resolve'), run '%s --continue'; '%s --abort' "
 				     "forgets it.\n",
 				     self->n, operation, operation);
-	else if (options->squash || options->no_commit)
+	else if (result == PROLLY_MERGE_STAGED)
 		prolly_command_print(command, "The changes are staged; nothing was committed.\n");
 	else if (result == PROLLY_MERGE_FAST_FORWARD)
 		prolly_command_print(command, "Updating %.*s..%.*s\nFast-forward\n",

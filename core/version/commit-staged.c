@@ -21,11 +21,13 @@
  * is asked for, but the generations are folded all the same: they may have attributes, and a branch
  * must not gather generations.
  *
+ * A merge that was staged (merge-stage.c) ends with the commit, which has what was merged as its
+ * second parent, and is made even if nothing of the merge is left.
+ *
  * Keys that were loaded have no attributes of their own, so a commit with such keys is a move
  * (moves.c) whose time is that of the newest load.
  */
-#include "version/repo-private.h"
-#include "version/working-private.h"
+#include "version/merge-private.h"
 
 #include <string.h>
 
@@ -33,7 +35,8 @@ typedef struct {
 	ProllyRepo *repo;
 	ProllyBranch *branch;
 	const ProllyCommitOptions *options;
-	ProllyState *frozen; /* the state whose generations from index 1 on are folded */
+	ProllyUnfinished *merge; /* staged; nullable */
+	ProllyState *frozen;     /* the state whose generations from index 1 on are folded */
 	bool has_load;
 	int64_t load_time;
 } Committing;
@@ -133,31 +136,47 @@ static bool write_folded(Committing *self, const ProllyState *next, GError **err
 	       prolly_db_write(self->repo->body->db, batch, PROLLY_DB_BUFFERED, error);
 }
 
+/* Whose commit it is; PARENTS has room for two. */
+static void set_parents(Committing *self, ProllyCommitId *parents, ProllyNewCommit *commit)
+{
+	const ProllyCommit *amended = self->options->amend;
+
+	parents[0] = self->frozen->head;
+	if (self->merge)
+		parents[1] = self->merge->to;
+	commit->parents = amended ? amended->parents : parents;
+	commit->n_parents = amended ? amended->n_parents : self->merge ? 2 : 1;
+}
+
 static bool publish(Committing *self, const ProllyFold *fold, ProllyState **out_next,
 		    ProllyCommitId *out_id, GError **error)
 {
-	const ProllyCommit *amended = self->options->amend;
 	ProllyNewCommit commit = {
-		.parents = amended ? amended->parents : &self->frozen->head,
-		.n_parents = amended ? amended->n_parents : 1,
 		.namespaces = fold->namespaces,
 		.message = self->options->message,
 		.author = self->options->author,
 		.committer = self->options->committer,
 	};
 	g_autofree char *reflog =
-		g_strdup_printf("commit%s: %.*s", amended ? " (amend)" : "",
+		g_strdup_printf("commit%s: %.*s",
+				self->options->amend ? " (amend)"
+				: self->merge        ? " (merge)"
+						     : "",
 				(int)strcspn(self->options->message, "\n"), self->options->message);
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(self->repo->body->db);
 	g_autoptr(ProllyPublication) publication = NULL;
 	g_autoptr(ProllyState) next = NULL;
-	ProllyCommitId id;
+	ProllyCommitId id, parents[2];
 
+	set_parents(self, parents, &commit);
 	if (!prolly_publication_new_commit(self->repo, self->branch, &commit, reflog, &publication,
 					   &id, error))
 		return false;
 	next = make_next_state(self, fold, &id);
 	prolly_branch_save_state(self->branch, next, batch);
+	if (self->merge &&
+	    !prolly_unfinished_end(self->repo, self->branch, publication, batch, error))
+		return false;
 	if (!prolly_publication_publish(g_steal_pointer(&publication), self->repo,
 					&self->frozen->head, batch, error))
 		return false;
@@ -209,7 +228,7 @@ static bool run(Committing *self, ProllyCommitId *out_id, uint64_t *out_changes,
 	sequence = prolly_state_get_sequence(self->frozen) + (self->has_load ? 1 : 0);
 	if (!prolly_fold_run(&working, 1, sequence, true, &fold, error))
 		return false;
-	if (fold.changes == 0 && !self->options->allow_empty) {
+	if (fold.changes == 0 && !self->options->allow_empty && !self->merge) {
 		*out_id = self->frozen->head;
 		self->has_load = false;
 		next = make_next_state(self, &fold, out_id);
@@ -245,6 +264,23 @@ static bool check_amended(Committing *self, GError **error)
 	return prolly_throw(error, PROLLY_ERROR_STALE, "the branch has moved meanwhile");
 }
 
+/* Under commit_lock: is the commit that of a merge? */
+static bool load_merge(Committing *self, GError **error)
+{
+	g_autofree char *name = NULL;
+
+	if (!prolly_unfinished_load(self->repo, self->branch, &self->merge, error))
+		return false;
+	if (self->merge && !self->merge->is_staged)
+		g_clear_pointer(&self->merge, prolly_unfinished_free);
+	if (!self->merge || !self->options->amend)
+		return true;
+	name = prolly_branch_dup_name(self->branch);
+	return prolly_throw(error, PROLLY_ERROR_BUSY,
+			    "branch '%s' is in the middle of a merge: no commit can be amended",
+			    name);
+}
+
 bool prolly_history_commit(ProllyRepo *repo, ProllyBranch *branch,
 			   const ProllyCommitOptions *options, ProllyCommitId *out_id,
 			   uint64_t *out_changes, GError **error)
@@ -253,8 +289,9 @@ bool prolly_history_commit(ProllyRepo *repo, ProllyBranch *branch,
 	bool nothing, ok;
 
 	g_mutex_lock(&branch->commit_lock);
-	ok = check_amended(&self, error) && is_nothing_staged(&self, &nothing, error);
-	if (ok && nothing && !options->allow_empty) {
+	ok = check_amended(&self, error) && load_merge(&self, error) &&
+	     is_nothing_staged(&self, &nothing, error);
+	if (ok && nothing && !options->allow_empty && !self.merge) {
 		prolly_branch_get_head(branch, out_id);
 		*out_changes = 0;
 	} else if (ok) {
@@ -262,5 +299,6 @@ bool prolly_history_commit(ProllyRepo *repo, ProllyBranch *branch,
 	}
 	g_mutex_unlock(&branch->commit_lock);
 	g_clear_pointer(&self.frozen, prolly_state_unref);
+	prolly_unfinished_free(self.merge);
 	return ok;
 }

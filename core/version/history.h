@@ -103,7 +103,7 @@ typedef struct {
 	const char *message;
 	const ProllySignature *author;
 	const ProllySignature *committer;
-	bool allow_empty;
+	bool allow_empty;          /* a merge that was staged is committed in any case */
 	const ProllyCommit *amend; /* takes the place of this one, the branch's head; nullable */
 } ProllyCommitOptions;
 

@@ -10,6 +10,7 @@
  *   merge-tree.c     the trees that come of them
  *   merge-decide.c   keys that both changed: what they become
  *   merge-staged.c   what is staged, beside a merge
+ *   merge-stage.c    staging what a merge changes
  *   merge-tape.c     decisions that wait to be carried out
  *   unfinished.c     merges that wait for somebody
  *   unfinished-record.c  what is kept of them
@@ -180,6 +181,10 @@ typedef struct {
 /* All under commit_lock. Records UNFINISHED, of which it fills in what waits. */
 bool prolly_unfinished_begin(ProllyRepo *repo, ProllyBranch *branch, ProllyUnfinished *unfinished,
 			     const ProllyUnfinishedSource *source, GError **error);
+/* The same of one for which nothing waits: adds it to PUBLICATION and BATCH. */
+bool prolly_unfinished_add(ProllyRepo *repo, ProllyBranch *branch, ProllyUnfinished *unfinished,
+			   const ProllyUnfinishedSource *source, ProllyPublication *publication,
+			   ProllyDbBatch *batch, GError **error);
 /* Adds to PUBLICATION and BATCH that BRANCH has none any more. */
 bool prolly_unfinished_end(ProllyRepo *repo, ProllyBranch *branch, ProllyPublication *publication,
 			   ProllyDbBatch *batch, GError **error);
@@ -225,6 +230,25 @@ bool prolly_beside_check(const ProllyBeside *beside, const ProllyPlace *place,
 			 GError **error);
 bool prolly_beside_check_all(const ProllyBeside *beside, const GArray *ours, const GArray *merged,
 			     GError **error);
+
+/* ---- merge-stage.c ----------------------------------------------------------------------- */
+
+typedef struct {
+	ProllyRepo *repo;
+	ProllyBranch *branch;
+	ProllyState *state;   /* of the branch when the merge began */
+	const GArray *merged; /* of ProllyNamespace: what is to be staged over the head */
+	bool is_resumed;
+	bool is_recorded;             /* the branch has an unfinished merge; it ends */
+	ProllyUnfinished *unfinished; /* nullable; to be recorded, as staged */
+	const ProllyUnfinishedSource *source;
+} ProllyStaging;
+
+/* Under commit_lock, as the next. WOULD_OVERWRITE as prolly_beside_check_all. */
+bool prolly_merge_stage(const ProllyStaging *staging, GError **error);
+/* Takes it out again, and the unfinished merge ends. */
+bool prolly_merge_unstage(ProllyRepo *repo, ProllyBranch *branch, uint64_t generation,
+			  GError **error);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyResolution, prolly_resolution_clear)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyDecider, prolly_decider_free)

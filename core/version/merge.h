@@ -24,8 +24,9 @@
 typedef enum {
 	PROLLY_MERGE_UP_TO_DATE, /* there was nothing to bring in */
 	PROLLY_MERGE_FAST_FORWARD,
-	PROLLY_MERGE_MERGED, /* with OPTIONS->squash or no_commit: staged */
+	PROLLY_MERGE_MERGED,
 	PROLLY_MERGE_CONFLICT,
+	PROLLY_MERGE_STAGED, /* of squash and no_commit: what it changes is staged */
 } ProllyMergeResult;
 
 typedef enum {
@@ -49,7 +50,8 @@ typedef struct {
 	bool ff_only;         /* DENIED if a merge commit would be needed */
 	bool dry_run;         /* say what would be; write nothing */
 	bool squash;          /* stage what it changes; no commit is made, nor will be */
-	bool no_commit;       /* stage it; of a merge, the next commit has both parents */
+	bool no_commit;       /* stage it; of a merge, the next commit has both parents. A
+				 fast-forward is made all the same */
 	bool may_execute;     /* strategies may run commands: the caller is who owns the process */
 	const char *strategy; /* nullable: for every key in conflict */
 	const char *preference; /* nullable: for those that the attributes say nothing of */
@@ -105,6 +107,8 @@ typedef enum {
 typedef struct {
 	char *operation;
 	bool is_staged;      /* begun with no_commit: what it changes is staged, nothing waits */
+	bool is_squash;      /* its changes are to be staged, not committed */
+	uint64_t generation; /* of is_staged: where; 0: it changed nothing */
 	bool has_from;       /* else from the state without anything */
 	bool has_to;         /* the same */
 	ProllyCommitId from; /* the base; after a criss-cross a commit made of the bases */
@@ -131,7 +135,7 @@ ProllyView *prolly_unfinished_view(ProllyRepo *repo, const ProllyUnfinished *unf
 
 /*
  * Goes on with what BRANCH has unfinished: compares again with the branch as it is now, and makes
- * the commit if nothing waits any more. Conflicts that are left (or came up since) are told:
+ * the commit (of a squash: stages it) if nothing waits any more. Conflicts that are left (or came up since) are told:
  * CONFLICT. Of OPTIONS it takes the message, unless it is NULL, the committer, the author of a
  * merge, may_execute, warn and the conflict function.
  */

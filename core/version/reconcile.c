@@ -344,20 +344,17 @@ static bool finish(Reconcile *self, ProllyCommitId *out_id, GError **error)
 
 /* ---- With conflicts ---------------------------------------------------------------------- */
 
-/* (transfer full) What is to be remembered, but for the verdicts. */
-static ProllyUnfinished *new_unfinished(const Reconcile *self)
+static ProllyUnfinished *describe(const Reconcile *self)
 {
 	const ProllyMergeOptions *options = self->options;
-	ProllyUnfinished *made;
+	ProllyUnfinished *made = g_new0(ProllyUnfinished, 1);
 
-	if (self->resumed)
-		return prolly_unfinished_copy(self->resumed);
-	made = g_new0(ProllyUnfinished, 1);
 	made->operation = g_strdup(self->is_merge ? "merge" : options->operation);
 	made->message = g_strdup(options->message);
 	made->strategy = g_strdup(options->strategy);
 	made->preference = g_strdup(options->preference);
 	made->note = g_strdup(options->note);
+	made->is_squash = options->squash || (options->no_commit && !self->is_merge);
 	made->has_to = self->change.to != NULL;
 	if (made->has_to)
 		made->to = *self->change.to;
@@ -371,10 +368,21 @@ static ProllyUnfinished *new_unfinished(const Reconcile *self)
 	return made;
 }
 
-static bool record(Reconcile *self, GError **error)
+/* (transfer full) What is to be remembered, but for the verdicts. */
+static ProllyUnfinished *new_unfinished(const Reconcile *self)
 {
-	g_autoptr(ProllyUnfinished) unfinished = new_unfinished(self);
-	ProllyUnfinishedSource source = {
+	ProllyUnfinished *made =
+		self->resumed ? prolly_unfinished_copy(self->resumed) : describe(self);
+
+	made->has_from = self->change.from != NULL;
+	if (made->has_from)
+		made->from = *self->change.from;
+	return made;
+}
+
+static ProllyUnfinishedSource make_source(const Reconcile *self)
+{
+	return (ProllyUnfinishedSource){
 		.tape = self->tape,
 		.head = &self->state->head,
 		.namespaces = self->state->namespaces,
@@ -383,11 +391,41 @@ static bool record(Reconcile *self, GError **error)
 		.committer = self->options->committer,
 		.is_resumed = self->resumed != NULL,
 	};
+}
 
-	unfinished->has_from = self->change.from != NULL;
-	if (unfinished->has_from)
-		unfinished->from = *self->change.from;
+static bool record(Reconcile *self, GError **error)
+{
+	g_autoptr(ProllyUnfinished) unfinished = new_unfinished(self);
+	ProllyUnfinishedSource source = make_source(self);
+
 	return prolly_unfinished_begin(self->repo, self->branch, unfinished, &source, error);
+}
+
+/* ---- Without a commit -------------------------------------------------------------------- */
+
+/* The changes are staged. Of a merge it is remembered, for the next commit. */
+static bool stage(Reconcile *self, GError **error)
+{
+	g_autoptr(ProllyUnfinished) unfinished = new_unfinished(self);
+	g_autoptr(GArray) namespaces = NULL;
+	ProllyUnfinishedSource source = make_source(self);
+	ProllyStaging staging = {
+		.repo = self->repo,
+		.branch = self->branch,
+		.state = self->state,
+		.is_resumed = self->resumed != NULL,
+		.is_recorded = self->is_recorded,
+		.source = &source,
+	};
+
+	if (!carry_out(self, &namespaces, error))
+		return false;
+	staging.merged = namespaces;
+	if (!unfinished->is_squash) {
+		unfinished->is_staged = true;
+		staging.unfinished = unfinished;
+	}
+	return prolly_merge_stage(&staging, error);
 }
 
 /* ---- The merge ---------------------------------------------------------------------------- */
@@ -423,7 +461,10 @@ static ProllyMergeResult get_result(const Reconcile *self)
 		return PROLLY_MERGE_CONFLICT;
 	if (self->is_fast_forward)
 		return PROLLY_MERGE_FAST_FORWARD;
-	return self->is_merge || self->is_changing ? PROLLY_MERGE_MERGED : PROLLY_MERGE_UP_TO_DATE;
+	if (!self->is_merge && !self->is_changing)
+		return PROLLY_MERGE_UP_TO_DATE;
+	return self->options->squash || self->options->no_commit ? PROLLY_MERGE_STAGED
+								 : PROLLY_MERGE_MERGED;
 }
 
 static bool act(Reconcile *self, ProllyMergeResult result, ProllyCommitId *id, GError **error)
@@ -435,6 +476,8 @@ static bool act(Reconcile *self, ProllyMergeResult result, ProllyCommitId *id, G
 		return record(self, error);
 	case PROLLY_MERGE_UP_TO_DATE:
 		return !self->resumed || prolly_unfinished_drop(self->repo, self->branch, error);
+	case PROLLY_MERGE_STAGED:
+		return stage(self, error);
 	default:
 		return finish(self, id, error);
 	}
@@ -531,6 +574,7 @@ static bool resume(ProllyRepo *repo, ProllyBranch *branch, ProllyUnfinished *unf
 	options.operation = unfinished->operation;
 	options.strategy = unfinished->strategy;
 	options.preference = unfinished->preference;
+	options.squash = unfinished->is_squash;
 	if (!options.message)
 		options.message = unfinished->message;
 	if (unfinished->author.name)
@@ -540,13 +584,36 @@ static bool resume(ProllyRepo *repo, ProllyBranch *branch, ProllyUnfinished *unf
 	return reconcile(&self, out_result, out_id, error);
 }
 
+/* What is staged needs a commit only. No lock is held. */
+static bool commit_staged(ProllyRepo *repo, ProllyBranch *branch,
+			  const ProllyUnfinished *unfinished, const ProllyMergeOptions *given,
+			  ProllyMergeResult *out_result, ProllyCommitId *out_id, GError **error)
+{
+	ProllyCommitOptions options = {
+		.message = given->message ? given->message : unfinished->message,
+		.author = unfinished->author.name ? &unfinished->author : given->author,
+		.committer = given->committer,
+		.allow_empty = true,
+	};
+	uint64_t changes;
+
+	*out_result = PROLLY_MERGE_MERGED;
+	return prolly_history_commit(repo, branch, &options, out_id, &changes, error);
+}
+
 bool prolly_history_continue(ProllyRepo *repo, ProllyBranch *branch,
 			     const ProllyMergeOptions *options, ProllyMergeResult *out_result,
 			     ProllyCommitId *out_id, GError **error)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&branch->commit_lock);
 	g_autoptr(ProllyUnfinished) unfinished = NULL;
+	bool ok;
 
-	return prolly_unfinished_require(repo, branch, &unfinished, error) &&
-	       resume(repo, branch, unfinished, options, out_result, out_id, error);
+	g_mutex_lock(&branch->commit_lock);
+	ok = prolly_unfinished_require(repo, branch, &unfinished, error) &&
+	     (unfinished->is_staged ||
+	      resume(repo, branch, unfinished, options, out_result, out_id, error));
+	g_mutex_unlock(&branch->commit_lock);
+	if (!ok || !unfinished->is_staged)
+		return ok;
+	return commit_staged(repo, branch, unfinished, options, out_result, out_id, error);
 }

@@ -12,6 +12,8 @@
  * head has. A key whose staged value went has the time of now; what differs between the two commits
  * is a move and has the move's time.
  *
+ * A merge that waits on the branch ends, as with git.
+ *
  * Either way all of it is one publication: the branch's reference, its reflog and its state. Under
  * commit_lock throughout, under write_lock when it is published (hard: all the while, since what is
  * staged must not change once it was looked at).
@@ -21,7 +23,7 @@
 #include <string.h>
 
 #include "version/generation-private.h"
-#include "version/repo-private.h"
+#include "version/merge-private.h"
 
 typedef struct {
 	ProllyRepo *repo;
@@ -379,6 +381,9 @@ static bool move(Resetting *self, ProllyState *state, GError **error)
 
 	if (!prolly_publication_new_move(self->repo, self->branch, &self->to, message, &publication,
 					 error))
+		return false;
+	if (self->mode == PROLLY_RESET_HARD &&
+	    !prolly_unfinished_end(self->repo, self->branch, publication, batch, error))
 		return false;
 	if (self->mode == PROLLY_RESET_SOFT)
 		prolly_staged_note_move(prolly_branch_get_id(self->branch), state, batch);

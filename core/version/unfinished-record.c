@@ -3,6 +3,7 @@
  * What is kept of merges that wait for somebody. Records in META:
  *
  *   "merge/" id (be32)      version u8, 1; flags u8; from, to (20 bytes each, as the flags say);
+ *                           if it is staged, its generation (le64);
  *                           operation, message (strings); the optional strings that the flags name:
  *                           author's name and e-mail (with time le64, offset le32), strategy,
  *                           preference, note; resolved (varint); then for each side, base, ours,
@@ -41,6 +42,7 @@ enum {
 	HAS_STRATEGY = 1 << 4,
 	HAS_PREFERENCE = 1 << 5,
 	HAS_NOTE = 1 << 6,
+	IS_SQUASH = 1 << 7,
 };
 
 enum {
@@ -126,7 +128,7 @@ static void append_side(GByteArray *out, const GArray *namespaces)
 static unsigned get_flags(const ProllyUnfinished *unfinished)
 {
 	return (unfinished->has_from ? HAS_FROM : 0) | (unfinished->has_to ? HAS_TO : 0) |
-	       (unfinished->is_staged ? IS_STAGED : 0) |
+	       (unfinished->is_staged ? IS_STAGED : 0) | (unfinished->is_squash ? IS_SQUASH : 0) |
 	       (unfinished->author.name ? HAS_AUTHOR : 0) |
 	       (unfinished->strategy ? HAS_STRATEGY : 0) |
 	       (unfinished->preference ? HAS_PREFERENCE : 0) | (unfinished->note ? HAS_NOTE : 0);
@@ -144,6 +146,8 @@ void prolly_unfinished_save(uint32_t branch_id, const ProllyUnfinished *unfinish
 		g_byte_array_append(out, unfinished->from.bytes, PROLLY_COMMIT_ID_SIZE);
 	if (unfinished->has_to)
 		g_byte_array_append(out, unfinished->to.bytes, PROLLY_COMMIT_ID_SIZE);
+	if (unfinished->is_staged)
+		prolly_append_le64(out, unfinished->generation);
 	append_text(out, unfinished->operation);
 	append_text(out, unfinished->message);
 	if (unfinished->author.name) {
@@ -215,10 +219,13 @@ static ProllyUnfinished *decode(const uint8_t *data, size_t len)
 	unfinished->has_from = flags & HAS_FROM;
 	unfinished->has_to = flags & HAS_TO;
 	unfinished->is_staged = flags & IS_STAGED;
+	unfinished->is_squash = flags & IS_SQUASH;
 	if (unfinished->has_from)
 		read_bytes(&reader, unfinished->from.bytes, PROLLY_COMMIT_ID_SIZE);
 	if (unfinished->has_to)
 		read_bytes(&reader, unfinished->to.bytes, PROLLY_COMMIT_ID_SIZE);
+	if (unfinished->is_staged)
+		unfinished->generation = prolly_reader_le64(&reader);
 	unfinished->operation = read_text(&reader, true);
 	unfinished->message = read_text(&reader, true);
 	if (flags & HAS_AUTHOR)

@@ -210,12 +210,11 @@ static bool add_base(ProllyPublication *publication, ProllyRepo *repo, ProllyUnf
 	return add_commit(publication, repo, commit, source->committer, &unfinished->from, error);
 }
 
-/* (transfer full) What keeps the three commits in the git repository. */
-static bool make_publication(ProllyRepo *repo, uint32_t branch_id, ProllyUnfinished *unfinished,
-			     const ProllyUnfinishedSource *source,
-			     ProllyPublication **out_publication, GError **error)
+/* Adds to PUBLICATION what keeps the three commits in the git repository. */
+static bool keep_commits(ProllyRepo *repo, uint32_t branch_id, ProllyUnfinished *unfinished,
+			 const ProllyUnfinishedSource *source, ProllyPublication *publication,
+			 GError **error)
 {
-	g_autoptr(ProllyPublication) publication = prolly_publication_new(prolly_ref_updates_new());
 	ProllyCommitId parents[3] = {*source->head};
 	ProllyNewCommit commit = {
 		.parents = parents,
@@ -237,7 +236,19 @@ static bool make_publication(ProllyRepo *repo, uint32_t branch_id, ProllyUnfinis
 		return false;
 	if (update)
 		prolly_publication_add_update(publication, update);
-	*out_publication = g_steal_pointer(&publication);
+	return true;
+}
+
+bool prolly_unfinished_add(ProllyRepo *repo, ProllyBranch *branch, ProllyUnfinished *unfinished,
+			   const ProllyUnfinishedSource *source, ProllyPublication *publication,
+			   ProllyDbBatch *batch, GError **error)
+{
+	uint32_t branch_id = prolly_branch_get_id(branch);
+
+	prolly_unfinished_delete(branch_id, batch);
+	if (!keep_commits(repo, branch_id, unfinished, source, publication, error))
+		return false;
+	prolly_unfinished_save(branch_id, unfinished, batch);
 	return true;
 }
 
@@ -246,13 +257,13 @@ bool prolly_unfinished_begin(ProllyRepo *repo, ProllyBranch *branch, ProllyUnfin
 {
 	uint32_t branch_id = prolly_branch_get_id(branch);
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(repo->body->db);
-	g_autoptr(ProllyPublication) publication = NULL;
+	g_autoptr(ProllyPublication) publication = prolly_publication_new(prolly_ref_updates_new());
 
 	if (!source->is_resumed)
 		prolly_unfinished_delete(branch_id, batch);
 	if (!build_sides(repo, source->tape, unfinished, error) ||
 	    !keep_decisions(repo, branch_id, source, batch, error) ||
-	    !make_publication(repo, branch_id, unfinished, source, &publication, error))
+	    !keep_commits(repo, branch_id, unfinished, source, publication, error))
 		return false;
 	prolly_unfinished_save(branch_id, unfinished, batch);
 	return prolly_publication_write(g_steal_pointer(&publication), repo, batch, PROLLY_DB_SYNC,
@@ -290,6 +301,9 @@ bool prolly_history_abort(ProllyRepo *repo, ProllyBranch *branch, GError **error
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&branch->commit_lock);
 	g_autoptr(ProllyUnfinished) unfinished = NULL;
 
-	return prolly_unfinished_require(repo, branch, &unfinished, error) &&
-	       prolly_unfinished_drop(repo, branch, error);
+	if (!prolly_unfinished_require(repo, branch, &unfinished, error))
+		return false;
+	return unfinished->is_staged
+		       ? prolly_merge_unstage(repo, branch, unfinished->generation, error)
+		       : prolly_unfinished_drop(repo, branch, error);
 }

@@ -197,3 +197,47 @@ theirs"
 later
 theirs"
 }
+
+@test "squash and no-commit stage; open files, kill -9, and abort takes it back" {
+	make_sides
+	ctl "$M" branch clean "$HEAD~1"
+	B=$MNT/clean
+	echo mine >"$B/ns/mine"
+	exec 7<"$B/ns/both"
+	ctl "$B" merge --no-commit --no-ff side
+	is "$(head -1 <&7)" one
+	exec 7<&-
+	is "$(cat "$B/ns/theirs-only")" theirs
+	[ ! -e "$B/ns/theirs-gone" ]
+	is "$(git_store rev-parse clean)" "$(git_store rev-parse "$HEAD~1")"
+	kill_daemon
+	mount_store
+	is "$(cat "$B/ns/theirs-only" "$B/ns/mine")" "theirs
+mine"
+	is "$(ls "$B/ns")" "$(ls "$S/ns" | sed "s/^kind$/&\nmine/")"
+	ctl "$B" merge --abort
+	is "$(ctl "$B" diff --name-status)" "A	ns/mine"
+	[ ! -e "$B/ns/theirs-only" ]
+	is "$(cat "$B/ns/theirs-gone")" base
+	# Directories come and go with what is staged.
+	mkdir "$S/made" "$S/made/deep"
+	echo x >"$S/made/deep/key"
+	rm -r "$S/ns/deep"
+	ctl "$S" -q commit -m directories
+	ctl "$B" merge --squash side
+	is "$(cat "$B/made/deep/key")" x
+	[ ! -e "$B/ns/deep" ]
+	echo y >"$B/made/deep/other"
+	rm "$B/made/deep/key"
+	is "$(ls "$B/made/deep")" other
+	rm "$B/made/deep/other"
+	rmdir "$B/made/deep" "$B/made"
+	ctl "$B" -q commit -m squashed
+	is "$(git_store log -1 --format=%p clean)" "$(git_store rev-parse --short "$HEAD~1")"
+	is "$(diff -r "$B" "$S" | sort)" "Only in $B/ns: mine
+Only in $S: made"
+	# A reset forgets a merge.
+	stop_merge
+	ctl "$M" reset --hard
+	is "$(ls "$MNT/.prollyfs/conflicts")" ""
+}

@@ -102,6 +102,84 @@ static void test_abort(Fixture *f, gconstpointer data)
 	expect(f, 0, "theirs", "-b side get ns/k1");
 }
 
+static void test_squash(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	done(f, "log --oneline");
+	g_autofree char *log = g_strdup(f->out->str);
+	done(f, "put ns/mine staged");
+	done(f, "-b side put other/new theirs");
+	done(f, "-b side delete ns/k3");
+	done(f, "-b side -q commit -m more");
+	refused(f, EINVAL, "--squash", "merge --squash --no-ff side");
+	expect(f, 0, "The changes are staged; nothing was committed.\n", "merge --squash side");
+	expect(f, 0, log, "log --oneline");
+	expect(f, 0, "M\tns/k1\nD\tns/k3\nA\tns/mine\nA\tother/new\n", "diff --name-status");
+	expect(f, 0, "theirs", "get ns/k1");
+	expect(f, 0, "ours", "get ns/k2");
+	refused(f, ENOENT, "unfinished", "merge --abort");
+	done(f, "-q commit -m squashed");
+	expect(f, 0, "", "diff --name-status");
+	done(f, "log -n 1");
+	g_assert_null(strstr(f->out->str, "Merge: "));
+	expect(f, 0, "D\tns/mine\n", "diff --name-status main side -- ns/mine ns/k1 ns/k3 other");
+}
+
+/* A conflict of a squash is resolved like any, and continued it is staged. */
+static void test_squash_conflict(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	done(f, "put ns/k1 mine");
+	done(f, "-q commit -m mine");
+	g_assert_cmpint(run(f, "-q merge --squash side"), ==, 1);
+	done(f, "resolve --theirs ns/k1");
+	expect(f, 0, "The changes are staged; nothing was committed.\n", "merge --continue");
+	expect(f, 0, "M\tns/k1\n", "diff --name-status");
+	refused(f, ENOENT, "unfinished", "merge --continue");
+}
+
+static void test_no_commit(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	expect(f, 0, "The changes are staged; nothing was committed.\n", "merge --no-commit side");
+	expect(f, 0, "M\tns/k1\n", "diff --name-status");
+	expect(f, 0, "", "conflicts");
+	refused(f, EBUSY, "unfinished merge", "merge side");
+	refused(f, EBUSY, "middle of a merge", "commit --amend -m x");
+	done(f, "put ns/more also");
+	done(f, "-q commit");
+	done(f, "log -n 1");
+	g_assert_nonnull(strstr(f->out->str, "Merge: "));
+	g_assert_nonnull(strstr(f->out->str, "    Merge branch 'side'\n"));
+	expect(f, 0, "also", "get ns/more");
+	expect(f, 0, "", "diff --name-status");
+	expect(f, 0, "Already up to date.\n", "merge side");
+}
+
+static void test_no_commit_abort(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	done(f, "put ns/mine staged");
+	done(f, "-b side put deep/a/b/c theirs");
+	done(f, "-b side -q commit -m more");
+	done(f, "-q merge --no-commit side");
+	expect(f, 0, "theirs", "get deep/a/b/c");
+	done(f, "put ns/later staged");
+	done(f, "merge --abort");
+	expect(f, 0, "A\tns/later\nA\tns/mine\n", "diff --name-status");
+	expect(f, 0, "one", "get ns/k1");
+	expect(f, 1, "", "ls deep");
+	/* What is left of a merge may be nothing: it is a merge all the same. */
+	done(f, "-q merge --no-commit -m again side");
+	done(f, "put ns/k1 one");
+	done(f, "delete deep/a/b/c ns/later ns/mine");
+	done(f, "merge --continue");
+	done(f, "log -n 1");
+	g_assert_nonnull(strstr(f->out->str, "Merge: "));
+	g_assert_nonnull(strstr(f->out->str, "    again\n"));
+	expect(f, 0, "one", "get ns/k1");
+}
+
 static void test_would_overwrite(Fixture *f, gconstpointer data)
 {
 	make_history(f);
@@ -119,6 +197,10 @@ int main(int argc, char **argv)
 	add_to("/command/merge/", "merge", test_merge);
 	add_to("/command/merge/", "conflicts", test_conflicts);
 	add_to("/command/merge/", "abort", test_abort);
+	add_to("/command/merge/", "squash", test_squash);
+	add_to("/command/merge/", "squash-conflict", test_squash_conflict);
+	add_to("/command/merge/", "no-commit", test_no_commit);
+	add_to("/command/merge/", "no-commit-abort", test_no_commit_abort);
 	add_to("/command/merge/", "would-overwrite", test_would_overwrite);
 	return g_test_run();
 }
