@@ -6,7 +6,7 @@
  * Changes stream: nothing here grows with their number. --stat, which aligns its columns, therefore
  * goes through them twice; that costs what differs, not what there is.
  *
- * A value is shown as lines if both sides are text of at most PROLLY_JSON_VALUE_MAX bytes; of
+ * A value is shown as lines (JSON laid out for it, patch-json.c) if both sides are text of at most PROLLY_JSON_VALUE_MAX bytes; of
  * others only the sizes are told.
  */
 
@@ -253,6 +253,7 @@ static bool print_patch(Printer *printer, const ProllyViewChange *change, const 
 		print_heading(printer, change, path);
 		if (is_text && (sides[0].len || sides[1].len)) {
 			print_names(printer, change, path);
+			prolly_patch_lay_out_json(sides);
 			prolly_patch_print(printer->command, &sides[0], &sides[1]);
 		} else if (!is_text) {
 			print_sizes(printer, change);

@@ -59,6 +59,7 @@ extern const ProllyCommandSpec prolly_cmd_prove, prolly_cmd_verify;
 extern const ProllyCommandSpec prolly_cmd_tag, prolly_cmd_reflog, prolly_cmd_keys_at;
 extern const ProllyCommandSpec prolly_cmd_reset, prolly_cmd_restore;
 extern const ProllyCommandSpec prolly_cmd_history, prolly_cmd_blame;
+extern const ProllyCommandSpec prolly_cmd_cherry_pick, prolly_cmd_revert;
 
 /* ---- words.c: command lines -------------------------------------------------------------- */
 
@@ -349,6 +350,8 @@ typedef struct {
 	size_t len;
 } ProllyPatchSide;
 
+/* patch-json.c: sides (one may be absent) that are JSON objects or lists, a member a line. */
+void prolly_patch_lay_out_json(ProllyPatchSide sides[2]);
 void prolly_patch_print(ProllyCommand *command, const ProllyPatchSide *old_side,
 			const ProllyPatchSide *new_side);
 void prolly_patch_count(const ProllyPatchSide *old_side, const ProllyPatchSide *new_side,

@@ -44,6 +44,8 @@ static const ProllyCommandSpec *const COMMANDS[] = {
 	&prolly_cmd_branch,
 	&prolly_cmd_tag,
 	&prolly_cmd_merge,
+	&prolly_cmd_cherry_pick,
+	&prolly_cmd_revert,
 	&prolly_cmd_conflicts,
 	&prolly_cmd_resolve,
 	&prolly_cmd_reflog,

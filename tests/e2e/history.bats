@@ -471,3 +471,169 @@ ns/a"
 	run on_main diff main..nothing
 	status_is 2
 }
+
+# ---- Commits made again, and undone -------------------------------------------------------------
+
+@test "cherry-pick: a commit's change, with its author and message; ranges; -x" {
+	commit_value a 1
+	mkdir "$MNT/side"
+	for n in 1 2 3; do
+		echo "$n" >"$MNT/side/ns/s$n"
+		GIT_AUTHOR_NAME="Author $n" GIT_AUTHOR_DATE="@160000000$n +0100" \
+			ctl "$MNT/side" -q commit -m "side $n"
+	done
+	echo staged >"$NS/staged"
+	[[ $(on_main cherry-pick side~1) =~ ^\[main\ [0-9a-f]{10}\]\ side\ 2$ ]]
+	is "$(store_git log -1 --format='%an|%at|%cn|%B|%p' main)" \
+		"Author 2|1600000002|C O Mitter|side 2
+|$(store_git rev-parse --short main~1)"
+	is "$(ls "$NS")" "a
+s2
+staged"
+	is "$(staged)" '[["ns/staged","added"]]'
+	is "$(on_main --json cherry-pick main~1..side | json '[.result, .conflicts]')" \
+		'["merged",[]]
+["up-to-date",[]]
+["merged",[]]'
+	is "$(store_git log -2 --format=%s main)" "side 3
+side 1"
+	run on_main cherry-pick side
+	status_is 1
+	on_main reset --hard main~1
+	on_main cherry-pick -x side
+	is "$(store_git log -1 --format=%b main)" "(cherry picked from commit $(head_of side))"
+	store_git fsck --strict
+}
+
+@test "cherry-pick: conflicts stop it; --continue, --skip and --abort go on" {
+	commit_value a 1
+	mkdir "$MNT/side"
+	echo side >"$MNT/side/ns/a"
+	commit_all side "side a"
+	echo side >"$MNT/side/ns/b"
+	commit_all side "side b"
+	commit_value a 2
+	head=$(head_of main)
+	run on_main cherry-pick main~1..side
+	status_is 1
+	output_has "both-modified"
+	is "$(head_of main)" "$head"
+	is "$(on_main --json conflicts | json '[.path, .base, .ours, .theirs]')" '["ns/a","1\n","2\n","side\n"]'
+	run on_main merge --continue
+	status_is 2
+	remount
+	on_main resolve --theirs ns/a
+	on_main cherry-pick --continue
+	is "$(store_git log -2 --format=%s main)" "side b
+side a"
+	file_is "$NS/a" side
+	file_is "$NS/b" side
+	on_main reset --hard "$head"
+	run on_main cherry-pick side~1 side
+	status_is 1
+	on_main cherry-pick --skip
+	is "$(store_git log -1 --format=%s main)" "side b"
+	file_is "$NS/a" 2
+	run on_main cherry-pick side~1
+	status_is 1
+	on_main cherry-pick --abort
+	is "$(on_main conflicts)" ""
+	run on_main cherry-pick --continue
+	status_is 2
+}
+
+@test "revert: undoes a commit, a range, and a merge against the parent that -m names" {
+	commit_value a 1
+	commit_value a 2
+	commit_value b 2
+	root=$(on_main --at main~2 root)
+	on_main revert main
+	is "$(store_git log -1 --format=%B main)" "Revert \"b = 2\"
+
+This reverts commit $(head_of main~1)."
+	missing "$NS/b"
+	on_main -q revert main
+	file_is "$NS/b" 2
+	on_main -q revert main~4..main
+	is "$(on_main root)" "$root"
+	mkdir "$MNT/side"
+	echo side >"$MNT/side/ns/s"
+	commit_all side
+	on_main -q merge --no-ff side
+	run on_main revert main
+	status_is 2
+	output_has "is a merge"
+	on_main -q revert -m 1 main
+	missing "$NS/s"
+	is "$(on_main root)" "$root"
+	run on_main revert -m 3 main~1
+	status_is 2
+	is "$(errno_of_command side/.prollyfs/ctl 'revert -b main main')" EPERM
+}
+
+@test "branch: what contains, what is merged, -v, -l, -f" {
+	commit_value a 1
+	on_main branch one
+	on_main branch two/x main~1
+	commit_value a 2
+	is "$(on_main branch --contains main~1)" "* main
+  one"
+	is "$(on_main branch --no-merged one)" "* main"
+	is "$(on_main --json branch --merged one | json .name)" '"one"
+"two/x"'
+	is "$(on_main branch -l 'two/*' 'o?e')" "  one
+  two/x"
+	is "$(on_main branch -v | tail -1)" "  two/x $(head_of two/x | cut -c1-10) Initial commit"
+	is "$(on_main branch --show-current)" main
+	run on_main branch one main
+	status_is 2
+	on_main branch -f one main
+	is "$(head_of one)" "$(head_of main)"
+	file_is "$MNT/one/ns/a" 2
+	is "$(on_main reflog -n 1 one | cut -d' ' -f2-)" "one@{0}: reset: moving to main"
+}
+
+@test "diff: only the lines that differ, and JSON a member a line" {
+	seq 40 >"$NS/lines"
+	echo '{"name":"x","tags":["a","b"],"n":1}' >"$NS/json"
+	commit_all main
+	sed -i 's/^5$/five/; 20d; s/^35$/&\nmore/' "$NS/lines"
+	echo '{"name":"x","tags":["a","c"],"n":1}' >"$NS/json"
+	is "$(on_main diff -- ns/json | sed 1,3d)" '@@ -2,7 +2,7 @@
+   "name": "x",
+   "tags": [
+     "a",
+-    "b"
++    "c"
+   ],
+   "n": 1
+ }'
+	git diff --no-index --no-color "$MNT/.prollyfs/at/main/ns/lines" "$NS/lines" |
+		sed -n '/^@@/,$s/^\(@@.*@@\).*/\1/p; /^[-+ ][^-+]/p' >"$T/git" || true
+	on_main diff -- ns/lines | sed -n '/^@@/p; /^[-+ ][^-+]/p' >"$T/ours"
+	diff "$T/git" "$T/ours"
+	is "$(on_main diff --stat -- ns/lines | head -1)" " ns/lines | 4 ++--"
+}
+
+# write_texts SEED DIR: forty texts of a few different lines.
+write_texts()
+{
+	python3 -c '
+import random, sys
+rand = random.Random(int(sys.argv[1]))
+for n in range(40):
+	lines = [rand.choice("abcde") + "\n" for _ in range(rand.randint(0, 30))]
+	open(f"{sys.argv[2]}/t{n:02}", "w").write("".join(lines))
+' "$@"
+}
+
+@test "diff: as few lines as git finds with --minimal, over random texts" {
+	write_texts 1 "$NS"
+	commit_all main
+	write_texts 2 "$NS"
+	(cd "$MNT/main" && git diff --no-index --minimal --numstat ../.prollyfs/at/main/ns ns) |
+		awk '{ print $1 + $2 }' >"$T/git" || true
+	on_main diff --stat | sed '$d' | awk '{ print $3 }' >"$T/ours"
+	is "$(wc -l <"$T/git")" 40
+	diff "$T/git" "$T/ours"
+}

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cmd-pick: cherry-pick and revert: the change that a commit made, made again on the branch, or
+ * undone there.
+ *
+ * Each commit is a three-way merge of its own (merge.h) from its parent to itself, or back, and a
+ * commit of one parent. A range is picked from its oldest commit on, and reverted from its newest.
+ * Where one stops with conflicts, the commits that are still to come are kept in the note of the
+ * unfinished merge, so --continue and --skip go on with them whoever calls, after a crash too; what
+ * was committed before it stays.
+ *
+ * A note is words: options of the first call, then ids.
+ */
+
+#include "command/command-private.h"
+
+#include <string.h>
+
+typedef struct {
+	ProllyCommand *command;
+	ProllyBranch *branch;
+	const ProllySignature *author, *committer; /* who calls, now */
+	bool reverts;
+	bool names_source; /* -x */
+	unsigned mainline; /* the parent that a merge is compared with; 0: not given */
+	GPtrArray *ids;    /* of char *: commits to come, in order */
+	guint next;
+	uint64_t n_made;
+} Picking;
+
+static const char *get_name(const Picking *self)
+{
+	return self->reverts ? "revert" : "cherry-pick";
+}
+
+/* ---- One commit -------------------------------------------------------------------------- */
+
+static bool choose_parent(const Picking *self, const ProllyCommit *commit,
+			  const ProllyCommitId **out_parent, GError **error)
+{
+	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
+	unsigned mainline = self->mainline;
+
+	prolly_commit_id_to_hex(&commit->id, hex);
+	if (commit->n_parents > 1 && !mainline)
+		return prolly_throw(error, PROLLY_ERROR_INVALID,
+				    "%s: commit %s is a merge: -m says which parent it changed",
+				    get_name(self), hex);
+	if (mainline > commit->n_parents || (mainline && commit->n_parents == 1))
+		return prolly_throw(error, PROLLY_ERROR_INVALID,
+				    "%s: -m %u: commit %s has no such parent to choose",
+				    get_name(self), mainline, hex);
+	*out_parent = commit->n_parents ? &commit->parents[mainline ? mainline - 1 : 0] : NULL;
+	return true;
+}
+
+/* (transfer full) */
+static char *make_message(const Picking *self, const ProllyCommit *commit,
+			  const ProllyCommitId *parent)
+{
+	char hex[PROLLY_COMMIT_ID_HEX_SIZE], parent_hex[PROLLY_COMMIT_ID_HEX_SIZE];
+	g_autofree char *other = NULL;
+
+	prolly_commit_id_to_hex(&commit->id, hex);
+	if (!self->reverts && !self->names_source)
+		return g_strdup(commit->message);
+	if (!self->reverts)
+		return g_strdup_printf("%s\n(cherry picked from commit %s)\n", commit->message,
+				       hex);
+	if (commit->n_parents > 1)
+		other = g_strdup_printf(", reversing\nchanges made to %s",
+					prolly_commit_id_to_hex(parent, parent_hex));
+	return g_strdup_printf("Revert \"%.*s\"\n\nThis reverts commit %s%s.\n",
+			       (int)strcspn(commit->message, "\n"), commit->message, hex,
+			       other ? other : "");
+}
+
+/* (transfer full) What --continue needs to know; never NULL, so that no merge takes its place. */
+static char *make_note(const Picking *self)
+{
+	GString *note = g_string_new(self->names_source ? "-x" : "");
+
+	if (self->mainline)
+		g_string_append_printf(note, " -m%u", self->mainline);
+	for (guint i = self->next; i < self->ids->len; i++)
+		g_string_append_printf(note, " %s", (char *)g_ptr_array_index(self->ids, i));
+	return g_string_free(note, FALSE);
+}
+
+static bool print_result(Picking *self, ProllyMergeReport *report,
+			 const ProllyMergeOptions *options, ProllyMergeResult result,
+			 const ProllyCommitId *id, GError **error)
+{
+	ProllyCommand *command = self->command;
+	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
+
+	if (command->json || result != PROLLY_MERGE_MERGED || options->dry_run)
+		return prolly_merge_report_print(report, options, result, id, error);
+	if (!command->quiet)
+		prolly_command_print(command, "[%s %.*s] %.*s\n", command->branch_name,
+				     PROLLY_SHORT_ID, prolly_commit_id_to_hex(id, hex),
+				     (int)strcspn(options->message, "\n"), options->message);
+	return true;
+}
+
+static ProllyMergeOptions make_options(const Picking *self, const char *message, const char *note)
+{
+	return (ProllyMergeOptions){
+		.operation = get_name(self),
+		.note = note,
+		.dry_run = prolly_command_option(self->command, "dry-run"),
+		.strategy = prolly_command_option(self->command, "strategy"),
+		.preference = prolly_command_option(self->command, "X"),
+		.message = message,
+		.author = self->author,
+		.committer = self->committer,
+	};
+}
+
+/* Applies the commit ID. *OUT_STOPPED: with conflicts. */
+static bool pick(Picking *self, const ProllyCommitId *id, bool *out_stopped, GError **error)
+{
+	ProllyCommand *command = self->command;
+	g_autoptr(ProllyCommit) commit = NULL;
+	const ProllyCommitId *parent = NULL;
+	ProllyMergeResult result;
+	ProllyCommitId made;
+
+	if (!prolly_command_check(command, error) ||
+	    !prolly_commit_load(command->repo, id, &commit, error) ||
+	    !choose_parent(self, commit, &parent, error))
+		return false;
+	g_autofree char *message = make_message(self, commit, parent);
+	g_autofree char *note = make_note(self);
+	ProllyMergeOptions options = make_options(self, message, note);
+	ProllyMergeChange change = {parent, &commit->id};
+
+	if (self->reverts)
+		change = (ProllyMergeChange){&commit->id, parent};
+	else
+		options.author = &commit->author;
+	g_autoptr(ProllyMergeReport) report =
+		prolly_merge_report_new(command, self->branch, &options);
+	if (!prolly_history_apply(command->repo, self->branch, &change, &options, &result, &made,
+				  error))
+		return false;
+	self->n_made += result == PROLLY_MERGE_MERGED;
+	*out_stopped = result == PROLLY_MERGE_CONFLICT;
+	return print_result(self, report, &options, result, &made, error);
+}
+
+/* ---- All of them ------------------------------------------------------------------------- */
+
+/* From the next on. That nothing was changed by any of them is exit status 1. */
+static bool pick_all(Picking *self, GError **error)
+{
+	bool stopped = false;
+
+	while (self->next < self->ids->len && !stopped) {
+		ProllyCommitId id;
+
+		if (!prolly_command_resolve(self->command,
+					    g_ptr_array_index(self->ids, self->next++), &id,
+					    error) ||
+		    !pick(self, &id, &stopped, error))
+			return false;
+	}
+	self->command->is_no = stopped || !self->n_made;
+	return true;
+}
+
+static void add_id(Picking *self, const ProllyCommitId *id)
+{
+	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
+
+	g_ptr_array_add(self->ids, g_strdup(prolly_commit_id_to_hex(id, hex)));
+}
+
+static void reverse(GPtrArray *array, guint from)
+{
+	for (guint i = from, j = array->len; i + 1 < j; i++) {
+		gpointer other = array->pdata[--j];
+
+		array->pdata[j] = array->pdata[i];
+		array->pdata[i] = other;
+	}
+}
+
+/* The commits of a range, in the order in which they are applied. */
+static bool add_range(Picking *self, const char *argument, GError **error)
+{
+	g_auto(ProllyRevisions) revisions = {0};
+	g_autoptr(ProllyLog) log = NULL;
+	guint first = self->ids->len;
+
+	prolly_revisions_init(&revisions);
+	if (!prolly_command_add_revision(self->command, argument, &revisions, error))
+		return false;
+	ProllyLogOptions options = prolly_revisions_get_options(&revisions);
+	options.topological = true;
+	if (!prolly_log_new(self->command->repo, &options, &log, error))
+		return false;
+	for (;;) {
+		g_autoptr(ProllyCommit) commit = NULL;
+
+		if (!prolly_log_next(log, &commit, error))
+			return false;
+		if (!commit)
+			break;
+		add_id(self, &commit->id);
+	}
+	if (!self->reverts)
+		reverse(self->ids, first);
+	return true;
+}
+
+static bool add_argument(Picking *self, const char *argument, GError **error)
+{
+	ProllyCommitId id;
+
+	if (strstr(argument, ".."))
+		return add_range(self, argument, error);
+	if (!prolly_command_resolve(self->command, argument, &id, error))
+		return false;
+	add_id(self, &id);
+	return true;
+}
+
+static bool parse_mainline(Picking *self, GError **error)
+{
+	const char *text = prolly_command_option(self->command, "mainline");
+	uint64_t number = 0;
+
+	if (text && !g_ascii_string_to_unsigned(text, 10, 1, 1000, &number, NULL))
+		return prolly_throw(error, PROLLY_ERROR_USAGE,
+				    "%s: -m %s: it is the number of a parent", get_name(self),
+				    text);
+	self->mainline = (unsigned)number;
+	return true;
+}
+
+static bool begin(Picking *self, GError **error)
+{
+	self->names_source = prolly_command_option(self->command, "x");
+	if (!parse_mainline(self, error))
+		return false;
+	for (unsigned i = 0; i < self->command->words->arguments->len; i++)
+		if (!add_argument(self, prolly_command_argument(self->command, i), error))
+			return false;
+	return pick_all(self, error);
+}
+
+/* ---- Going on ---------------------------------------------------------------------------- */
+
+static void parse_note(Picking *self, const char *note)
+{
+	g_auto(GStrv) words = g_strsplit(note, " ", -1);
+
+	for (char **word = words; *word; word++) {
+		if (strcmp(*word, "-x") == 0)
+			self->names_source = true;
+		else if (g_str_has_prefix(*word, "-m"))
+			self->mainline = (unsigned)g_ascii_strtoull(*word + 2, NULL, 10);
+		else if (**word)
+			g_ptr_array_add(self->ids, g_strdup(*word));
+	}
+}
+
+/* What is unfinished, if it is of this command; its note is parsed. */
+static bool load_own(Picking *self, ProllyUnfinished **out_unfinished, GError **error)
+{
+	g_autoptr(ProllyUnfinished) unfinished = NULL;
+	ProllyCommand *command = self->command;
+
+	if (!prolly_unfinished_load(command->repo, self->branch, &unfinished, error))
+		return false;
+	if (!unfinished)
+		return prolly_throw(error, PROLLY_ERROR_NOT_FOUND,
+				    "%s: branch '%s' has nothing unfinished", get_name(self),
+				    command->branch_name);
+	if (strcmp(unfinished->operation, get_name(self)) != 0)
+		return prolly_throw(error, PROLLY_ERROR_INVALID,
+				    "%s: what branch '%s' has unfinished is a %s", get_name(self),
+				    command->branch_name, unfinished->operation);
+	parse_note(self, unfinished->note ? unfinished->note : "");
+	*out_unfinished = g_steal_pointer(&unfinished);
+	return true;
+}
+
+static bool go_on(Picking *self, GError **error)
+{
+	g_autoptr(ProllyUnfinished) unfinished = NULL;
+	ProllyMergeResult result;
+	ProllyCommitId made;
+
+	if (!load_own(self, &unfinished, error))
+		return false;
+	ProllyMergeOptions options = make_options(self, NULL, NULL);
+	g_autoptr(ProllyMergeReport) report =
+		prolly_merge_report_new(self->command, self->branch, &options);
+	if (!prolly_history_continue(self->command->repo, self->branch, &options, &result, &made,
+				     error))
+		return false;
+	options.message = unfinished->message;
+	if (!print_result(self, report, &options, result, &made, error))
+		return false;
+	self->n_made++;
+	return result == PROLLY_MERGE_CONFLICT || pick_all(self, error);
+}
+
+/* --abort and --skip: without the commit that stopped, and with those to come or not. */
+static bool give_up(Picking *self, bool skips, GError **error)
+{
+	g_autoptr(ProllyUnfinished) unfinished = NULL;
+
+	if (!load_own(self, &unfinished, error) ||
+	    !prolly_history_abort(self->command->repo, self->branch, error))
+		return false;
+	self->n_made++;
+	return !skips || pick_all(self, error);
+}
+
+/* ---- The commands ------------------------------------------------------------------------ */
+
+static bool check_usage(ProllyCommand *command, const char *name, GError **error)
+{
+	unsigned n = !!prolly_command_option(command, "continue") +
+		     !!prolly_command_option(command, "abort") +
+		     !!prolly_command_option(command, "skip");
+
+	if (n + !!command->words->arguments->len == 1)
+		return true;
+	return prolly_throw(error, PROLLY_ERROR_USAGE,
+			    "%s: give REVs, or one of --continue, --skip and --abort", name);
+}
+
+static bool run(ProllyCommand *command, bool reverts, GError **error)
+{
+	g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
+	g_auto(ProllySignature) author = {0};
+	g_auto(ProllySignature) committer = {0};
+	g_autoptr(ProllyBranch) branch = NULL;
+	Picking picking = {.command = command, .reverts = reverts, .ids = ids};
+
+	if (!check_usage(command, get_name(&picking), error) ||
+	    !prolly_command_open_branch(command, &branch, error) ||
+	    !prolly_command_sign(command, &author, &committer, error))
+		return false;
+	picking.branch = branch;
+	picking.author = &author;
+	picking.committer = &committer;
+	if (prolly_command_option(command, "continue"))
+		return go_on(&picking, error);
+	if (prolly_command_option(command, "abort") || prolly_command_option(command, "skip"))
+		return give_up(&picking, prolly_command_option(command, "skip"), error);
+	return begin(&picking, error);
+}
+
+static bool run_cherry_pick(ProllyCommand *command, GError **error)
+{
+	return run(command, false, error);
+}
+
+static bool run_revert(ProllyCommand *command, GError **error)
+{
+	return run(command, true, error);
+}
+
+#define PICK_OPTIONS                                                                               \
+	{"mainline", 'm', "PARENT", "of a merge: which parent it is compared with"},               \
+		{"dry-run", 0, NULL, "say what would happen, with all conflicts; change nothing"}, \
+		{"strategy", 's', "NAME", "settle all conflicts by it"},                           \
+		{"", 'X', "NAME", "the same, but for what .prollyattributes says"},                \
+		{"continue", 0, NULL, "go on, when all conflicts are resolved"},                   \
+		{"skip", 0, NULL, "go on without the commit that stopped"},                        \
+	{                                                                                          \
+		"abort", 0, NULL, "forget the commit that stopped and those to come"               \
+	}
+
+static const ProllyOptionSpec REVERT_OPTIONS[] = {PICK_OPTIONS, {0}};
+
+static const ProllyOptionSpec CHERRY_PICK_OPTIONS[] = {
+	{"", 'x', NULL, "add to the message which commit it was"},
+	PICK_OPTIONS,
+	{0},
+};
+
+const ProllyCommandSpec prolly_cmd_cherry_pick = {
+	.name = "cherry-pick",
+	.arguments = "[REV | A..B]...",
+	.summary = "make the changes of other commits again",
+	.options = CHERRY_PICK_OPTIONS,
+	.max_arguments = PROLLY_COMMAND_ANY_NUMBER,
+	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_SIGNS,
+	.run = run_cherry_pick,
+};
+
+const ProllyCommandSpec prolly_cmd_revert = {
+	.name = "revert",
+	.arguments = "[REV | A..B]...",
+	.summary = "undo the changes of commits, with new ones",
+	.options = REVERT_OPTIONS,
+	.max_arguments = PROLLY_COMMAND_ANY_NUMBER,
+	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_SIGNS,
+	.run = run_revert,
+};
