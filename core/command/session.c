@@ -220,7 +220,9 @@ static int begin_frames(ProllySession *session, const char *line)
 /* A whole line, without its newline. */
 static int take_line(ProllySession *session)
 {
-	g_autofree char *line = g_strndup((const char *)session->line->data, session->line->len);
+	/* Before the first byte of a session there is no buffer. */
+	const char *bytes = session->line->data ? (const char *)session->line->data : "";
+	g_autofree char *line = g_strndup(bytes, session->line->len);
 	bool is_first = !session->is_begun;
 
 	if (strlen(line) != session->line->len)

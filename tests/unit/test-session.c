@@ -78,6 +78,15 @@ static void test_plain_split(Fixture *f, gconstpointer data)
 	expect_text(f, "x 'y'a b", 1);
 }
 
+/* An empty line is none, be it the first. */
+static void test_plain_empty(Fixture *f, gconstpointer data)
+{
+	g_assert_cmpint(send(f, "\n\n"), ==, 0);
+	expect_text(f, "", 10);
+	g_assert_cmpint(send(f, "put ns/a one\n\nget ns/a\n"), ==, 0);
+	expect_text(f, "one", 10);
+}
+
 /* Exit status 1 fails no write, and says why. */
 static void test_plain_no(Fixture *f, gconstpointer data)
 {
@@ -472,6 +481,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	add("/session/plain/lines", test_plain, NULL);
 	add("/session/plain/split", test_plain_split, NULL);
+	add("/session/plain/empty", test_plain_empty, NULL);
 	add("/session/plain/no", test_plain_no, NULL);
 	add("/session/plain/latch", test_plain_latch, NULL);
 	add("/session/plain/bad", test_plain_bad, NULL);
