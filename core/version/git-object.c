@@ -102,6 +102,7 @@ bool prolly_git_object_parse_namespace(const ProllyFormat *format, const char *t
 {
 	g_autofree char *copy = g_strndup(text, len);
 	char *rest = copy;
+	g_autoptr(GString) again = NULL;
 	ProllyTree tree = {0};
 	ProllyHash root;
 	ProllyHash expected;
@@ -121,6 +122,10 @@ bool prolly_git_object_parse_namespace(const ProllyFormat *format, const char *t
 	if (!prolly_hash_equal(&root, &expected))
 		return prolly_throw(error, PROLLY_ERROR_INVALID,
 				    "its root was made under other parameters than this store's");
+	again = format_namespace(format, &tree);
+	if (again->len != len || memcmp(again->str, text, len) != 0)
+		return prolly_throw(error, PROLLY_ERROR_INVALID,
+				    "not a namespace: written in another way");
 	*out_tree = tree;
 	return true;
 }
