@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A fuzz target as an ordinary test: the files of its corpus, and of each a number of mutations,
- * which are the same in every run. PROLLY_FUZZ_MUTATIONS says how many (200; with PROLLYFS_LONG 20,000).
+ * which are the same in every run. PROLLY_FUZZ_MUTATIONS says how many (200; with PROLLYFS_LONG 20,000),
+ * and PROLLY_FUZZ_COST, for a target whose inputs take long, by what that is divided.
  * A file named as argument is tried alone.
  *
  * Beside what the target asserts, no input may make it allocate much: a single block may have
@@ -225,10 +226,12 @@ static void test_corpus(gconstpointer data)
 static unsigned get_mutations(void)
 {
 	const char *given = g_getenv("PROLLY_FUZZ_MUTATIONS");
+	const char *cost = g_getenv("PROLLY_FUZZ_COST");
+	unsigned n = g_getenv("PROLLYFS_LONG") ? 20000 : 200;
 
 	if (given)
 		return (unsigned)g_ascii_strtoull(given, NULL, 10);
-	return g_getenv("PROLLYFS_LONG") ? 20000 : 200;
+	return cost ? n / (unsigned)g_ascii_strtoull(cost, NULL, 10) : n;
 }
 
 /* Of each file some; each of up to five changes, one behind the other. */

@@ -6,6 +6,8 @@
  */
 #include "tree-model.h"
 
+#include <dlfcn.h>
+
 #define SMALL_CACHE (512u << 10)
 
 /* ---- Sorting ----------------------------------------------------------------------------- */
@@ -298,6 +300,70 @@ static void test_crowd(void)
 	tree_test_stop(&crowd.test);
 }
 
+/* ---- Locks ------------------------------------------------------------------------------- */
+
+/* How many locks this thread took. */
+static unsigned *get_locks(void)
+{
+	static __thread unsigned locks;
+
+	return &locks;
+}
+
+#ifndef __SANITIZE_THREAD__ /* there it is tsan-glib.c's, and nothing is counted */
+
+void g_mutex_lock(GMutex *mutex)
+{
+	void (*lock)(GMutex *) = (void (*)(GMutex *))dlsym(RTLD_NEXT, "g_mutex_lock");
+
+	++*get_locks();
+	lock(mutex);
+}
+
+#endif
+
+/* Reads all of TREE, by look-ups and by a scan; how many locks that took. */
+static unsigned count_locks(const ProllyTreeContext *context, const ProllyTree *tree)
+{
+	g_autoptr(ProllyCursor) cursor = prolly_cursor_new(context, tree);
+	unsigned before = *get_locks();
+
+	for (uint32_t i = 0; i < 20000; i++) {
+		g_auto(ProllyValueRef) value = {0};
+		char key[8];
+
+		g_snprintf(key, sizeof(key), "%06u", 2 * i);
+		g_assert_true(prolly_tree_get(context, tree, key, 6, &value, NULL));
+		g_assert_nonnull(value.node);
+	}
+	for (bool end = false; !end;) {
+		ProllyTreeEntry entry;
+
+		g_assert_true(prolly_cursor_read(cursor, &entry, &end, NULL));
+	}
+	return *get_locks() - before;
+}
+
+/* A reader takes a lock of the cache where it meets a node for the first time, a shard's and the
+ * back end's; where it has been before, none at all. */
+static void test_locks(void)
+{
+	g_autoptr(GTree) model = numbered_model(20000);
+	g_autoptr(GHashTable) nodes = NULL;
+	ProllyTree tree;
+	TreeTest test;
+	unsigned first;
+
+	tree_test_start(&test, default_parameters());
+	tree = apply_batch(&test.context, NULL, model);
+	first = count_locks(&test.context, &tree);
+	nodes = collect_nodes(&test.context, &tree);
+	g_test_message("%u locks for %u nodes", first, g_hash_table_size(nodes));
+	g_assert_cmpuint(first, <=, 4 * g_hash_table_size(nodes));
+	g_assert_cmpuint(count_locks(&test.context, &tree), <=, 4);
+	tree_test_stop(&test);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -306,5 +372,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/tree/fast/get-many-fails", test_get_many_fails);
 	g_test_add_func("/tree/fast/links-count", test_links_count);
 	g_test_add_func("/tree/fast/readers-and-writer", test_crowd);
+	g_test_add_func("/tree/fast/locks", test_locks);
 	return g_test_run();
 }
