@@ -11,6 +11,11 @@
  *	1,024         538           491           358
  *	4,096       1,955         1,943         1,488
  *
+ * Messages of which each has the hash of the one before it in its midst (the nodes from a leaf to the
+ * top, in a tree of which one leaf is new) must end one after the other; but what comes in each before
+ * that hash can be hashed at any time, beside the message whose turn it is. A chain of a leaf, two
+ * nodes of 3.7 KB and a small top takes 5.3 us so, and 6.4 one by one.
+ *
  * A message is the blocks that lie in it whole and a tail of one or two, with what is left, the
  * padding and the length. Both lanes run side by side until one is at its end.
  *
@@ -129,21 +134,35 @@ static USES_SHA void hash_blocks_of_two(State *self_a, const uint8_t *blocks_a, 
 
 /* ---- Messages ---------------------------------------------------------------------------- */
 
-static USES_SHA void lane_start(Lane *self, const uint8_t *data, size_t len)
+/* The first N blocks of a message. */
+static USES_SHA void lane_open(Lane *self, const uint8_t *data, size_t n)
+{
+	self->state.abef = _mm_set_epi32(0x6a09e667, (int)0xbb67ae85, 0x510e527f, (int)0x9b05688c);
+	self->state.cdgh = _mm_set_epi32(0x3c6ef372, (int)0xa54ff53a, 0x1f83d9ab, 0x5be0cd19);
+	self->next = data;
+	self->n = n;
+	self->n_tail = 0;
+}
+
+/* Of the message whose first blocks the lane has, all that it has not done. */
+static void lane_complete(Lane *self, const uint8_t *data, size_t len)
 {
 	size_t left = len % BLOCK;
 	uint64_t bits = (uint64_t)len * 8;
 
-	self->state.abef = _mm_set_epi32(0x6a09e667, (int)0xbb67ae85, 0x510e527f, (int)0x9b05688c);
-	self->state.cdgh = _mm_set_epi32(0x3c6ef372, (int)0xa54ff53a, 0x1f83d9ab, 0x5be0cd19);
-	self->next = data;
-	self->n = len / BLOCK;
+	self->n = (size_t)(data + len - left - self->next) / BLOCK;
 	self->n_tail = left + 9 > BLOCK ? 2 : 1;
 	memset(self->tail, 0, sizeof(self->tail));
 	if (left > 0)
 		memcpy(self->tail, data + len - left, left);
 	self->tail[left] = 0x80;
 	prolly_set_be64(self->tail + self->n_tail * BLOCK - 8, bits);
+}
+
+static void lane_start(Lane *self, const uint8_t *data, size_t len)
+{
+	lane_open(self, data, 0);
+	lane_complete(self, data, len);
 }
 
 /* Goes on in the tail if the message itself is done. Is there a block? */
@@ -161,6 +180,18 @@ static void lane_pass(Lane *self, size_t n)
 {
 	self->next += n * BLOCK;
 	self->n -= n;
+}
+
+/* Both lanes, until one has no block left. */
+static void run_side_by_side(Lane *x, Lane *y)
+{
+	while (lane_has_blocks(x) && lane_has_blocks(y)) {
+		size_t n = MIN(x->n, y->n);
+
+		hash_blocks_of_two(&x->state, x->next, &y->state, y->next, n);
+		lane_pass(x, n);
+		lane_pass(y, n);
+	}
 }
 
 static USES_SHA void lane_end(Lane *self, ProllyHash *out_hash)
@@ -196,15 +227,30 @@ void prolly_hash_lanes_two(const void *a, size_t a_len, const void *b, size_t b_
 
 	lane_start(&x, a, a_len);
 	lane_start(&y, b, b_len);
-	while (lane_has_blocks(&x) && lane_has_blocks(&y)) {
-		size_t n = MIN(x.n, y.n);
-
-		hash_blocks_of_two(&x.state, x.next, &y.state, y.next, n);
-		lane_pass(&x, n);
-		lane_pass(&y, n);
-	}
+	run_side_by_side(&x, &y);
 	lane_end(&x, out_a);
 	lane_end(&y, out_b);
+}
+
+void prolly_hash_lanes_chain(const ProllyHashLink *links, size_t n, ProllyHash *out_hashes)
+{
+	Lane lanes[PROLLY_HASH_CHAIN_MAX];
+	size_t ahead = 1;
+
+	for (size_t i = 0; i < n; i++)
+		lane_open(&lanes[i], links[i].data, i > 0 ? links[i].at / BLOCK : 0);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			memcpy(links[i].data + links[i].at, &out_hashes[i - 1], PROLLY_HASH_SIZE);
+		lane_complete(&lanes[i], links[i].data, links[i].len);
+		/* Beside it what those to come have before the hash that they wait for. */
+		for (ahead = MAX(ahead, i + 1); ahead < n; ahead++) {
+			run_side_by_side(&lanes[i], &lanes[ahead]);
+			if (!lane_has_blocks(&lanes[i]))
+				break;
+		}
+		lane_end(&lanes[i], &out_hashes[i]);
+	}
 }
 
 static bool detect(void)
@@ -234,6 +280,11 @@ void prolly_hash_lanes_one(const void *data, size_t len, ProllyHash *out_hash)
 
 void prolly_hash_lanes_two(const void *a, size_t a_len, const void *b, size_t b_len,
 			   ProllyHash *out_a, ProllyHash *out_b)
+{
+	g_assert_not_reached();
+}
+
+void prolly_hash_lanes_chain(const ProllyHashLink *links, size_t n, ProllyHash *out_hashes)
 {
 	g_assert_not_reached();
 }

@@ -81,6 +81,25 @@ void prolly_hash_compute_pair(const void *a, size_t a_len, const void *b, size_t
 	prolly_hash_compute_plainly(b, b_len, out_b);
 }
 
+void prolly_hash_compute_chain_plainly(const ProllyHashLink *links, size_t n,
+				       ProllyHash *out_hashes)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			memcpy(links[i].data + links[i].at, &out_hashes[i - 1], PROLLY_HASH_SIZE);
+		prolly_hash_compute_plainly(links[i].data, links[i].len, &out_hashes[i]);
+	}
+}
+
+void prolly_hash_compute_chain(const ProllyHashLink *links, size_t n, ProllyHash *out_hashes)
+{
+	g_assert(n <= PROLLY_HASH_CHAIN_MAX);
+	if (prolly_hash_has_lanes())
+		prolly_hash_lanes_chain(links, n, out_hashes);
+	else
+		prolly_hash_compute_chain_plainly(links, n, out_hashes);
+}
+
 bool prolly_hash_equal(const ProllyHash *a, const ProllyHash *b)
 {
 	return memcmp(a->bytes, b->bytes, PROLLY_HASH_SIZE) == 0;

@@ -126,6 +126,40 @@ static void test_hash_lanes(void)
 	g_test_message("SHA instructions: %s", prolly_hash_has_lanes() ? "used" : "not used");
 }
 
+/* Messages with the hash of the one before at every kind of place, against the plain way. */
+static void test_hash_chain(void)
+{
+	enum { LINKS = 4, LEN = 700 };
+	uint8_t ours[LINKS][LEN], plain[LINKS][LEN];
+	ProllyHashLink links[LINKS], expected_links[LINKS];
+	ProllyHash hashes[LINKS], expected[LINKS];
+	uint32_t random = 1;
+
+	for (unsigned round = 0; round < 3000; round++) {
+		unsigned n = 1 + round % LINKS;
+
+		for (unsigned i = 0; i < n; i++) {
+			size_t len, at;
+
+			random = random * 1664525 + 1013904223;
+			len = PROLLY_HASH_SIZE + (random >> 8) % (LEN - PROLLY_HASH_SIZE);
+			random = random * 1664525 + 1013904223;
+			at = (random >> 8) % (len - PROLLY_HASH_SIZE + 1);
+			memset(ours[i], (int)(round + i), len);
+			memset(plain[i], (int)(round + i), len);
+			links[i] = (ProllyHashLink){ours[i], len, at};
+			expected_links[i] = (ProllyHashLink){plain[i], len, at};
+		}
+		prolly_hash_compute_chain(links, n, hashes);
+		prolly_hash_compute_chain_plainly(expected_links, n, expected);
+		for (unsigned i = 0; i < n; i++) {
+			g_assert_true(prolly_hash_equal(&hashes[i], &expected[i]));
+			g_assert_cmpmem(ours[i], links[i].len, plain[i], links[i].len);
+		}
+	}
+	prolly_hash_compute_chain(links, 0, hashes);
+}
+
 static void test_hash_hex(void)
 {
 	char hex[PROLLY_HASH_HEX_SIZE];
@@ -353,6 +387,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/base/hash/vectors", test_hash_vectors);
 	g_test_add_func("/base/hash/of-two", test_hash_of_two);
 	g_test_add_func("/base/hash/lanes", test_hash_lanes);
+	g_test_add_func("/base/hash/chain", test_hash_chain);
 	g_test_add_func("/base/hash/hex", test_hash_hex);
 	g_test_add_func("/base/hash/order", test_hash_order);
 	g_test_add_func("/base/bytes/round-trip", test_bytes_round_trip);
