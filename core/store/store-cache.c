@@ -54,9 +54,17 @@ static Shard *get_shard(ProllyCache *cache, const ProllyHash *hash)
 	return &cache->shards[hash->bytes[8] & (cache->n_shards - 1)];
 }
 
+static ProllyNode **get_bucket(const Shard *shard, const ProllyHash *hash)
+{
+	ProllyNode **buckets = __atomic_load_n(&shard->buckets, __ATOMIC_RELAXED);
+	size_t n = __atomic_load_n(&shard->n_buckets, __ATOMIC_RELAXED);
+
+	return buckets + (prolly_get_le64(hash->bytes) & (n - 1));
+}
+
 static ProllyNode **find_link(Shard *shard, const ProllyHash *hash)
 {
-	ProllyNode **link = &shard->buckets[prolly_get_le64(hash->bytes) & (shard->n_buckets - 1)];
+	ProllyNode **link = get_bucket(shard, hash);
 
 	while (*link && !node_has_hash(*link, hash))
 		link = &(*link)->chain;
@@ -68,8 +76,9 @@ static void grow_table(Shard *shard)
 	ProllyNode **old = shard->buckets;
 	size_t n_old = shard->n_buckets;
 
-	shard->n_buckets = 2 * n_old;
-	shard->buckets = g_new0(ProllyNode *, shard->n_buckets);
+	/* Others look at both without the lock, but not at what is there. */
+	__atomic_store_n(&shard->buckets, g_new0(ProllyNode *, 2 * n_old), __ATOMIC_RELAXED);
+	__atomic_store_n(&shard->n_buckets, 2 * n_old, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < n_old; i++) {
 		while (old[i]) {
 			ProllyNode *node = old[i];
@@ -206,6 +215,13 @@ ProllyNode *prolly_cache_lookup(ProllyCache *cache, const ProllyHash *hash)
 	return node;
 }
 
+void prolly_cache_prefetch(ProllyCache *cache, const ProllyHash *hash)
+{
+	const Shard *shard = get_shard(cache, hash);
+
+	__builtin_prefetch(get_bucket(shard, hash));
+}
+
 ProllyNode *prolly_cache_peek(ProllyCache *cache, const ProllyHash *hash)
 {
 	Shard *shard = get_shard(cache, hash);
@@ -262,6 +278,25 @@ ProllyNode *prolly_cache_insert(ProllyCache *cache, ProllyNode *node)
 		return node;
 	prolly_node_unref(node);
 	return found;
+}
+
+/* So many nodes ahead is asked for a node, and for its place in the table. */
+#define NODE_AHEAD  16
+#define PLACE_AHEAD 8
+
+void prolly_caches_insert(ProllyCache **caches, ProllyNode **nodes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (i + NODE_AHEAD < n)
+			__builtin_prefetch(nodes[i + NODE_AHEAD]);
+		if (i + PLACE_AHEAD < n) {
+			const ProllyNode *soon = nodes[i + PLACE_AHEAD];
+
+			prolly_cache_prefetch(caches[soon->node_class], &soon->hash);
+		}
+		prolly_node_unref(prolly_cache_insert(caches[nodes[i]->node_class],
+						      prolly_node_ref(nodes[i])));
+	}
 }
 
 void prolly_cache_remove(ProllyCache *cache, const ProllyHash *hash)

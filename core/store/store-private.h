@@ -98,7 +98,9 @@ void prolly_cache_free(ProllyCache *cache);
 
 /* (transfer full) (nullable) The node, which has been used now; counts a hit or miss. */
 ProllyNode *prolly_cache_lookup(ProllyCache *cache, const ProllyHash *hash);
-/* The same, and neither counts nor is a use. */
+/* Has the processor load what a look-up of HASH begins with, for one who soon makes it. */
+void prolly_cache_prefetch(ProllyCache *cache, const ProllyHash *hash);
+/* As the look-up, and neither counts nor is a use. */
 ProllyNode *prolly_cache_peek(ProllyCache *cache, const ProllyHash *hash);
 /* NODE was found without the cache's help: that is a use and a hit, if the cache holds it. */
 void prolly_cache_note_use(ProllyCache *cache, ProllyNode *node);
@@ -107,6 +109,8 @@ void prolly_cache_note_use(ProllyCache *cache, ProllyNode *node);
  * of that hash is there already, drops NODE and returns that one.
  */
 ProllyNode *prolly_cache_insert(ProllyCache *cache, ProllyNode *node);
+/* N nodes, each into that of CACHES which is its class's. They stay the caller's. */
+void prolly_caches_insert(ProllyCache **caches, ProllyNode **nodes, size_t n);
 void prolly_cache_remove(ProllyCache *cache, const ProllyHash *hash);
 /* The node's charge has changed, if this cache holds it still. */
 void prolly_cache_recharge(ProllyCache *cache, ProllyNode *node);

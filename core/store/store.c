@@ -42,6 +42,7 @@
 
 #include <string.h>
 
+#include "base/hash-chain.h"
 #include "store/db.h"
 
 #define PENDING_BOUND      (16u << 20)
@@ -189,15 +190,10 @@ static void end_move(Shared *shared, bool stored)
 	NodeSet done;
 
 	init_set(&done);
-	if (stored) {
-		/* Into the cache first, or a reader would read from the back end in between. */
-		for (guint i = 0; i < shared->moving.nodes->len; i++) {
-			ProllyNode *node = prolly_node_ref(shared->moving.nodes->pdata[i]);
-
-			prolly_node_unref(
-				prolly_cache_insert(shared->caches[node->node_class], node));
-		}
-	}
+	/* Into the cache first, or a reader would read from the back end in between. */
+	if (stored)
+		prolly_caches_insert(shared->caches, (ProllyNode **)shared->moving.nodes->pdata,
+				     shared->moving.nodes->len);
 	g_mutex_lock(&shared->lock);
 	if (stored) {
 		NodeSet empty = done;
@@ -706,8 +702,7 @@ ProllyNode *prolly_store_new_node(ProllyStore *store, ProllyNodeClass node_class
 	return node;
 }
 
-/* NODE has its hash. */
-static bool put_new_node(ProllyStore *store, ProllyNode *node, GError **error)
+bool prolly_store_put_hashed(ProllyStore *store, ProllyNode *node, GError **error)
 {
 	Shared *shared = store->shared;
 	Room room = ROOM_ENOUGH;
@@ -729,19 +724,29 @@ bool prolly_store_put_node(ProllyStore *store, ProllyNode *node, ProllyHash *out
 {
 	prolly_hash_compute(node->bytes, node->len, &node->hash);
 	*out_hash = node->hash;
-	return put_new_node(store, node, error);
+	return prolly_store_put_hashed(store, node, error);
 }
 
-bool prolly_store_put_pair(ProllyStore *store, ProllyNode *a, ProllyNode *b,
-			   ProllyHash out_hashes[2], GError **error)
+void prolly_store_hash_pair(ProllyStore *store, ProllyNode *a, ProllyNode *b)
 {
 	prolly_hash_compute_pair(a->bytes, a->len, b->bytes, b->len, &a->hash, &b->hash);
-	out_hashes[0] = a->hash;
-	out_hashes[1] = b->hash;
-	if (put_new_node(store, a, error))
-		return put_new_node(store, b, error);
-	prolly_store_drop_node(b);
-	return false;
+	prolly_cache_prefetch(store->shared->caches[a->node_class], &a->hash);
+	prolly_cache_prefetch(store->shared->caches[b->node_class], &b->hash);
+}
+
+void prolly_store_hash_chain(ProllyStore *store, ProllyNode **nodes, const size_t *ats, size_t n)
+{
+	ProllyHashLink links[PROLLY_HASH_CHAIN_MAX];
+	ProllyHash hashes[PROLLY_HASH_CHAIN_MAX];
+
+	g_assert(n <= PROLLY_HASH_CHAIN_MAX);
+	for (size_t i = 0; i < n; i++)
+		links[i] = (ProllyHashLink){(uint8_t *)nodes[i]->bytes, nodes[i]->len, ats[i]};
+	prolly_hash_compute_chain(links, n, hashes);
+	for (size_t i = 0; i < n; i++) {
+		nodes[i]->hash = hashes[i];
+		prolly_cache_prefetch(store->shared->caches[nodes[i]->node_class], &hashes[i]);
+	}
 }
 
 void prolly_store_drop_node(ProllyNode *node)

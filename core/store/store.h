@@ -159,16 +159,23 @@ bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *b
 		      ProllyHash *out_hash, ProllyNode **out_node, GError **error);
 
 /*
- * The same without a copy, and two at once for less. A new node is LEN bytes that its maker alone
- * sees and writes at *OUT_BYTES, and ROOM for a view of it; it is (transfer full) to the puts,
- * whatever happens, or dropped.
+ * The same without a copy. A new node is LEN bytes that its maker alone sees and writes at
+ * *OUT_BYTES, and ROOM for a view of it; it is (transfer full) to the put, whatever happens, or
+ * dropped.
  */
 ProllyNode *prolly_store_new_node(ProllyStore *store, ProllyNodeClass node_class, size_t len,
 				  size_t room, uint8_t **out_bytes);
 bool prolly_store_put_node(ProllyStore *store, ProllyNode *node, ProllyHash *out_hash,
 			   GError **error);
-bool prolly_store_put_pair(ProllyStore *store, ProllyNode *a, ProllyNode *b,
-			   ProllyHash out_hashes[2], GError **error);
+/*
+ * The same in two steps, since several nodes are hashed in less time than one by one; and what
+ * putting looks at is on its way by then: two that have nothing to do with each other, or N (at most
+ * PROLLY_HASH_CHAIN_MAX) of which each but the first has at ATS[i] the hash of the one before,
+ * which this writes there.
+ */
+void prolly_store_hash_pair(ProllyStore *store, ProllyNode *a, ProllyNode *b);
+void prolly_store_hash_chain(ProllyStore *store, ProllyNode **nodes, const size_t *ats, size_t n);
+bool prolly_store_put_hashed(ProllyStore *store, ProllyNode *node, GError **error);
 void prolly_store_drop_node(ProllyNode *node); /* NULL is allowed */
 
 /*

@@ -108,14 +108,15 @@ static ProllyNode *encode_leaf(const Batch *self, const Leaf *leaf)
 
 static bool make_pair(Batch *self, Leaf *a, Leaf *b)
 {
-	ProllyHash hashes[2];
+	ProllyNode *node_a = encode_leaf(self, a), *node_b = encode_leaf(self, b);
 
-	if (!prolly_store_put_pair(self->store, encode_leaf(self, a), encode_leaf(self, b), hashes,
-				   &self->error))
-		return false;
-	a->hash = hashes[0];
-	b->hash = hashes[1];
-	return true;
+	prolly_store_hash_pair(self->store, node_a, node_b);
+	a->hash = *prolly_node_get_hash(node_a);
+	b->hash = *prolly_node_get_hash(node_b);
+	if (prolly_store_put_hashed(self->store, node_a, &self->error))
+		return prolly_store_put_hashed(self->store, node_b, &self->error);
+	prolly_store_drop_node(node_b);
+	return false;
 }
 
 static void make_leaves(ProllyJob *job)

@@ -237,13 +237,21 @@ ProllyNode *prolly_node_encode(ProllyStore *store, const ProllyDraft *draft)
 	return node;
 }
 
+size_t prolly_node_find_child_hash(const ProllyNode *node, uint32_t i)
+{
+	size_t len;
+	const uint8_t *bytes = prolly_node_get_bytes(node, &len);
+	NodeLayout layout = compute_layout(false, false, prolly_get_le32(bytes + 8), 0, 0, 0);
+
+	return layout.child_hashes + PROLLY_HASH_SIZE * (size_t)i;
+}
+
 void prolly_node_set_child_hash(ProllyNode *node, uint32_t i, const ProllyHash *hash)
 {
 	size_t len;
 	uint8_t *bytes = (uint8_t *)prolly_node_get_bytes(node, &len);
-	NodeLayout layout = compute_layout(false, false, prolly_get_le32(bytes + 8), 0, 0, 0);
 
-	memcpy(bytes + layout.child_hashes + PROLLY_HASH_SIZE * (size_t)i, hash, sizeof(*hash));
+	memcpy(bytes + prolly_node_find_child_hash(node, i), hash, sizeof(*hash));
 }
 
 /* ---- Decoding ---------------------------------------------------------------------------- */

@@ -234,7 +234,9 @@ static inline size_t draft_value_start(const ProllyDraft *draft, uint32_t i)
 /* (transfer full) A new node of STORE, not yet put: the one encoding of DRAFT, whose keys strictly
  * ascend. */
 G_GNUC_INTERNAL ProllyNode *prolly_node_encode(ProllyStore *store, const ProllyDraft *draft);
-/* For an internal node that was encoded before the hash of its child I was known. */
+/* Of an internal node that was encoded before the hash of its child I was known: where in its bytes
+ * that is to be, and the same done. */
+G_GNUC_INTERNAL size_t prolly_node_find_child_hash(const ProllyNode *node, uint32_t i);
 G_GNUC_INTERNAL void prolly_node_set_child_hash(ProllyNode *node, uint32_t i,
 						const ProllyHash *hash);
 
