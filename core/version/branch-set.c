@@ -27,6 +27,7 @@ static void share_attributes(ProllyState *state, ProllyBranch *from)
 	if (!prolly_commit_id_equal(&other->head, &state->head))
 		return;
 	state->attributes = other->attributes;
+	g_array_set_size(state->moves, 0);
 	g_array_append_vals(state->moves, other->moves->data, other->moves->len);
 }
 

@@ -156,6 +156,8 @@ bool prolly_branch_new_state(ProllyRepo *repo, const ProllyCommitId *head, Proll
 	    !prolly_repo_next_number(repo->body, PROLLY_COUNTER_GENERATION, &generation, error))
 		return false;
 	g_array_append_val(state->generations, generation);
+	if (!prolly_state_add_birth(repo, state, error))
+		return false;
 	*out_state = g_steal_pointer(&state);
 	return true;
 }

@@ -545,6 +545,18 @@ static bool edit_entry(AttrEdits *self, bool *out_is, GError **error)
 	return true;
 }
 
+/* Its times as they are now: the commit is no change to a directory. */
+static bool settle_directory(const AttrEdits *self, ProllyAttrRecord *record, GError **error)
+{
+	const ProllyPlace place = {get_ns(self), self->records.rest, self->records.rest_len};
+
+	if (!prolly_working_settle_directory(self->folding->working, &place, record, error))
+		return false;
+	record->attrs.has |= PROLLY_ATTR_TIMES;
+	record->sequence = self->folding->sequence;
+	return true;
+}
+
 static bool edit_directory(AttrEdits *self, GError **error)
 {
 	g_auto(ProllyAttrRecord) record = {0};
@@ -556,6 +568,8 @@ static bool edit_directory(AttrEdits *self, GError **error)
 		return prolly_throw(error, PROLLY_ERROR_CORRUPT,
 				    "a staged record of a directory is damaged");
 	if (!prolly_attr_record_parse(data + 1, len - 1, &record, error))
+		return false;
+	if ((record.attrs.has & PROLLY_ATTR_MTIME) && !settle_directory(self, &record, error))
 		return false;
 	if (record.attrs.has)
 		prolly_attr_record_append(self->value, &record);

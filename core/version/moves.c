@@ -9,6 +9,9 @@
  * by looking the key up on both sides of each move, newest first; the record's own times hold if no
  * move after them did (design.md, section 5).
  *
+ * A branch's first move is its birth, from nothing to the commit that it began with, at that
+ * commit's time: so what it was born with keeps its time over the commits that follow.
+ *
  * A look-up costs two reads of a tree for each move. The trees of a namespace on both sides of the
  * moves are kept for the namespace that was asked about last, since a listing asks for each of its
  * keys (loading them each time was two thirds of a listing); and answers that took more than two
@@ -100,14 +103,36 @@ void prolly_state_add_move(ProllyState *state, const ProllyCommitId *from, const
 	g_array_append_val(state->moves, move);
 }
 
-/* ---- Did a move change a place? ---------------------------------------------------------- */
-
 static bool is_zero(const ProllyCommitId *id)
 {
 	static const ProllyCommitId zero = {{0}};
 
 	return prolly_commit_id_equal(id, &zero);
 }
+
+static bool load_time(ProllyRepo *repo, const ProllyCommitId *id, int64_t *out_time, GError **error)
+{
+	g_autoptr(ProllyCommit) commit = NULL;
+
+	if (!prolly_commit_load(repo, id, &commit, error))
+		return false;
+	*out_time = commit->committer.time * G_GINT64_CONSTANT(1000000000);
+	return true;
+}
+
+bool prolly_state_add_birth(ProllyRepo *repo, ProllyState *state, GError **error)
+{
+	const ProllyCommitId nothing = {{0}};
+	int64_t time;
+
+	if (!load_time(repo, &state->head, &time, error))
+		return false;
+	prolly_state_add_move(state, &nothing, &state->head);
+	g_array_index(state->moves, ProllyMove, state->moves->len - 1).time = time;
+	return true;
+}
+
+/* ---- Did a move change a place? ---------------------------------------------------------- */
 
 /* The tree of NS in commit ID; *OUT_HAS false if it has none. */
 static bool load_tree(ProllyRepo *repo, const ProllyCommitId *id, const char *ns,
@@ -278,7 +303,9 @@ static bool find_move(const ProllyWorking *working, const ProllyPlace *place, bo
 		if (move->sequence <= answer->after)
 			break;
 		answer->time = move->time;
-		if (!move_changed(working, move, place, is_directory, &answer->found, error))
+		answer->found = is_zero(&move->from); /* whatever is there was born then */
+		if (!answer->found &&
+		    !move_changed(working, move, place, is_directory, &answer->found, error))
 			return false;
 	}
 	return true;
@@ -315,7 +342,6 @@ bool prolly_moves_get_fallback(const ProllyWorking *working, int64_t *out_time, 
 {
 	ProllyMoveCache *cache = working->branch ? working->branch->moves : NULL;
 	const ProllyCommitId *head = &working->state->head;
-	g_autoptr(ProllyCommit) commit = NULL;
 	int64_t time = 0;
 
 	if (cache) {
@@ -324,11 +350,8 @@ bool prolly_moves_get_fallback(const ProllyWorking *working, int64_t *out_time, 
 			time = cache->fallback;
 		g_mutex_unlock(&cache->lock);
 	}
-	if (time == 0) {
-		if (!prolly_commit_load(working->repo, head, &commit, error))
-			return false;
-		time = commit->committer.time * G_GINT64_CONSTANT(1000000000);
-	}
+	if (time == 0 && !load_time(working->repo, head, &time, error))
+		return false;
 	if (cache) {
 		g_mutex_lock(&cache->lock);
 		cache->head = *head;

@@ -219,6 +219,8 @@ ProllyMoveCache *prolly_move_cache_new(void);
 void prolly_move_cache_free(ProllyMoveCache *cache); /* NULL is allowed */
 /* All hints are void: the branch's committed state was changed from outside. Under write_lock. */
 void prolly_hints_clear(ProllyHints *hints);
+/* Appends to the new STATE the move that its head came with. */
+bool prolly_state_add_birth(ProllyRepo *repo, ProllyState *state, GError **error);
 /* Appends a move to STATE (a copy not published yet) and keeps their number bounded. FROM is the
  * head before (all zero: nothing), TO the head after. */
 void prolly_state_add_move(ProllyState *state, const ProllyCommitId *from,

@@ -319,14 +319,27 @@ static bool settle_committed_times(const ProllyWorking *working, const ProllyPla
 	return true;
 }
 
+static bool get_load_time(const ProllyWorking *working, int level, int64_t *out_time,
+			  GError **error)
+{
+	g_auto(ProllyRecordKey) key = {0};
+	g_autoptr(GBytes) value = NULL;
+
+	prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_TIME, "", NULL, 0);
+	if (!get_record(working, &key, level, &value, error))
+		return false;
+	*out_time = value && g_bytes_get_size(value) == 8
+			    ? (int64_t)prolly_get_le64(g_bytes_get_data(value, NULL))
+			    : prolly_time_now();
+	return true;
+}
+
 /* A value that is newer than the attributes, which only a load makes. */
 static bool settle_loaded_times(const ProllyWorking *working, const ProllyPlace *place,
 				const ProllyFinding *finding, ProllyAttrRecord *record,
 				GError **error)
 {
 	g_auto(ProllyFinding) committed = {0};
-	g_auto(ProllyRecordKey) key = {0};
-	g_autoptr(GBytes) value = NULL;
 	int64_t time;
 
 	prolly_finding_init(&committed);
@@ -336,12 +349,8 @@ static bool settle_loaded_times(const ProllyWorking *working, const ProllyPlace 
 	    !prolly_bytes_compare(committed.stored, committed.stored_len, finding->stored,
 				  finding->stored_len))
 		return settle_committed_times(working, place, false, record, error);
-	prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_TIME, "", NULL, 0);
-	if (!get_record(working, &key, finding->value_level, &value, error))
+	if (!get_load_time(working, finding->value_level, &time, error))
 		return false;
-	time = value && g_bytes_get_size(value) == 8
-		       ? (int64_t)prolly_get_le64(g_bytes_get_data(value, NULL))
-		       : prolly_time_now();
 	replace_times(&record->attrs, time);
 	return true;
 }
@@ -736,9 +745,35 @@ bool prolly_working_find_directory(const ProllyWorking *working, const ProllyPla
 	return true;
 }
 
+/* The time of the newest load that has keys below PLACE; 0: none has. */
+static bool find_load_time(const ProllyWorking *working, const ProllyPlace *place,
+			   int64_t *out_time, GError **error)
+{
+	*out_time = 0;
+	for (int level = 0; level < count_generations(working) && !*out_time; level++) {
+		bool has = false;
+
+		if (is_load(working, level) &&
+		    (!has_loaded(working, level, place->ns, place->key, place->key_len, &has,
+				 error) ||
+		     (has && !get_load_time(working, level, out_time, error))))
+			return false;
+	}
+	return true;
+}
+
 bool prolly_working_settle_directory(const ProllyWorking *working, const ProllyPlace *place,
 				     ProllyAttrRecord *record, GError **error)
 {
+	bool has = record->attrs.has & PROLLY_ATTR_MTIME;
+	int64_t time;
+
+	if (!find_load_time(working, place, &time, error))
+		return false;
+	if (time && !(has && record->attrs.mtime >= time)) {
+		replace_times(&record->attrs, time);
+		return true;
+	}
 	return settle_committed_times(working, place, true, record, error);
 }
 
