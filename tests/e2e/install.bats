@@ -22,6 +22,7 @@ setup()
 		present "$PREFIX/share/man/man1/$name.1"
 	done
 	present "$PREFIX/share/man/man5/prollyfs-format.5"
+	present "$PREFIX/share/man/man7/prollyfs-merge.7"
 	PROLLYFS=$PREFIX/bin/prollyfs
 	CTL=$PREFIX/bin/prollyfs-ctl
 	mount_store
