@@ -113,5 +113,5 @@ bool prolly_git_pack_loose(const char *git_dir, GError **error)
 	if (!sync_dir(objects_dir, error))
 		return false;
 	remove_loose(objects_dir, ids);
-	return true;
+	return prolly_git_write_commit_graph(git_dir, error);
 }

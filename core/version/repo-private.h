@@ -166,7 +166,10 @@ const char *prolly_git_get_identity(ProllyGit *git);
 bool prolly_git_write_loose(ProllySpares *spares, const char *git_dir, const git_oid *oid,
 			    git_object_t type, const void *data, size_t len, GError **error);
 
-/* git-pack.c: loose objects, when they are many, into one pack. */
+/* commit-graph.c: git's file of that name, of what all references reach. */
+bool prolly_git_write_commit_graph(const char *git_dir, GError **error);
+
+/* git-pack.c: loose objects, when they are many, into one pack; then the commit-graph. */
 bool prolly_git_has_many_loose(const char *git_dir);
 bool prolly_git_pack_loose(const char *git_dir, GError **error);
 

@@ -187,3 +187,38 @@ for n in range(500):
 	commit_all main gone
 	is "$(on_main --json root | json .keys)" 0
 }
+
+# work_at_most LIMIT COMMAND...: what it reads on branch main, in nodes.
+work_at_most()
+{
+	run --separate-stderr on_main --work -q "${@:2}"
+	status_is 0
+	[ "$(json .nodes_read <<<"$stderr")" -le "$1" ] || fail "$*: $stderr"
+}
+
+@test "a million keys: taking back, picking and looking back cost what changed" {
+	mount_store
+	entries 1 1000000 | on_main load ns
+	commit_all main "a million"
+	for n in 1 2 3 4 5; do
+		echo "$n" >"$MNT/main/ns/k0500000"
+		commit_all main "step $n"
+	done
+	mkdir "$MNT/side"
+	echo side >"$MNT/side/ns/k0000007"
+	commit_all side side
+	echo staged >"$MNT/main/ns/k0900000"
+	work_at_most 10 status
+	work_at_most 20 show main~2
+	work_at_most 0 log -n 5
+	work_at_most 50 history ns/k0500000
+	is "$(on_main history --oneline ns/k0500000 | wc -l)" 6
+	work_at_most 20 restore -s main~3 ns/k0500000
+	work_at_most 20 restore .
+	work_at_most 20 cherry-pick side
+	work_at_most 20 revert main
+	work_at_most 30 reset --hard main~4
+	file_is "$MNT/main/ns/k0500000" 3
+	work_at_most 30 reset --soft main~1
+	is "$(on_main --json status | json .changes[].key)" '"k0500000"'
+}
