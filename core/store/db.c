@@ -422,13 +422,16 @@ static void note_gain(ProllyDb *db, ProllyDbFamily family, uint64_t before, uint
 	g_atomic_int_set(&db->n_uncompressed[family], is_dense ? DENSE_TABLES : 0);
 }
 
-/* (transfer full) What a table of FAMILY is written with. */
+/* (transfer full) What a table of FAMILY is written with: somebody waits for it, so it is LZ4 that
+ * compresses it. */
 static rocksdb_options_t *make_table_options(ProllyDb *db, ProllyDbFamily family, bool compress)
 {
 	rocksdb_options_t *options = rocksdb_options_create_copy(db->family_options[family]);
 
 	if (!compress)
 		rocksdb_options_set_compression(options, rocksdb_no_compression);
+	else if (rocksdb_options_get_compression(options) != rocksdb_no_compression)
+		rocksdb_options_set_compression(options, rocksdb_lz4_compression);
 	return options;
 }
 

@@ -213,33 +213,34 @@ static void report_commits(const Site *self, Times *times, const ProllyWorkFigur
 
 /* ---- Space ------------------------------------------------------------------------------- */
 
-/* Everything that can be merged is. */
+/* Everything that can be merged is, with the options that the database was last opened with. */
 static void compact(const Site *self)
 {
 	g_autofree char *path = g_build_filename(self->store, "data", NULL);
-	rocksdb_options_t *options = rocksdb_options_create();
-	char *failure = NULL;
+	rocksdb_env_t *env = rocksdb_create_default_env();
+	rocksdb_cache_t *cache = rocksdb_cache_create_lru(32u << 20);
+	rocksdb_options_t *options, **each;
+	char *failure = NULL, **names;
 	size_t n;
-	char **names = rocksdb_list_column_families(options, path, &n, &failure);
-	g_autofree const rocksdb_options_t **each = g_new(const rocksdb_options_t *, n);
-	g_autofree rocksdb_column_family_handle_t **handles =
-		g_new(rocksdb_column_family_handle_t *, n);
 	rocksdb_t *db;
 
+	rocksdb_load_latest_options(path, env, false, cache, &options, &n, &names, &each, &failure);
 	must(!failure, NULL);
-	rocksdb_options_set_compression(options, rocksdb_no_compression);
-	for (size_t i = 0; i < n; i++)
-		each[i] = options;
-	db = rocksdb_open_column_families(options, path, (int)n, (const char *const *)names, each,
-					  handles, &failure);
+	g_autofree rocksdb_column_family_handle_t **handles =
+		g_new(rocksdb_column_family_handle_t *, n);
+
+	db = rocksdb_open_column_families(options, path, (int)n, (const char *const *)names,
+					  (const rocksdb_options_t *const *)each, handles,
+					  &failure);
 	must(!failure, NULL);
 	for (size_t i = 0; i < n; i++) {
 		rocksdb_compact_range_cf(db, handles[i], NULL, 0, NULL, 0);
 		rocksdb_column_family_handle_destroy(handles[i]);
 	}
 	rocksdb_close(db);
-	rocksdb_list_column_families_destroy(names, n);
-	rocksdb_options_destroy(options);
+	rocksdb_load_latest_options_destroy(options, names, each, n);
+	rocksdb_cache_destroy(cache);
+	rocksdb_env_destroy(env);
 }
 
 static void report_growth(const Site *self, const char *workload, double before, const char *note)

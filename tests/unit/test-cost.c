@@ -84,9 +84,89 @@ static void test_syncs(Fixture *self, gconstpointer data)
 	    self->store, self->store);
 }
 
+/* Enough for a tree of three levels, in an ingest of its own. */
+static void load_many(ProllyRepo *repo, ProllyBranch *branch, int n)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(ProllyLoad) load = NULL;
+
+	prolly_load_new(repo, branch, "ns", &load, &error);
+	g_assert_no_error(error);
+	for (int i = 0; i < n; i++) {
+		g_autofree char *key = g_strdup_printf("key/%08d", i);
+		g_autofree char *value = g_strdup_printf("%0100d", i);
+
+		prolly_load_add(load, key, strlen(key), value, strlen(value), &error);
+		g_assert_no_error(error);
+	}
+	prolly_load_attach(load, &error);
+	g_assert_no_error(error);
+	commit_staged(repo, branch);
+}
+
+/* Reads of the back end, of which the cache knew nothing. */
+static uint64_t get_misses(ProllyRepo *repo)
+{
+	g_autoptr(GError) error = NULL;
+	ProllyStoreFigures figures;
+
+	prolly_store_get_figures(prolly_repo_get_context(repo)->store, &figures, &error);
+	g_assert_no_error(error);
+	return figures.cache_misses;
+}
+
+static void get_cold(const char *store, int number)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *key = g_strdup_printf("key/%08d", number);
+	g_autoptr(GArray) namespaces = NULL;
+	g_auto(ProllyValueRef) value = {0};
+	ProllyRepo *repo = open_spec(store);
+	ProllyNamespaceFigures figures;
+	ProllyCommitId head;
+	uint64_t before;
+
+	get_head(repo, "main", &head);
+	prolly_commit_load_namespaces(repo, &head, &namespaces, &error);
+	g_assert_no_error(error);
+	before = get_misses(repo);
+	prolly_tree_get(prolly_repo_get_context(repo),
+			&g_array_index(namespaces, ProllyNamespace, 0).tree, key, strlen(key),
+			&value, &error);
+	g_assert_no_error(error);
+	g_assert_nonnull(value.node);
+	before = get_misses(repo) - before;
+
+	g_autoptr(ProllyView) view = NULL;
+
+	prolly_view_new_commit(repo, &head, &view, &error);
+	g_assert_no_error(error);
+	prolly_view_get_figures(view, "ns", &figures, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(figures.height, >=, 3);
+	g_assert_cmpuint(before, ==, figures.height);
+	g_clear_pointer(&view, prolly_view_unref);
+	prolly_value_ref_clear(&value);
+	prolly_repo_free(repo);
+}
+
+/* The first read of a store just opened reads one node a level. */
+static void test_cold_get(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	ProllyBranch *branch = lookup(repo, "main");
+
+	load_many(repo, branch, 40000);
+	prolly_branch_unref(branch);
+	prolly_repo_free(repo);
+	for (int i = 0; i < 10; i++)
+		get_cold(self->store, i * 3999);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add("/cost/commit/syncs", Fixture, NULL, set_up, test_syncs, tear_down);
+	g_test_add("/cost/get/cold", Fixture, NULL, set_up, test_cold_get, tear_down);
 	return g_test_run();
 }
