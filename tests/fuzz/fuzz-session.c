@@ -14,6 +14,8 @@
 #include "command/command-private.h"
 #include "command/session.h"
 
+#include <git2.h>
+
 static const char *const environment[] = {
 	"GIT_AUTHOR_NAME=A",
 	"GIT_AUTHOR_EMAIL=a@example.org",
@@ -139,8 +141,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	FuzzInput input = {data, size};
 	uint8_t how = fuzz_take_byte(&input);
-	ProllyRepo *repo = open_store();
-	ProllySession *session = prolly_session_new(repo, &caller);
+	ProllySession *session;
+	ProllyRepo *repo;
+
+	git_libgit2_init(); /* it counts; what it has stays, since to begin anew takes long */
+	repo = open_store();
+	session = prolly_session_new(repo, &caller);
 
 	if (how & 1)
 		send_frames(session, &input);
