@@ -6,15 +6,16 @@
  * A file named as argument is tried alone.
  *
  * Beside what the target asserts, no input may make it allocate much: a single block may have
- * ALLOCATION_FREE bytes, or ALLOCATION_TIMES the input's size if that is more. A length that was
- * believed before it was checked is found by that. malloc is counted by standing before libc's,
- * which the sanitizers do as well; under them nothing is counted.
+ * ALLOCATION_FREE bytes (PROLLY_FUZZ_FREE, for a target that has a whole store), or ALLOCATION_TIMES
+ * the input's size if that is more. A length that was believed before it was checked is found by
+ * that. malloc is counted by standing before libc's, which the sanitizers do as well; under them
+ * nothing is counted.
  */
 #include "fuzz.h"
 
 #include <stdio.h>
 
-#define ALLOCATION_FREE  (8u << 20)
+#define ALLOCATION_FREE  (64u << 10)
 #define ALLOCATION_TIMES 64
 #define INPUT_MAX        (64u << 10)
 
@@ -82,11 +83,18 @@ static size_t take_largest(void)
 
 /* ---- One input --------------------------------------------------------------------------- */
 
+static size_t get_free_size(void)
+{
+	const char *given = g_getenv("PROLLY_FUZZ_FREE");
+
+	return given ? (size_t)g_ascii_strtoull(given, NULL, 10) : ALLOCATION_FREE;
+}
+
 /* A copy with nothing behind it, so that a sanitizer sees reads past its end. */
 static void try_input(const uint8_t *data, size_t size)
 {
 	g_autofree uint8_t *exact = g_malloc(MAX(size, (size_t)1));
-	size_t most = MAX((size_t)ALLOCATION_FREE, ALLOCATION_TIMES * size);
+	size_t most = MAX(get_free_size(), ALLOCATION_TIMES * size);
 
 	if (size)
 		memcpy(exact, data, size);
