@@ -614,6 +614,63 @@ static void test_hostile_fields(Fixture *f, gconstpointer data)
 	assert_node_refused(f, bytes, size, &blob);
 }
 
+/* Nodes of entries that could be, but for one thing. */
+static void test_hostile_entries(Fixture *f, gconstpointer data)
+{
+	const ProllyBlobEntry chunk = {.length = 200, .data = 200, .hash = {{7}}};
+	const ProllyBlobEntry hole = {.length = 100};
+	const struct {
+		ProllyBlobEntry entry;
+		bool is_right;
+	} cases[] = {
+		{chunk, true},
+		{hole, true},
+		{{.length = 0}, false}, /* no bytes */
+		{{.length = UINT64_MAX - 49, .data = UINT64_MAX - 49, .hash = {{8}}}, false},
+		{{.length = 100, .hash = {{8}}}, false}, /* a hole with a hash */
+		{{.length = 100, .data = 100}, false},   /* a chunk without one */
+		{{.length = 100, .data = 99, .hash = {{8}}}, false},
+		{{.length = 100, .data = 101, .hash = {{8}}}, false},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		ProllyBlobEntry entries[3] = {chunk, cases[i].entry, chunk}, top;
+		int expected = cases[i].is_right ? PROLLY_ERROR_MISSING : PROLLY_ERROR_CORRUPT;
+		g_autoptr(GError) error = NULL;
+		uint8_t byte;
+		size_t n;
+
+		g_test_message("case %zu", i);
+		g_assert_true(prolly_blob_node_put(f->context.store, 1, entries, 3, &top, NULL));
+		ProllyBlob blob = {.length = top.length, .height = 1, .hash = top.hash};
+
+		g_assert_false(prolly_blob_read(&f->context, &blob, 0, &byte, 1, &n, &error));
+		/* The chunks are nowhere. */
+		g_assert_error(error, PROLLY_ERROR, expected);
+	}
+}
+
+/* A chunk is as long as the blob says, or it is refused. */
+static void test_hostile_chunk(Fixture *f, gconstpointer data)
+{
+	ProllyBlobEntry entry;
+
+	g_assert_true(prolly_chunk_put(f->context.store, (const uint8_t *)"ten bytes.", 10, &entry,
+				       NULL));
+	for (uint64_t length = 8; length <= 12; length++) {
+		ProllyBlob blob = {.length = length, .hash = entry.hash};
+		g_autoptr(GError) error = NULL;
+		uint8_t byte;
+		size_t n;
+
+		if (prolly_blob_read(&f->context, &blob, 0, &byte, 1, &n, &error))
+			g_assert_cmpuint(length, ==, 10);
+		else
+			g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_CORRUPT);
+		g_assert_cmpint(error == NULL, ==, length == 10);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -636,5 +693,7 @@ int main(int argc, char **argv)
 	ADD_BLOB_TEST("/blob/hostile/missing-chunk", set_up_tiny, test_missing_chunk);
 	ADD_BLOB_TEST("/blob/hostile/nodes", set_up_tiny, test_hostile_nodes);
 	ADD_BLOB_TEST("/blob/hostile/fields", set_up_tiny, test_hostile_fields);
+	ADD_BLOB_TEST("/blob/hostile/entries", set_up_tiny, test_hostile_entries);
+	ADD_BLOB_TEST("/blob/hostile/chunk", set_up_tiny, test_hostile_chunk);
 	return g_test_run();
 }
