@@ -10,7 +10,7 @@
 
 /* ---- Encoding again ---------------------------------------------------------------------- */
 
-/* Adds entry I of VIEW to a draft, whose arrays have room. */
+/* Adds entry I of VIEW to a draft, whose arrays have room; and what it counts as to its totals. */
 static void draft_add(ProllyDraft *draft, const ProllyNodeView *view, uint32_t i)
 {
 	size_t key_at = draft_key_start(draft, i), value_at = draft_value_start(draft, i);
@@ -25,6 +25,13 @@ static void draft_add(ProllyDraft *draft, const ProllyNodeView *view, uint32_t i
 		record = (ProllyChildRecord){*node_get_child_hash(view, i),
 					     node_get_child_keys(view, i),
 					     node_get_child_bytes(view, i)};
+	if (view->level == 0) {
+		record.keys = 1;
+		record.bytes = key.prefix_len + key.suffix_len +
+			       format_weigh(view->weigh, value, value_len);
+	}
+	draft->total_keys += record.keys;
+	draft->total_bytes += record.bytes;
 	memcpy(draft->keys + key_at, key.prefix, key.prefix_len);
 	memcpy(draft->keys + key_at + key.prefix_len, key.suffix, key.suffix_len);
 	memcpy(draft->values + value_at, value, value_len);
@@ -43,8 +50,6 @@ static void assert_encodes_to(ProllyStore *store, const ProllyNodeView *view, co
 		.keys = g_malloc(room + 1),
 		.values = g_malloc((size_t)view->count * sizeof(ProllyChildRecord) + len + 1),
 		.ends = g_new(ProllyDraftEnds, view->count + 1),
-		.total_keys = view->keys,
-		.total_bytes = view->bytes,
 	};
 	ProllyNode *node;
 	size_t encoded_len;
