@@ -13,6 +13,16 @@ peak_of()
 	awk '/^VmHWM/ { print $2 }' "/proc/$1/status"
 }
 
+# reads MOST WORDS...: the command visits at most MOST nodes, and makes none but the empty tree, to
+# compare with.
+reads()
+{
+	run --separate-stderr on_main --work --json "${@:2}"
+	local work=${stderr##*$'\n'}
+	[ "$(json .nodes_read <<<"$work")" -le "$1" ] || fail "$stderr"
+	[ "$(json .nodes_written <<<"$work")" -le 1 ] || fail "$stderr"
+}
+
 @test "a million keys by load, one of them by cat, and a branch, commit and merge over them" {
 	mount_store
 	entries 1 1000000 | on_main load ns
@@ -34,6 +44,12 @@ peak_of()
 	run --separate-stderr on_main --work --json diff main~1 main
 	is "$(json .key <<<"$output")" '"k0000001"'
 	[ "$(json .nodes_read <<<"$stderr")" -le 30 ] || fail "$stderr"
+	reads 10 get ns/k0500000
+	reads 10 get ns/k0500000x
+	reads 10 prove ns/k0500000
+	reads 10 root ns
+	reads 10 status
+	reads 40 diff main~1 main -- ns/k0000001
 	is "$(on_main ls ns | wc -l)" 1000000
 	is "$(ls -f "$MNT/main/ns" | wc -l)" 1000002
 }
