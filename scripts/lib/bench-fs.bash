@@ -15,6 +15,8 @@ FS_DIRECTORY=100000 # keys in one directory
 FS_ENTRIES=1000000  # entries loaded
 FS_LARGE_MIB=1024   # of the large file
 FS_PAGES=20000      # of it, read or overwritten at random
+FS_CLIENTS=64       # processes at a time
+FS_OPEN=19000       # files open at a time: the limit is often 20,000
 FS_COUNTED=1000     # small files, to count what the kernel asks for
 FS_MANY=10000000    # entries loaded with --large
 
@@ -301,6 +303,67 @@ per_second()
 	awk "BEGIN { print $1 / $2 }"
 }
 
+# ---- Load ----------------------------------------------------------------------------------------
+
+# record_latency WORKLOAD N: what making files took meanwhile, request by request, since the mount.
+record_latency()
+{
+	awk -v workload="$1" -v n="$2" '
+		$1 == "request" && $2 ~ /^(lookup|create|write|flush|release|getattr)$/ {
+			printf "prollyfs\t%s_%s\t%d\tus p99\t%s\t%d requests, median %s, longest %s\n",
+				workload, $2, n, $6, $3, $5, $7
+		}' "$ram/mnt/.prollyfs/stats" >>"$scratch/figures"
+}
+
+# One client makes files while a million keys, which were loaded into its branch, are committed.
+under_commit()
+{
+	local ctl="$programs/prollyfs-ctl -C $ram/mnt/main" committer i=0
+
+	fresh_peer prollyfs
+	"$programs/fsloop" entries "$FS_ENTRIES" | $ctl -q load --format nul loaded
+	remount_peer prollyfs
+	$ctl -q commit -m all &
+	committer=$!
+	while [ -d "/proc/$committer" ] && [ "$(ps -o stat= -p "$committer")" != Z ]; do
+		mkdir "$place/$((++i))"
+		fsloop create "$place/$i" "$FS_COUNTED" "$FS_FILE_SIZE" >/dev/null
+	done
+	wait "$committer"
+	record_latency under_commit "$FS_ENTRIES"
+	unmount_peer prollyfs
+}
+
+# Many processes, each with files of its own.
+under_clients()
+{
+	local clients=() i
+
+	fresh_peer prollyfs
+	for i in $(seq "$FS_CLIENTS"); do
+		mkdir "$place/$i"
+		fsloop create "$place/$i" "$((FS_FILES / FS_CLIENTS))" "$FS_FILE_SIZE" >/dev/null &
+		clients+=($!)
+	done
+	wait "${clients[@]}"
+	record_latency under_clients "$FS_CLIENTS"
+	unmount_peer prollyfs
+}
+
+# What the daemon takes for each file that is open and written to.
+under_handles()
+{
+	local pid before
+
+	fresh_peer prollyfs
+	pid=$(pgrep -f "^$programs/prollyfs .*$ram")
+	fsloop create "$place" "$FS_OPEN" "$FS_FILE_SIZE" >/dev/null
+	before=$(memory_of "$pid" VmRSS)
+	fsloop hold "$place" "$FS_OPEN" grep VmRSS "/proc/$pid/status" >/dev/null
+	record prollyfs open_files_peak "$FS_OPEN" MiB "$(memory_of "$pid" VmHWM)" "$before before"
+	unmount_peer prollyfs
+}
+
 # ---- What the kernel asks for -----------------------------------------------------------------------
 
 # requests_so_far: of the mount, "operation number" a line.
@@ -386,6 +449,10 @@ bench_fs()
 
 	say "what the kernel asks for"
 	requests_of_workloads
+	say "under load"
+	under_commit
+	under_clients
+	under_handles
 	each_peer small_files "$servers"
 	prepare_trees
 	each_peer trees "$servers"

@@ -12,6 +12,7 @@
  *   fsloop stat DIRECTORY N          lstat of each
  *   fsloop read DIRECTORY N          opens, reads and closes each of them
  *   fsloop list DIRECTORY            reads a directory's names
+ *   fsloop hold DIRECTORY N COMMAND...  runs a command while each file is open, with a byte written
  *   fsloop write FILE MIB            a large file of bytes that do not compress, synced at the end
  *   fsloop scan FILE                 reads a large file
  *   fsloop peek FILE N               N reads of 4 KiB, at random
@@ -259,6 +260,21 @@ static void run_command(char **words)
 	}
 }
 
+/* The files stay open until the command is done, and the descriptors to the end. */
+static void hold_files(const char *directory, unsigned n, char **command)
+{
+	char path[4096];
+
+	for (unsigned i = 0; i < n; i++) {
+		name_file(path, sizeof(path), directory, i);
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+
+		if (fd < 0 || write(fd, "x", 1) != 1)
+			die(path);
+	}
+	run_command(command);
+}
+
 static void print_entries(unsigned n)
 {
 	uint8_t value[VALUE_SIZE + 4];
@@ -294,7 +310,7 @@ static int is(const char *word, const char *name)
 /* The workloads of small files. */
 static int run_files(const char *what, int argc, char **argv)
 {
-	const size_t size = argc > 4 ? number(argv[4]) : 0;
+	const size_t size = argc == 5 && !is(what, "hold") ? number(argv[4]) : 0;
 	const unsigned n = argc > 3 ? number(argv[3]) : 0;
 
 	if (is(what, "create") && argc == 5)
@@ -315,6 +331,8 @@ static int run_files(const char *what, int argc, char **argv)
 		read_files(argv[2], n);
 	else if (is(what, "list") && argc == 3)
 		list_directory(argv[2]);
+	else if (is(what, "hold") && argc >= 5)
+		hold_files(argv[2], n, argv + 4);
 	else
 		return 0;
 	return 1;
