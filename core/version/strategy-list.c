@@ -233,7 +233,17 @@ static size_t find_run_end(const Side *side)
 	return i;
 }
 
-/* Does what ours adds at its position come before what theirs adds? Element for element. */
+static guint count_seen(const Side *side, size_t i)
+{
+	return GPOINTER_TO_UINT(
+		g_hash_table_lookup(side->seen, GUINT_TO_POINTER(side->list->ids[i])));
+}
+
+/*
+ * Does what ours adds at its position come before what theirs adds? Element for element; of equal
+ * runs, the one that repeats more of what its side added before, since it appends more. (Runs that
+ * are equal in that too give the same in either order.)
+ */
 static bool is_ours_first(const Side *ours, size_t ours_end, const Side *theirs, size_t theirs_end,
 			  ProllyListOrderFunc order, void *data)
 {
@@ -242,7 +252,12 @@ static bool is_ours_first(const Side *ours, size_t ours_end, const Side *theirs,
 	for (; i < ours_end && j < theirs_end; i++, j++)
 		if (ours->list->ids[i] != theirs->list->ids[j])
 			return order(data, i, j) < 0;
-	return i == ours_end;
+	if (i < ours_end || j < theirs_end)
+		return i == ours_end;
+	for (i = ours->position, j = theirs->position; i < ours_end; i++, j++)
+		if (count_seen(ours, i) != count_seen(theirs, j))
+			return count_seen(ours, i) > count_seen(theirs, j);
+	return true;
 }
 
 /* Adds the run up to END; what the other side has added as often already is there. */
