@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who makes a commit, and when: git's rules. The environment's variables, else git's configuration
- * (user.name, user.email) of whom the environment belongs to, else login and host name.
+ * (author.name or committer.name, user.name; the same of email) of whom the environment belongs to,
+ * else EMAIL, login and host name.
  *
  * The environment may be another process's, one that sent a command to the process that has the
  * store mounted; so nothing here reads this process's own when it was given one, the home directory
@@ -58,16 +59,35 @@ static void add_file(git_config *config, const char *dir, const char *name,
 		git_config_add_file_ondisk(config, path, level, NULL, 0);
 }
 
+static void add_system_files(git_config *config, const char *const *environment)
+{
+	const char *instead = get_variable(environment, "GIT_CONFIG_SYSTEM");
+	const char *without = get_variable(environment, "GIT_CONFIG_NOSYSTEM");
+	int is_without = 0;
+
+	if (without && git_config_parse_bool(&is_without, without) == 0 && is_without)
+		return;
+	if (instead)
+		add_file(config, "", instead, GIT_CONFIG_LEVEL_SYSTEM);
+	else
+		add_file(config, "/etc", "gitconfig", GIT_CONFIG_LEVEL_SYSTEM);
+}
+
 static git_config *load_git_config(const char *const *environment)
 {
 	const char *home = get_variable(environment, "HOME");
 	const char *xdg = get_variable(environment, "XDG_CONFIG_HOME");
+	const char *instead = get_variable(environment, "GIT_CONFIG_GLOBAL");
 	g_autofree char *xdg_default = home ? g_build_filename(home, ".config", NULL) : NULL;
 	git_config *config = NULL;
 
 	if (git_config_new(&config) < 0)
 		return NULL;
-	add_file(config, "/etc", "gitconfig", GIT_CONFIG_LEVEL_SYSTEM);
+	add_system_files(config, environment);
+	if (instead) {
+		add_file(config, "", instead, GIT_CONFIG_LEVEL_GLOBAL);
+		return config;
+	}
 	add_file(config, xdg ? xdg : xdg_default, "git/config", GIT_CONFIG_LEVEL_XDG);
 	add_file(config, home, ".gitconfig", GIT_CONFIG_LEVEL_GLOBAL);
 	return config;
@@ -86,6 +106,16 @@ static char *dup_configured(git_config *config, const char *name)
 	}
 	git_buf_dispose(&value);
 	return clean;
+}
+
+/* (transfer full) What is configured of an author or a committer, else of both. */
+static char *dup_configured_person(git_config *config, bool committer, const char *name)
+{
+	g_autofree char *own = g_strconcat(committer ? "committer." : "author.", name, NULL);
+	g_autofree char *user = g_strconcat("user.", name, NULL);
+	char *value = dup_configured(config, own);
+
+	return value ? value : dup_configured(config, user);
 }
 
 static char *dup_variable(const char *const *environment, const char *prefix, const char *name)
@@ -164,11 +194,13 @@ bool prolly_signature_init_default(ProllySignature *out_signature, bool committe
 	if (!signature.name || !signature.email)
 		config = load_git_config(environment);
 	if (!signature.name)
-		signature.name = dup_configured(config, "user.name");
+		signature.name = dup_configured_person(config, committer, "name");
 	if (!signature.name)
 		signature.name = dup_login();
 	if (!signature.email)
-		signature.email = dup_configured(config, "user.email");
+		signature.email = dup_configured_person(config, committer, "email");
+	if (!signature.email)
+		signature.email = dup_variable(environment, "", "EMAIL");
 	if (!signature.email)
 		signature.email = dup_login_email();
 

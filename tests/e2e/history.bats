@@ -637,3 +637,35 @@ for n in range(40):
 	is "$(wc -l <"$T/git")" 40
 	diff "$T/git" "$T/ours"
 }
+
+# ---- Who ----------------------------------------------------------------------------------------
+
+@test "authors and committers: from environment and configuration as git takes them" {
+	local -a worlds=(
+		""
+		"GIT_AUTHOR_NAME=A GIT_COMMITTER_EMAIL=c@x.org"
+		"GIT_CONFIG_GLOBAL=/dev/null EMAIL=e@x.org GIT_AUTHOR_NAME=A GIT_COMMITTER_NAME=C"
+		"GIT_CONFIG_GLOBAL=$T/global"
+		"GIT_CONFIG_SYSTEM=$T/global GIT_CONFIG_NOSYSTEM=0"
+		"GIT_CONFIG_SYSTEM=$T/global"
+		"XDG_CONFIG_HOME=$T/xdg"
+		"GIT_AUTHOR_NAME=<Doctor>.,;No GIT_AUTHOR_EMAIL=<x@y>"
+	)
+	unset "${!GIT_AUTHOR_@}" "${!GIT_COMMITTER_@}"
+	mkdir -p "$T/xdg/git"
+	printf '[user]\nname = Global One\nemail = global@x.org\n[author]\nname = Writer\n' >"$T/global"
+	printf '[user]\nemail = xdg@x.org\n[committer]\nname = Xdg Committer\n' >"$T/xdg/git/config"
+	git config --global user.name "Home One"
+	git config --global user.email home@x.org
+	local world format='%an <%ae>|%cn <%ce>'
+	for world in "${worlds[@]}"; do
+		export GIT_AUTHOR_DATE=@1600000000 GIT_COMMITTER_DATE=@1600000000
+		# shellcheck disable=SC2086
+		expected=$(env $world git var GIT_AUTHOR_IDENT | sed 's/ [0-9]* [-+0-9]*$//')"|"$(
+			env $world git var GIT_COMMITTER_IDENT | sed 's/ [0-9]* [-+0-9]*$//')
+		echo "$world" >"$NS/a"
+		# shellcheck disable=SC2086
+		env $world "$CTL" -C "$MNT/main" -q commit --allow-empty -m x
+		is "$(store_git log -1 --format="$format" main)" "$expected"
+	done
+}
