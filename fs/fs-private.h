@@ -7,6 +7,7 @@
  *   mount.c       options -> a mounted session; processes, signals, the end
  *   mountpoint.c    where it is mounted
  *   serve.c         the receive loop and the worker pools
+ *   service.c       word to the service manager
  *   inode.c         nodes that the kernel knows of, by id and by name
  *   scope.c         what a node's keys are read from: a branch or a commit
  *   attr.c          attributes -> struct stat
@@ -290,6 +291,7 @@ struct PfsMount {
 	struct fuse_session *session;
 	int ready_fd; /* written to when the mount answers; -1: was, or nobody waits */
 	bool is_ready;
+	bool is_told; /* and whoever waits for that knows */
 
 	bool has_epoch;          /* the kernel takes FUSE_NOTIFY_INC_EPOCH */
 	double negative_timeout; /* 0 without it: unknown names could not be taken back */
@@ -312,11 +314,15 @@ static inline PfsMount *pfs_mount(fuse_req_t req)
 /* mountpoint.c: (transfer full) the resolved mount point, if it can be mounted on. A dead mount
  * there is cleared. */
 bool pfs_mountpoint_check(const PfsMount *mount, char **out_path, GError **error);
+/* Is it /dev/fd/N, a descriptor that somebody else has mounted? */
+bool pfs_mountpoint_is_descriptor(const char *path);
 /* Unmounts lazily: who has something open goes on. */
 bool pfs_mountpoint_detach(const char *path, GError **error);
 /* (transfer full) What the mount is listed as. */
 char *pfs_mountpoint_source(const PfsMount *mount);
 
+/* service.c: STATE as sd_notify(3) has it. */
+void pfs_service_tell(const char *state);
 /* serve.c: until the mount is gone. */
 bool pfs_serve(PfsMount *mount, GError **error);
 /* The mount answers and the parent was told: lets go of its terminal. */

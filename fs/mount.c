@@ -12,7 +12,8 @@
  * Signals are taken by one thread (sigwait), so there are no handlers and no state for them:
  *   SIGTERM, SIGINT, SIGHUP: once, the mount is detached lazily, and everybody who has something of
  * it open is served until the last is gone. Twice, the loop ends now, and whoever is left gets
- *   ENOTCONN; what they wrote is kept.
+ *   ENOTCONN; what they wrote is kept. A mount that somebody else made and passed as a
+ *   descriptor (/dev/fd/N) cannot be detached: there the loop ends at the first.
  *   SIGUSR1: what requests cost so far goes to the log.
  *
  * The end: the loop returns when the kernel drops the connection. Open files are closed, which
@@ -159,11 +160,12 @@ static void *signal_main(void *data)
 			pfs_latency_log(mount);
 			continue;
 		}
-		if (is_detached) {
+		if (is_detached || pfs_mountpoint_is_descriptor(mount->mountpoint)) {
 			stop_now(self);
 			break;
 		}
 		is_detached = true;
+		pfs_service_tell("STOPPING=1");
 		if (!pfs_mountpoint_detach(mount->mountpoint, &error))
 			pfs_log(mount, LOG_WARNING, "%s", error->message);
 	}

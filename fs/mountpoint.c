@@ -19,11 +19,15 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <syslog.h>
 #include <unistd.h>
 
-#define TYPE "fuse.prollyfs"
+#define TYPE      "fuse.prollyfs"
+#define FD_PREFIX "/dev/fd/"
+/* Of /dev/fuse, as Linux numbers devices. */
+#define FUSE_MAJOR 10
+#define FUSE_MINOR 229
 
 /* ---- What is mounted --------------------------------------------------------------------- */
 
@@ -169,11 +173,35 @@ static bool check_store(const char *store, const char *mountpoint, GError **erro
 	return true;
 }
 
-bool pfs_mountpoint_check(const PfsMount *mount, char **out_path, GError **error)
+bool pfs_mountpoint_is_descriptor(const char *path)
 {
-	g_autofree char *path = resolve(mount->options->mountpoint);
+	return g_str_has_prefix(path, FD_PREFIX) &&
+	       g_ascii_string_to_unsigned(path + strlen(FD_PREFIX), 10, 0, INT_MAX, NULL, NULL);
+}
+
+/* Whoever passed it has mounted it, and knows where. */
+static bool check_descriptor(const char *path, char **out_path, GError **error)
+{
+	int fd = (int)g_ascii_strtoull(path + strlen(FD_PREFIX), NULL, 10);
 	struct stat info;
 
+	if (fstat(fd, &info))
+		return prolly_throw_errno(error, errno, "mount point %s", path);
+	if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(FUSE_MAJOR, FUSE_MINOR))
+		return prolly_throw(error, PROLLY_ERROR_INVALID,
+				    "mount point %s is not a descriptor of /dev/fuse", path);
+	*out_path = g_strdup(path);
+	return true;
+}
+
+bool pfs_mountpoint_check(const PfsMount *mount, char **out_path, GError **error)
+{
+	g_autofree char *path = NULL;
+	struct stat info;
+
+	if (pfs_mountpoint_is_descriptor(mount->options->mountpoint))
+		return check_descriptor(mount->options->mountpoint, out_path, error);
+	path = resolve(mount->options->mountpoint);
 	if (!check_mounted(mount, path, error))
 		return false;
 	if (stat(path, &info))

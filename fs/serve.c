@@ -209,9 +209,16 @@ static void wait_for_request(PfsMount *mount, int64_t last_request)
 
 static void tell_ready(PfsMount *mount)
 {
+	g_autofree char *state = NULL;
 	const char done = 0;
 
-	if (mount->ready_fd < 0 || !mount->is_ready)
+	if (!mount->is_ready)
+		return;
+	mount->is_told = true;
+	state = g_strdup_printf("READY=1\nMAINPID=%d\nSTATUS=%s on %s", (int)getpid(),
+				mount->options->store, mount->mountpoint);
+	pfs_service_tell(state);
+	if (mount->ready_fd < 0)
 		return;
 	if (write(mount->ready_fd, &done, 1) < 0) {
 		/* The parent is gone: nobody waits. */
@@ -252,7 +259,7 @@ static int receive_loop(Server *self)
 		dispatch(self, request);
 		if (mount->options->spin_usec)
 			last_request = pfs_latency_now();
-		if (G_UNLIKELY(mount->ready_fd >= 0))
+		if (G_UNLIKELY(!mount->is_told))
 			tell_ready(mount);
 	}
 	return result;

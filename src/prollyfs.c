@@ -7,6 +7,9 @@
  * own, those that libfuse and the kernel are told of, and those that only mean something to
  * mount(8) and systemd, which are taken and ignored (and whatever begins with "x-"). Any other is a
  * usage error that names it, before anything is touched.
+ *
+ * Under a name that begins with "mount." it is mount(8)'s helper for the type "prollyfs", which has
+ * letters of its own.
  */
 
 #include "fs.h"
@@ -20,6 +23,8 @@ typedef struct {
 	GPtrArray *fuse_options; /* of char * */
 	GPtrArray *positional;   /* of const char *, borrowed */
 	bool help, version;
+	bool is_helper; /* called by mount(8) */
+	bool is_fake;   /* which only wants to know whether it could be */
 } Arguments;
 
 /* ---- Values ------------------------------------------------------------------------------ */
@@ -214,6 +219,18 @@ static bool take_mount_options(Arguments *arguments, const char *list, GError **
 
 /* ---- The command line -------------------------------------------------------------------- */
 
+/* What mount(8) may say: mount.TYPE SPEC DIR [-sfnvrw] [-N NAMESPACE] [-o OPTIONS] [-t TYPE]. */
+static bool take_helper_letter(Arguments *arguments, char letter)
+{
+	if (letter == 'f')
+		arguments->is_fake = true;
+	else if (letter == 'r')
+		arguments->options.read_only = true;
+	else if (letter == 'w')
+		arguments->options.read_only = false;
+	return strchr("sfnvrw", letter) != NULL;
+}
+
 /* "-fd", "-o LIST", "-oLIST". *OUT_USED: words after this one that were taken. */
 static bool take_letters(Arguments *arguments, char **words, int *out_used, GError **error)
 {
@@ -226,6 +243,12 @@ static bool take_letters(Arguments *arguments, char **words, int *out_used, GErr
 						    "-o: OPTION is missing");
 			return take_mount_options(arguments, list, error);
 		}
+		if (arguments->is_helper && strchr("tN", *p)) {
+			*out_used = p[1] || !words[1] ? 0 : 1;
+			return true;
+		}
+		if (arguments->is_helper && take_helper_letter(arguments, *p))
+			continue;
 		if (*p == 'f')
 			arguments->options.foreground = true;
 		else if (*p == 'd')
@@ -331,7 +354,7 @@ static int run(Arguments *arguments, char **words)
 			error->message);
 		return EXIT_USAGE;
 	}
-	return pfs_run(&arguments->options);
+	return arguments->is_fake ? 0 : pfs_run(&arguments->options);
 }
 
 int main(int argc, char **argv)
@@ -341,7 +364,11 @@ int main(int argc, char **argv)
 		.fuse_options = g_ptr_array_new_with_free_func(g_free),
 		.positional = g_ptr_array_new(),
 	};
-	int status = run(&arguments, argv + (argc > 0));
+	g_autofree char *name = g_path_get_basename(argc > 0 ? argv[0] : "prollyfs");
+	int status;
+
+	arguments.is_helper = g_str_has_prefix(name, "mount.");
+	status = run(&arguments, argv + (argc > 0));
 
 	g_ptr_array_unref(arguments.positional);
 	g_ptr_array_unref(arguments.fuse_options);
