@@ -624,7 +624,11 @@ static bool next_attr(void *data, ProllyEdit *out_edit, bool *out_end, GError **
 			enter_phase(self);
 		if (!next_in_phase(self, &more, error))
 			return false;
-		if (!more && !next_phase(self))
+		/* With its namespace before it, a key may be too long for a tree: what it is made
+		 * with then ends here. */
+		if (more && self->key->len > PROLLY_KEY_MAX)
+			more = false;
+		else if (!more && !next_phase(self))
 			break;
 	}
 	*out_end = !more;
