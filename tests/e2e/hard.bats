@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+# Promise: programs that lean hard on a filesystem, and changes of a branch under those who use it,
+# work as anywhere else.
+load common
+
+setup()
+{
+	common_setup
+	mount_store
+	NS=$MNT/main/ns
+	mkdir "$NS"
+}
+
+have()
+{
+	command -v "$1" >/dev/null || skip "no $1"
+}
+
+# ---- Programs ------------------------------------------------------------------------------------
+
+# A tree with links of both kinds, attributes, odd modes and times, and a sparse file.
+make_tree()
+{
+	mkdir -p "$1/a/b/c" "$1/empty"
+	random_bytes 200000 1 >"$1/a/large"
+	echo small >"$1/a/b/small"
+	ln "$1/a/b/small" "$1/a/b/c/hard"
+	ln -s ../large "$1/a/b/link"
+	truncate -s 3M "$1/sparse"
+	printf x | dd of="$1/sparse" bs=1 seek=1000000 conv=notrunc status=none
+	chmod 750 "$1/a/b"
+	chmod 400 "$1/a/large"
+	touch -d '2003-04-05 06:07:08.123456789' "$1/a/large" "$1/a/b"
+	setfattr -n user.one -v 1 "$1/a/large"
+	setfattr -n user.two -v 2 "$1/a"
+	local i
+	for i in $(seq 50); do echo "$i" >"$1/empty.$i"; done
+	# rsync takes times of one second for the same
+	find "$1" -type l -exec touch -h -d '2004-05-06 07:08:09' {} +
+}
+
+# all DIR: what two copies have to agree in.
+all()
+{
+	(cd "$1" && find . -mindepth 1 \( -type d -printf '%p d %m\n' -o -printf '%p %y %m %s %n %T@ %l\n' \) |
+		sort && getfattr -R -d . 2>/dev/null)
+}
+
+@test "rsync -aHAX --delete, there and back" {
+	have rsync
+	make_tree "$T/tree"
+	rsync -aHAX --delete "$T/tree/" "$NS/copy/"
+	is "$(all "$NS/copy")" "$(all "$T/tree")"
+	commit_all main
+	rm -r "$T/tree/a/b/c" "$T/tree/empty.7"
+	echo more >>"$T/tree/empty.8"
+	mv "$T/tree/empty.9" "$T/tree/moved"
+	rsync -aHAX --delete "$T/tree/" "$NS/copy/"
+	is "$(all "$NS/copy")" "$(all "$T/tree")"
+	is "$(rsync -aHAX --delete --out-format=%n "$T/tree/" "$NS/copy/")" ""
+	rsync -aHAX --delete "$NS/copy/" "$T/back/"
+	is "$(all "$T/back")" "$(all "$T/tree")"
+	is "$(rsync -aHAXc --delete --out-format=%n "$NS/copy/" "$T/tree/")" ""
+}
+
+@test "tar --xattrs --sparse, out of the mount and into it" {
+	make_tree "$T/tree"
+	tar -C "$T/tree" --xattrs -cSf "$T/in.tar" .
+	mkdir "$NS/copy"
+	tar -C "$NS/copy" --xattrs -xpf "$T/in.tar"
+	is "$(all "$NS/copy")" "$(all "$T/tree")"
+	commit_all main
+	tar -C "$NS/copy" --xattrs -cSf "$T/out.tar" .
+	mkdir "$T/back"
+	tar -C "$T/back" --xattrs -xpf "$T/out.tar"
+	is "$(all "$T/back")" "$(all "$T/tree")"
+	diff -r "$T/back" "$T/tree"
+}
+
+@test "cp -al, and what becomes of it" {
+	make_tree "$NS/tree"
+	cp -al "$NS/tree" "$NS/links"
+	is "$(stat -c %h "$NS/tree/a/large" "$NS/links/a/b/small" | tr '\n' ' ')" "2 4 "
+	is "$(stat -c %i "$NS/tree/a/large")" "$(stat -c %i "$NS/links/a/large")"
+	commit_all main
+	remount
+	is "$(stat -c %h "$NS/tree/a/large" "$NS/links/a/b/small" | tr '\n' ' ')" "2 4 "
+	echo changed >"$NS/links/a/b/small"
+	file_is "$NS/tree/a/b/c/hard" changed
+	rm -rf "$NS/links"
+	is "$(stat -c %h "$NS/tree/a/large" "$NS/tree/a/b/small" | tr '\n' ' ')" "1 2 "
+}
+
+@test "pip install --target of hundreds of modules" {
+	python3 -m pip --version >/dev/null 2>&1 || skip "no pip"
+	python3 - "$T/thing-1-py3-none-any.whl" <<-'EOF'
+		import sys, zipfile
+
+		info = "thing-1.dist-info/"
+		with zipfile.ZipFile(sys.argv[1], "w") as wheel:
+		    wheel.writestr("thing/__init__.py", "")
+		    for i in range(300):
+		        wheel.writestr(f"thing/module{i}.py", f"VALUE = {i}\n")
+		    wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\nName: thing\nVersion: 1\n")
+		    wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\nGenerator: us\n"
+		                   "Root-Is-Purelib: true\nTag: py3-none-any\n")
+		    wheel.writestr(info + "RECORD", "")
+	EOF
+	python3 -m pip install --quiet --no-index --disable-pip-version-check \
+		--target "$NS/site" "$T/thing-1-py3-none-any.whl" 2>"$T/pip.log" || fail "$(cat "$T/pip.log")"
+	is "$(PYTHONPATH=$NS/site python3 -c \
+		'import thing.module7, thing.module200 as m; print(thing.module7.VALUE + m.VALUE)')" 207
+	is "$(find "$NS/site" -name 'module*.py' | wc -l)" 300
+	commit_all main
+	is "$(PYTHONPATH=$NS/site python3 -c 'import thing.module199 as m; print(m.VALUE)')" 199
+}
+
+@test "an editor saves, with backup and rename" {
+	vim --version 2>/dev/null | grep -q +writebackup || skip "no vim that makes backups"
+	echo one >"$NS/file"
+	chmod 640 "$NS/file"
+	vim -u NONE -es -c 'set backup writebackup backupdir=. backupskip= backupcopy=no' -c '%s/one/two/' -c wq "$NS/file" </dev/null || true
+	file_is "$NS/file" two
+	file_is "$NS/file~" one
+	is "$(stat -c %a "$NS/file")" 640
+	vim -u NONE -es -c 'set backupcopy=yes' -c '%s/two/three/' -c wq "$NS/file" </dev/null || true
+	file_is "$NS/file" three
+	is "$(find "$NS" -name '.*.sw*')" ""
+}
+
+# ---- Many at once --------------------------------------------------------------------------------
+
+@test "find -delete and rm -rf while others create" {
+	local round makers=() i
+	mkdir "$NS/d"
+	for i in 1 2 3; do
+		(for round in $(seq 150); do
+			mkdir -p "$NS/d/$i/$round" && echo x >"$NS/d/$i/$round/file"
+		done 2>/dev/null) &
+		makers+=($!)
+	done
+	for round in 1 2 3 4 5; do
+		find "$NS/d" -mindepth 1 -delete 2>/dev/null || true
+		rm -rf "$NS/d/1" 2>/dev/null || true
+	done
+	wait "${makers[@]}" || true
+	rm -rf "$NS/d"
+	missing "$NS/d"
+	is "$(ls -A "$NS")" ""
+	commit_all main 2>/dev/null || true
+	is "$(find "$NS" -mindepth 1)" ""
+}
+
+# ---- A branch that changes under those who use it ------------------------------------------------
+
+@test "a merge while files are open, a process is in a directory, and one is writing" {
+	mkdir -p "$NS/dir/sub"
+	echo base >"$NS/dir/file"
+	echo mine >"$NS/dir/sub/written"
+	commit_all main
+	mkdir "$MNT/other"
+	echo theirs >"$MNT/other/ns/dir/file"
+	echo new >"$MNT/other/ns/dir/sub/new"
+	commit_all other
+	exec 4<"$NS/dir/file" 5>>"$NS/dir/sub/written"
+	(
+		cd "$NS/dir/sub"
+		on_main -q merge other
+		file_is new new
+		is "$(ls)" "new
+written"
+		is "$(pwd -P)" "$NS/dir/sub"
+		is "$(cat ../file)" theirs
+	)
+	is "$(cat <&4)" base
+	echo more >&5
+	exec 4<&- 5>&-
+	file_is "$NS/dir/sub/written" "mine
+more"
+	file_is "$NS/dir/file" theirs
+}
+
+@test "a reset while a file is open and a process is in a directory that goes" {
+	echo first >"$NS/file"
+	commit_all main
+	mkdir "$NS/later"
+	echo second >"$NS/file"
+	echo x >"$NS/later/x"
+	commit_all main
+	exec 4<>"$NS/file"
+	(
+		cd "$NS/later"
+		ctl "$MNT/main" -q reset --hard main~1
+		is "$(ls -A . 2>/dev/null || true)" ""
+		! touch new 2>/dev/null
+	)
+	is "$(cat <&4)" second
+	echo orphan >&4
+	exec 4>&-
+	file_is "$NS/file" first
+	missing "$NS/later"
+}
+
+@test "a branch deleted while a file is open, a process is in it, and one is writing" {
+	mkdir "$MNT/other" "$MNT/other/ns"
+	echo text >"$MNT/other/ns/file"
+	commit_all other
+	exec 4<"$MNT/other/ns/file" 5>"$MNT/other/ns/written"
+	echo before >&5
+	(
+		cd "$MNT/other/ns"
+		"$CTL" -C "$MNT" branch -D other
+		! ls file 2>/dev/null
+		! touch new 2>/dev/null
+	)
+	is "$(cat <&4)" text
+	echo after >&5 || true
+	exec 4<&- 5>&-
+	is "$(ls "$MNT")" main
+	# one of that name is another
+	mkdir "$MNT/other"
+	missing "$MNT/other/ns/file"
+}
