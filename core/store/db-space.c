@@ -20,6 +20,10 @@
  * backs, and closing waits for it, so that a closed store is small. What is left of a small range
  * is not worth it: the next flush or compaction takes it along.
  *
+ * What a garbage collection deletes lies among what stays. Tables in which nothing stays are dropped
+ * at once, too, which takes no room and so can be done on a full disk; the rest is written anew if a
+ * sixteenth of it is dead, and else when RocksDB's own compaction comes by.
+ *
  * Closing also leaves little for the next opening to replay: a log of more than LOG_LEFT bytes is
  * flushed into tables (one of 2 MB with a load's 34,000 index entries takes 100 ms to replay). A
  * shorter one is left, since flushing writes a file for each family touched, and a command that
@@ -34,6 +38,8 @@
 
 #define LOG_LEFT    (1u << 20)
 #define RECLAIM_MIN (8u << 20)
+/* A range is compacted if one part of so many, at least, is dead. */
+#define WORTH_SHARE 16
 
 #define ROOM_MARGIN (2u << 20) /* for what has no log: names of tables, marks, references */
 #define ROOM_USEC   (10 * 1000)
@@ -157,10 +163,8 @@ static void flush_family(ProllyDb *db, ProllyDbFamily family)
 }
 
 /* The tombstone has to leave memory to meet what it deletes. */
-static void compact_range(gpointer data, gpointer user_data)
+static void compact_range(ProllyDb *db, const Range *range)
 {
-	Range *range = data;
-	ProllyDb *db = user_data;
 	rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
 
 	flush_family(db, range->family);
@@ -168,6 +172,13 @@ static void compact_range(gpointer data, gpointer user_data)
 	rocksdb_compact_range_cf_opt(db->rocks, db->families[range->family], options, range->lower,
 				     range->lower_len, range->upper, range->upper_len);
 	rocksdb_compactoptions_destroy(options);
+}
+
+static void reclaim_range(gpointer data, gpointer db)
+{
+	Range *range = data;
+
+	compact_range(db, range);
 	g_free(range->lower);
 	g_free(range->upper);
 	g_free(range);
@@ -187,15 +198,22 @@ static uint64_t measure_range(ProllyDb *db, const Range *range)
 	return size;
 }
 
-void prolly_db_reclaim_range(ProllyDb *db, ProllyDbFamily family, const void *lower,
-			     size_t lower_len, const void *upper, size_t upper_len)
+void prolly_db_drop_files(ProllyDb *db, ProllyDbFamily family, const void *lower, size_t lower_len,
+			  const void *upper, size_t upper_len)
 {
-	Range range = {family, (char *)lower, lower_len, (char *)upper, upper_len};
 	char *failure = NULL;
 
 	rocksdb_delete_file_in_range_cf(db->rocks, db->families[family], lower, lower_len, upper,
 					upper_len, &failure);
 	g_clear_pointer(&failure, rocksdb_free);
+}
+
+void prolly_db_reclaim_range(ProllyDb *db, ProllyDbFamily family, const void *lower,
+			     size_t lower_len, const void *upper, size_t upper_len)
+{
+	Range range = {family, (char *)lower, lower_len, (char *)upper, upper_len};
+
+	prolly_db_drop_files(db, family, lower, lower_len, upper, upper_len);
 	if (measure_range(db, &range) < RECLAIM_MIN)
 		return;
 	range.lower = g_memdup2(lower, lower_len);
@@ -203,10 +221,31 @@ void prolly_db_reclaim_range(ProllyDb *db, ProllyDbFamily family, const void *lo
 	g_thread_pool_push(db->reclaimer, g_memdup2(&range, sizeof(range)), NULL);
 }
 
+/* Compaction writes what stays before it removes what there was. */
+static bool has_room(const ProllyDb *db, uint64_t bytes)
+{
+	struct statvfs fs;
+
+	return db->in_memory || (statvfs(db->path, &fs) == 0 &&
+				 (uint64_t)fs.f_bavail * fs.f_frsize > bytes + PROLLY_DB_RESERVE);
+}
+
+void prolly_db_compact_range(ProllyDb *db, ProllyDbFamily family, const void *lower,
+			     size_t lower_len, const void *upper, size_t upper_len, uint64_t dead)
+{
+	Range range = {family, (char *)lower, lower_len, (char *)upper, upper_len};
+	uint64_t size;
+
+	flush_family(db, family);
+	size = measure_range(db, &range);
+	if (dead >= size / WORTH_SHARE && has_room(db, size - MIN(dead, size)))
+		compact_range(db, &range);
+}
+
 void prolly_db_start_reclaimer(ProllyDb *db)
 {
 	/* A thread that is made when it is needed cannot fail to be made here. */
-	db->reclaimer = g_thread_pool_new(compact_range, db, 1, FALSE, NULL);
+	db->reclaimer = g_thread_pool_new(reclaim_range, db, 1, FALSE, NULL);
 }
 
 void prolly_db_settle(ProllyDb *db)

@@ -124,6 +124,17 @@ bool prolly_db_ingest(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry *
 void prolly_db_reclaim_range(ProllyDb *db, ProllyDbFamily family, const void *lower,
 			     size_t lower_len, const void *upper, size_t upper_len);
 
+/* Only the first half of that. */
+void prolly_db_drop_files(ProllyDb *db, ProllyDbFamily family, const void *lower, size_t lower_len,
+			  const void *upper, size_t upper_len);
+
+/*
+ * After DEAD bytes of keys and values were deleted here and there in [LOWER, UPPER): writes what is
+ * left anew and returns, if that is worth it and there is room to. What is not done is done by and by.
+ */
+void prolly_db_compact_range(ProllyDb *db, ProllyDbFamily family, const void *lower,
+			     size_t lower_len, const void *upper, size_t upper_len, uint64_t dead);
+
 /* Bytes on disk and an estimate of the number of keys of FAMILY. */
 bool prolly_db_get_size(ProllyDb *db, ProllyDbFamily family, uint64_t *out_keys,
 			uint64_t *out_bytes, GError **error);

@@ -52,6 +52,10 @@ typedef struct {
 	bool (*delete_many)(ProllyBackend *self, ProllyNodeClass node_class,
 			    const ProllyHash *hashes, size_t n, GError **error);
 
+	/* NULL: deleting does it. After much was deleted: gives its space back to the disk, as far as
+	 * that is worth it. May take long; others may go on. */
+	bool (*reclaim)(ProllyBackend *self, GError **error);
+
 	/* Nodes and bytes as stored; estimates are allowed. */
 	bool (*get_size)(ProllyBackend *self, uint64_t *out_nodes, uint64_t *out_bytes,
 			 GError **error);

@@ -257,7 +257,9 @@ static void hold_node(ProllyCache *cache, Shard *shard, ProllyNode *node)
 	shard->n++;
 }
 
-ProllyNode *prolly_cache_insert(ProllyCache *cache, ProllyNode *node)
+/* COUNT nullable. The shard's lock orders this with the removal of what was deleted: whoever deletes
+ * counts first, and removes from the cache last. */
+static ProllyNode *insert(ProllyCache *cache, ProllyNode *node, const guint *count, guint seen)
 {
 	Shard *shard = get_shard(cache, &node->hash);
 	ProllyNode *dropped = NULL;
@@ -267,7 +269,8 @@ ProllyNode *prolly_cache_insert(ProllyCache *cache, ProllyNode *node)
 
 	if (found) {
 		prolly_node_ref(found);
-	} else if (prolly_node_get_charge(node) <= shard->capacity) {
+	} else if (prolly_node_get_charge(node) <= shard->capacity &&
+		   (!count || __atomic_load_n(count, __ATOMIC_SEQ_CST) == seen)) {
 		hold_node(cache, shard, node);
 		evict_to_capacity(shard, &dropped);
 	}
@@ -278,6 +281,17 @@ ProllyNode *prolly_cache_insert(ProllyCache *cache, ProllyNode *node)
 		return node;
 	prolly_node_unref(node);
 	return found;
+}
+
+ProllyNode *prolly_cache_insert(ProllyCache *cache, ProllyNode *node)
+{
+	return insert(cache, node, NULL, 0);
+}
+
+ProllyNode *prolly_cache_insert_unless(ProllyCache *cache, ProllyNode *node, const guint *count,
+				       guint seen)
+{
+	return insert(cache, node, count, seen);
 }
 
 /* So many nodes ahead is asked for a node, and for its place in the table. */

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "store/census.h"
 #include "store/store-backend.h"
 
 #define PROLLY_N_NODE_CLASSES 2
@@ -112,10 +113,65 @@ ProllyNode *prolly_cache_insert(ProllyCache *cache, ProllyNode *node);
 /* N nodes, each into that of CACHES which is its class's. They stay the caller's. */
 void prolly_caches_insert(ProllyCache **caches, ProllyNode **nodes, size_t n);
 void prolly_cache_remove(ProllyCache *cache, const ProllyHash *hash);
+/* The same of NODE that was read when *COUNT was SEEN; if it is not any more, NODE may have been
+ * deleted since, and is returned without being held. */
+ProllyNode *prolly_cache_insert_unless(ProllyCache *cache, ProllyNode *node, const guint *count,
+				       guint seen);
 /* The node's charge has changed, if this cache holds it still. */
 void prolly_cache_recharge(ProllyCache *cache, ProllyNode *node);
 /* Adds the cache's figures to those in FIGURES. */
 void prolly_cache_add_figures(ProllyCache *cache, ProllyStoreFigures *figures);
+
+/* ---- The store (store.c) ----------------------------------------------------------------- */
+
+/* Nodes in the order in which they were added. */
+typedef struct {
+	GPtrArray *nodes;    /* ProllyNode, owned */
+	GHashTable *by_hash; /* the same */
+	size_t bytes;
+} ProllyNodeSet;
+
+typedef enum {
+	TURN_FREE,
+	TURN_MOVING, /* the back end is at work */
+	TURN_BATCH,  /* a batch is out, not yet written */
+} ProllyTurn;
+
+#define PROLLY_N_RECENT 64 /* a power of two */
+
+/* What all handles on a store share. */
+typedef struct {
+	gint ref_count;
+	ProllyBackendKind kind;
+	ProllyBackend *backend;
+	ProllyCache *caches[PROLLY_N_NODE_CLASSES];
+	ProllyArena *arena;
+	/* Tree nodes asked for by hash, at a place it decides. */
+	ProllyNodeLink recent[PROLLY_N_RECENT];
+	ProllyPool *pool;
+	guint n_deleting;     /* atomic; deletions under way */
+	guint n_deletions;    /* atomic; that were begun */
+	ProllyCensus *census; /* atomic, nullable; changed under lock */
+
+	GMutex lock;     /* protects all below */
+	GCond turn_free; /* signalled when it becomes so */
+	ProllyTurn turn;
+	bool mover_called; /* and has not come yet */
+	ProllyNodeSet pending;
+	ProllyNodeSet moving; /* empty when the turn is free */
+} ProllyShared;
+
+struct ProllyStore {
+	gint ref_count;
+	ProllyShared *shared;
+	ProllyWork *work; /* NULL: not counted */
+	bool is_passing;  /* what it reads does not enter the cache */
+};
+
+/* ---- The census (store-census.c) --------------------------------------------------------- */
+
+/* HASH is about to be put: it stays. Waits if it is going just now. */
+void prolly_census_note_put(ProllyShared *shared, const ProllyHash *hash);
 
 /* ---- Work (work.c) ----------------------------------------------------------------------- */
 

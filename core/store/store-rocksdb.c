@@ -73,11 +73,19 @@ static const char ingesting_key[] = "ingesting";
 #define INGESTING_VALUE_SIZE 17
 
 typedef struct {
+	uint64_t first; /* sequences of the first and the last */
+	uint64_t last;
+	uint64_t n; /* 0: none */
+	uint64_t bytes;
+} Deleted;
+
+typedef struct {
 	ProllyBackend base;
-	ProllyDb *db;     /* borrowed */
-	GMutex lock;      /* of writers: protects all below, and I2 */
-	uint64_t next;    /* sequence */
-	bool notice_left; /* of an ingest that failed half-way */
+	ProllyDb *db;                           /* borrowed */
+	GMutex lock;                            /* of writers: protects all below, and I2 */
+	uint64_t next;                          /* sequence */
+	bool notice_left;                       /* of an ingest that failed half-way */
+	Deleted deleted[PROLLY_N_NODE_CLASSES]; /* since space was last given back */
 } RocksBackend;
 
 typedef struct {
@@ -443,6 +451,17 @@ static bool rocks_sync(ProllyBackend *backend, GError **error)
 	return true;
 }
 
+static void note_deleted(RocksBackend *self, const Location *location)
+{
+	Deleted *deleted = &self->deleted[location->node_class];
+
+	if (deleted->n == 0 || location->sequence < deleted->first)
+		deleted->first = location->sequence;
+	deleted->last = MAX(deleted->last, location->sequence);
+	deleted->n++;
+	deleted->bytes += location->len;
+}
+
 static bool rocks_delete_many(ProllyBackend *backend, ProllyNodeClass node_class,
 			      const ProllyHash *hashes, size_t n, GError **error)
 {
@@ -463,16 +482,21 @@ static bool rocks_delete_many(ProllyBackend *backend, ProllyNodeClass node_class
 		prolly_db_batch_delete(batch, PROLLY_DB_INDEX, hashes[i].bytes, PROLLY_HASH_SIZE);
 	}
 	ok = ok && prolly_db_write(self->db, batch, PROLLY_DB_BUFFERED, error);
+	for (size_t i = 0; i < n && ok; i++) {
+		if (locations[i].found)
+			note_deleted(self, &locations[i]);
+	}
 	g_mutex_unlock(&self->lock);
 	return ok;
 }
 
 /* ---- All nodes --------------------------------------------------------------------------- */
 
-static bool rocks_foreach(ProllyBackend *backend, ProllyNodeClass node_class, ProllyStoreFunc func,
-			  void *data, GError **error)
+typedef bool (*LocationFunc)(const ProllyHash *hash, const Location *location, void *data,
+			     GError **error);
+
+static bool foreach_location(RocksBackend *self, LocationFunc func, void *data, GError **error)
 {
-	RocksBackend *self = get_self(backend);
 	g_autoptr(ProllyDbIter) iter =
 		prolly_db_iter_new(self->db, PROLLY_DB_INDEX, NULL, NULL, 0, NULL, 0);
 
@@ -488,12 +512,131 @@ static bool rocks_foreach(ProllyBackend *backend, ProllyNodeClass node_class, Pr
 		if (key_len != PROLLY_HASH_SIZE)
 			continue;
 		memcpy(hash.bytes, key, PROLLY_HASH_SIZE);
-		if (!decode_location(&hash, value, len, &location, error))
-			return false;
-		if (location.node_class == node_class && !func(&hash, location.len, data, error))
+		if (!decode_location(&hash, value, len, &location, error) ||
+		    !func(&hash, &location, data, error))
 			return false;
 	}
 	return prolly_db_iter_check(iter, error);
+}
+
+typedef struct {
+	ProllyNodeClass node_class;
+	ProllyStoreFunc func;
+	void *data;
+} Listing;
+
+static bool list_location(const ProllyHash *hash, const Location *location, void *data,
+			  GError **error)
+{
+	const Listing *listing = data;
+
+	return location->node_class != listing->node_class ||
+	       listing->func(hash, location->len, listing->data, error);
+}
+
+static bool rocks_foreach(ProllyBackend *backend, ProllyNodeClass node_class, ProllyStoreFunc func,
+			  void *data, GError **error)
+{
+	Listing listing = {node_class, func, data};
+
+	return foreach_location(get_self(backend), list_location, &listing, error);
+}
+
+/* ---- Space ------------------------------------------------------------------------------- */
+
+/*
+ * Which sequences of a range of deleted nodes are in use: a bit for 2^SHIFT of them, so that it takes
+ * 8 MiB at most. No node that is not indexed yet is in the range: those have higher sequences.
+ */
+typedef struct {
+	ProllyNodeClass node_class;
+	Deleted range;
+	unsigned shift;
+	uint64_t *used;
+	uint64_t n_bits;
+} UseMap;
+
+#define USE_MAP_BITS (UINT64_C(1) << 26)
+
+static bool note_use(const ProllyHash *hash, const Location *location, void *data, GError **error)
+{
+	UseMap *map = data;
+
+	if (location->node_class == map->node_class && location->sequence >= map->range.first &&
+	    location->sequence <= map->range.last) {
+		uint64_t bit = (location->sequence - map->range.first) >> map->shift;
+
+		map->used[bit / 64] |= UINT64_C(1) << (bit % 64);
+	}
+	return true;
+}
+
+static bool is_used(const UseMap *map, uint64_t bit)
+{
+	return map->used[bit / 64] >> (bit % 64) & 1;
+}
+
+/* Tables in which nothing is left. */
+static void drop_unused(RocksBackend *self, const UseMap *map)
+{
+	for (uint64_t bit = 0, start = 0; bit <= map->n_bits; bit++) {
+		uint8_t lower[8], upper[8];
+
+		if (bit < map->n_bits && !is_used(map, bit))
+			continue;
+		if (bit > start) {
+			prolly_set_be64(lower, map->range.first + (start << map->shift));
+			prolly_set_be64(upper, MIN(map->range.first + (bit << map->shift),
+						   map->range.last + 1));
+			prolly_db_drop_files(self->db, families[map->node_class], lower, 8, upper,
+					     8);
+		}
+		start = bit + 1;
+	}
+}
+
+static bool reclaim_class(RocksBackend *self, ProllyNodeClass node_class, const Deleted *deleted,
+			  GError **error)
+{
+	UseMap map = {.node_class = node_class, .range = *deleted};
+	g_autofree uint64_t *used = NULL;
+	uint8_t lower[8], upper[8];
+
+	while ((deleted->last - deleted->first) >> map.shift >= USE_MAP_BITS)
+		map.shift++;
+	map.n_bits = ((deleted->last - deleted->first) >> map.shift) + 1;
+	map.used = used = g_new0(uint64_t, map.n_bits / 64 + 1);
+	if (!foreach_location(self, note_use, &map, error))
+		return false;
+	drop_unused(self, &map);
+	prolly_set_be64(lower, deleted->first);
+	prolly_set_be64(upper, deleted->last + 1);
+	prolly_db_compact_range(self->db, families[node_class], lower, 8, upper, 8, deleted->bytes);
+	return true;
+}
+
+static bool rocks_reclaim(ProllyBackend *backend, GError **error)
+{
+	RocksBackend *self = get_self(backend);
+	Deleted deleted[PROLLY_N_NODE_CLASSES];
+	uint8_t end[PROLLY_HASH_SIZE + 1];
+	uint64_t n = 0;
+
+	g_mutex_lock(&self->lock);
+	memcpy(deleted, self->deleted, sizeof(deleted));
+	memset(self->deleted, 0, sizeof(self->deleted));
+	g_mutex_unlock(&self->lock);
+	for (int c = 0; c < PROLLY_N_NODE_CLASSES; c++) {
+		n += deleted[c].n;
+		if (deleted[c].n > 0 &&
+		    !reclaim_class(self, (ProllyNodeClass)c, &deleted[c], error))
+			return false;
+	}
+	memset(end, 0xff, sizeof(end));
+	if (n > 0)
+		prolly_db_compact_range(self->db, PROLLY_DB_INDEX, "", 0, end, sizeof(end),
+					n * (PROLLY_HASH_SIZE + INDEX_VALUE_SIZE));
+	return true;
 }
 
 static bool rocks_get_size(ProllyBackend *backend, uint64_t *out_nodes, uint64_t *out_bytes,
@@ -535,6 +678,7 @@ static const ProllyBackendClass rocks_class = {
 	.sync = rocks_sync,
 	.foreach = rocks_foreach,
 	.delete_many = rocks_delete_many,
+	.reclaim = rocks_reclaim,
 	.get_size = rocks_get_size,
 };
 

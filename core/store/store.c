@@ -35,6 +35,13 @@
  *  I4  A link is to a node of this store's arena; one that was removed from the store, or whose place
  *      has another now, is not followed.
  *
+ * Deleting. What nobody refers to is deleted by a census (census.h), while others put and read.
+ *
+ *  I5  What is in the cache is stored, or on its way (I2), whatever is deleted meanwhile: a deletion
+ *      counts itself before it begins and takes its nodes out of the cache when it is done; a reader
+ *      caches only what it began to read while none was under way and none has begun since, which
+ *      the cache looks at under the lock that the removal takes too.
+ *
  * Checking: what a back end returns is hashed before it is seen (store.h). Hence the cache needs no
  * distrust, and a verified node is never hashed again.
  */
@@ -49,68 +56,31 @@
 #define DEFAULT_CACHE_SIZE (256u << 20)
 /* Chunks are read again soon or not at all, and the kernel keeps their pages. */
 #define CHUNK_CACHE_SHARE 8
-#define N_RECENT          64 /* a power of two */
 
 /* ---- A set of nodes, in the order in which they were added ------------------------------- */
 
-typedef struct {
-	GPtrArray *nodes;    /* ProllyNode, owned */
-	GHashTable *by_hash; /* the same */
-	size_t bytes;
-} NodeSet;
-
-static void init_set(NodeSet *set)
+static void init_set(ProllyNodeSet *set)
 {
 	set->nodes = g_ptr_array_new_with_free_func((GDestroyNotify)prolly_node_unref);
 	set->by_hash = g_hash_table_new(prolly_hash_table_hash, prolly_hash_table_equal);
 	set->bytes = 0;
 }
 
-static void clear_set(NodeSet *set)
+static void clear_set(ProllyNodeSet *set)
 {
 	g_hash_table_unref(set->by_hash);
 	g_ptr_array_unref(set->nodes);
 }
 
 /* NODE is (transfer full). */
-static void add_to_set(NodeSet *set, ProllyNode *node)
+static void add_to_set(ProllyNodeSet *set, ProllyNode *node)
 {
 	g_ptr_array_add(set->nodes, node);
 	g_hash_table_insert(set->by_hash, &node->hash, node);
 	set->bytes += node->len;
 }
 
-/* ---- The store --------------------------------------------------------------------------- */
-
-typedef enum {
-	TURN_FREE,
-	TURN_MOVING, /* the back end is at work */
-	TURN_BATCH,  /* a batch is out, not yet written */
-} Turn;
-
-/* What all handles on a store share. */
-typedef struct {
-	gint ref_count;
-	ProllyBackendKind kind;
-	ProllyBackend *backend;
-	ProllyCache *caches[PROLLY_N_NODE_CLASSES];
-	ProllyArena *arena;
-	ProllyNodeLink recent[N_RECENT]; /* tree nodes asked for by hash, at a place it decides */
-	ProllyPool *pool;
-
-	GMutex lock;     /* protects all below */
-	GCond turn_free; /* signalled when it becomes so */
-	Turn turn;
-	bool mover_called; /* and has not come yet */
-	NodeSet pending;
-	NodeSet moving; /* empty when the turn is free */
-} Shared;
-
-struct ProllyStore {
-	gint ref_count;
-	Shared *shared;
-	ProllyWork *work; /* NULL: not counted */
-};
+/* ---- Kinds of back ends ------------------------------------------------------------------- */
 
 static const char *const kind_names[] = {
 	[PROLLY_BACKEND_MEMORY] = "memory",
@@ -138,13 +108,13 @@ bool prolly_backend_kind_from_text(const char *text, ProllyBackendKind *out_kind
 /* ---- Moving nodes to the back end -------------------------------------------------------- */
 
 /* Waits for the turn, takes it, and makes what is pending moving. The lock is held. */
-static void begin_move(Shared *shared)
+static void begin_move(ProllyShared *shared)
 {
 	while (shared->turn != TURN_FREE)
 		g_cond_wait(&shared->turn_free, &shared->lock);
 	shared->turn = TURN_MOVING;
 
-	NodeSet empty = shared->moving;
+	ProllyNodeSet empty = shared->moving;
 
 	shared->moving = shared->pending;
 	shared->pending = empty;
@@ -160,7 +130,7 @@ static GBytes *dup_bytes(ProllyNode *node)
 }
 
 /* Gives the moving set to the back end. The turn is held, the lock is not. */
-static bool put_moving(Shared *shared, ProllyDbBatch *batch, GError **error)
+static bool put_moving(ProllyShared *shared, ProllyDbBatch *batch, GError **error)
 {
 	GPtrArray *nodes = shared->moving.nodes;
 	g_autofree ProllyBackendNode *out = g_new(ProllyBackendNode, nodes->len);
@@ -185,9 +155,9 @@ static bool put_moving(Shared *shared, ProllyDbBatch *batch, GError **error)
  * Ends the turn: what was moving is stored, and goes to the cache, or it is pending again, before
  * what was put since.
  */
-static void end_move(Shared *shared, bool stored)
+static void end_move(ProllyShared *shared, bool stored)
 {
-	NodeSet done;
+	ProllyNodeSet done;
 
 	init_set(&done);
 	/* Into the cache first, or a reader would read from the back end in between. */
@@ -196,12 +166,12 @@ static void end_move(Shared *shared, bool stored)
 				     shared->moving.nodes->len);
 	g_mutex_lock(&shared->lock);
 	if (stored) {
-		NodeSet empty = done;
+		ProllyNodeSet empty = done;
 
 		done = shared->moving;
 		shared->moving = empty;
 	} else {
-		NodeSet since = shared->pending;
+		ProllyNodeSet since = shared->pending;
 
 		for (guint i = 0; i < since.nodes->len; i++)
 			add_to_set(&shared->moving, prolly_node_ref(since.nodes->pdata[i]));
@@ -215,7 +185,7 @@ static void end_move(Shared *shared, bool stored)
 	clear_set(&done);
 }
 
-static bool flush_pending(Shared *shared, ProllyDbBatch *batch, bool sync, GError **error)
+static bool flush_pending(ProllyShared *shared, ProllyDbBatch *batch, bool sync, GError **error)
 {
 	g_mutex_lock(&shared->lock);
 	begin_move(shared);
@@ -242,7 +212,7 @@ typedef enum {
 } Room;
 
 /* The lock is held. */
-static Room check_room(Shared *shared)
+static Room check_room(ProllyShared *shared)
 {
 	if (shared->turn == TURN_BATCH || shared->pending.bytes < PENDING_BOUND)
 		return ROOM_ENOUGH;
@@ -257,7 +227,7 @@ static Room check_room(Shared *shared)
 /* What fails here is pending again, and fails the one who has to move it. */
 static void run_mover(void *data)
 {
-	Shared *shared = data;
+	ProllyShared *shared = data;
 
 	flush_pending(shared, NULL, false, NULL);
 	g_mutex_lock(&shared->lock);
@@ -265,7 +235,7 @@ static void run_mover(void *data)
 	g_mutex_unlock(&shared->lock);
 }
 
-static bool make_room(Shared *shared, Room room, GError **error)
+static bool make_room(ProllyShared *shared, Room room, GError **error)
 {
 	if (room == ROOM_CALL_MOVER)
 		prolly_pool_call(shared->pool, run_mover, shared);
@@ -275,7 +245,7 @@ static bool make_room(Shared *shared, Room room, GError **error)
 /* ---- Lifecycle --------------------------------------------------------------------------- */
 
 /* Plain files keep nothing but what is in use, which needs no cache. */
-static void make_caches(Shared *shared, uint64_t size)
+static void make_caches(ProllyShared *shared, uint64_t size)
 {
 	if (size == 0)
 		size = DEFAULT_CACHE_SIZE;
@@ -288,7 +258,7 @@ static void make_caches(Shared *shared, uint64_t size)
 /* BACKEND is (transfer full). */
 static ProllyStore *new_store(ProllyBackendKind kind, ProllyBackend *backend, uint64_t cache_size)
 {
-	Shared *shared = g_new0(Shared, 1);
+	ProllyShared *shared = g_new0(ProllyShared, 1);
 	ProllyStore *store = g_new0(ProllyStore, 1);
 
 	shared->ref_count = 1;
@@ -353,13 +323,24 @@ ProllyStore *prolly_store_new_counting(ProllyStore *store, ProllyWork *work)
 	return counting;
 }
 
+ProllyStore *prolly_store_new_passing(ProllyStore *store)
+{
+	ProllyStore *passing = g_new0(ProllyStore, 1);
+
+	passing->ref_count = 1;
+	passing->shared = store->shared;
+	g_atomic_int_inc(&store->shared->ref_count);
+	passing->is_passing = true;
+	return passing;
+}
+
 ProllyStore *prolly_store_ref(ProllyStore *store)
 {
 	g_atomic_int_inc(&store->ref_count);
 	return store;
 }
 
-static void unref_shared(Shared *shared)
+static void unref_shared(ProllyShared *shared)
 {
 	if (!g_atomic_int_dec_and_test(&shared->ref_count))
 		return;
@@ -402,7 +383,7 @@ ProllyBackend *prolly_store_get_backend(ProllyStore *store)
 /* ---- Read -------------------------------------------------------------------------------- */
 
 /* (transfer full) (nullable) */
-static ProllyNode *find_unstored(Shared *shared, const ProllyHash *hash)
+static ProllyNode *find_unstored(ProllyShared *shared, const ProllyHash *hash)
 {
 	g_mutex_lock(&shared->lock);
 	ProllyNode *node = g_hash_table_lookup(shared->pending.by_hash, hash);
@@ -416,7 +397,8 @@ static ProllyNode *find_unstored(Shared *shared, const ProllyHash *hash)
 }
 
 /* (transfer full) (nullable) What needs no back end. */
-static ProllyNode *find_resident(Shared *shared, ProllyNodeClass node_class, const ProllyHash *hash)
+static ProllyNode *find_resident(ProllyShared *shared, ProllyNodeClass node_class,
+				 const ProllyHash *hash)
 {
 	ProllyNode *node = prolly_cache_lookup(shared->caches[node_class], hash);
 
@@ -430,8 +412,8 @@ static size_t guess_room(size_t len)
 }
 
 /* A node of BYTES (transfer full), which are copied if they are to lie beside their view. */
-static ProllyNode *make_node(Shared *shared, ProllyNodeClass node_class, const ProllyHash *hash,
-			     GBytes *bytes)
+static ProllyNode *make_node(ProllyShared *shared, ProllyNodeClass node_class,
+			     const ProllyHash *hash, GBytes *bytes)
 {
 	size_t len;
 	const uint8_t *data = g_bytes_get_data(bytes, &len);
@@ -449,8 +431,8 @@ static ProllyNode *make_node(Shared *shared, ProllyNodeClass node_class, const P
 	return node;
 }
 
-/* The node of BYTES (transfer full) (nullable), which the back end gave for HASH; it is cached. */
-static bool admit_node(Shared *shared, ProllyNodeClass node_class, const ProllyHash *hash,
+/* The node of BYTES (transfer full) (nullable), which the back end gave for HASH. */
+static bool check_node(ProllyShared *shared, ProllyNodeClass node_class, const ProllyHash *hash,
 		       GBytes *bytes, ProllyNode **out_node, GError **error)
 {
 	char hex[PROLLY_HASH_HEX_SIZE];
@@ -466,37 +448,61 @@ static bool admit_node(Shared *shared, ProllyNodeClass node_class, const ProllyH
 				    "node %s is damaged: its bytes have another hash",
 				    prolly_hash_to_hex(hash, hex));
 	}
-	*out_node = prolly_cache_insert(shared->caches[node_class],
-					make_node(shared, node_class, hash, bytes));
+	*out_node = make_node(shared, node_class, hash, bytes);
 	return true;
 }
 
+/* Of a deletion under way nobody can tell what it leaves (I5). */
+static bool may_cache(const ProllyStore *store, guint *out_seen)
+{
+	*out_seen = __atomic_load_n(&store->shared->n_deletions, __ATOMIC_SEQ_CST);
+	return !store->is_passing &&
+	       __atomic_load_n(&store->shared->n_deleting, __ATOMIC_SEQ_CST) == 0;
+}
+
+/* Fills in those of NODES that are NULL from BYTES, which has one for each, and caches them. */
+static bool admit_nodes(ProllyStore *store, ProllyNodeClass node_class, const ProllyHash *hashes,
+			size_t n, GBytes **bytes, const guint *seen, ProllyNode **nodes,
+			GError **error)
+{
+	ProllyShared *shared = store->shared;
+	bool ok = true;
+
+	for (size_t i = 0, j = 0; i < n; i++) {
+		if (nodes[i])
+			continue;
+		GBytes *of_one = bytes[j++];
+
+		if (!ok) {
+			g_bytes_unref(of_one);
+			continue;
+		}
+		ok = check_node(shared, node_class, &hashes[i], of_one, &nodes[i], error);
+		if (ok && seen)
+			nodes[i] = prolly_cache_insert_unless(shared->caches[node_class], nodes[i],
+							      &shared->n_deletions, *seen);
+	}
+	return ok;
+}
+
 /* Reads the nodes that NODES has none for; those it adds are the caller's, also on failure. */
-static bool read_absent(Shared *shared, ProllyNodeClass node_class, const ProllyHash *hashes,
+static bool read_absent(ProllyStore *store, ProllyNodeClass node_class, const ProllyHash *hashes,
 			size_t n, ProllyNode **nodes, GError **error)
 {
+	ProllyBackend *backend = store->shared->backend;
 	g_autofree ProllyHash *wanted = g_new(ProllyHash, n);
 	g_autofree GBytes **bytes = g_new0(GBytes *, n);
 	size_t n_wanted = 0;
-	bool ok = true;
+	guint seen;
+	bool is_cached = may_cache(store, &seen);
 
 	for (size_t i = 0; i < n; i++) {
 		if (!nodes[i])
 			wanted[n_wanted++] = hashes[i];
 	}
-	if (!shared->backend->class->get_many(shared->backend, node_class, wanted, n_wanted, bytes,
-					      error))
-		return false;
-	for (size_t i = 0, j = 0; i < n; i++) {
-		if (nodes[i])
-			continue;
-		if (ok)
-			ok = admit_node(shared, node_class, &hashes[i], bytes[j], &nodes[i], error);
-		else
-			g_bytes_unref(bytes[j]);
-		j++;
-	}
-	return ok;
+	return backend->class->get_many(backend, node_class, wanted, n_wanted, bytes, error) &&
+	       admit_nodes(store, node_class, hashes, n, bytes, is_cached ? &seen : NULL, nodes,
+			   error);
 }
 
 static void count_reads(ProllyStore *store, ProllyNode **nodes, size_t n)
@@ -520,7 +526,7 @@ static inline void prefetch_node(const ProllyNode *node)
 }
 
 /* (transfer full) (nullable) The node at LINK, if it is HASH's still. */
-static ProllyNode *try_link(Shared *shared, ProllyNodeLink *link, const ProllyHash *hash)
+static ProllyNode *try_link(ProllyShared *shared, ProllyNodeLink *link, const ProllyHash *hash)
 {
 	ProllyNode *node = __atomic_load_n(&link->node, __ATOMIC_ACQUIRE);
 
@@ -566,13 +572,13 @@ void prolly_store_link(ProllyStore *store, ProllyNodeLink *link, ProllyNode *nod
 ProllyNode *prolly_store_get(ProllyStore *store, ProllyNodeClass node_class, const ProllyHash *hash,
 			     GError **error)
 {
-	Shared *shared = store->shared;
-	ProllyNodeLink *recent = &shared->recent[hash->bytes[0] & (N_RECENT - 1)];
+	ProllyShared *shared = store->shared;
+	ProllyNodeLink *recent = &shared->recent[hash->bytes[0] & (PROLLY_N_RECENT - 1)];
 	ProllyNode *node = node_class == PROLLY_NODE_TREE ? try_link(shared, recent, hash) : NULL;
 
 	if (!node) {
 		node = find_resident(shared, node_class, hash);
-		if (!node && !read_absent(shared, node_class, hash, 1, &node, error))
+		if (!node && !read_absent(store, node_class, hash, 1, &node, error))
 			return NULL;
 		prolly_store_link(store, recent, node);
 	}
@@ -590,7 +596,7 @@ bool prolly_store_get_many(ProllyStore *store, ProllyNodeClass node_class, const
 		nodes[i] = find_resident(store->shared, node_class, &hashes[i]);
 		n_found += nodes[i] != NULL;
 	}
-	if (n_found < n && !read_absent(store->shared, node_class, hashes, n, nodes, error)) {
+	if (n_found < n && !read_absent(store, node_class, hashes, n, nodes, error)) {
 		for (size_t i = 0; i < n; i++)
 			prolly_node_unref(nodes[i]);
 		return false;
@@ -603,7 +609,7 @@ bool prolly_store_get_many(ProllyStore *store, ProllyNodeClass node_class, const
 bool prolly_store_has_many(ProllyStore *store, ProllyNodeClass node_class, const ProllyHash *hashes,
 			   size_t n, bool *out_has, GError **error)
 {
-	Shared *shared = store->shared;
+	ProllyShared *shared = store->shared;
 	g_autofree bool *unstored = g_new(bool, n);
 
 	for (size_t i = 0; i < n; i++) {
@@ -633,7 +639,7 @@ bool prolly_store_foreach(ProllyStore *store, ProllyNodeClass node_class, Prolly
  * Makes NODE (transfer full) pending, unless one of its hash is held already; returns (transfer
  * full) the one that stands.
  */
-static ProllyNode *add_pending(Shared *shared, ProllyNode *node, Room *out_room)
+static ProllyNode *add_pending(ProllyShared *shared, ProllyNode *node, Room *out_room)
 {
 	g_mutex_lock(&shared->lock);
 	ProllyNode *found = g_hash_table_lookup(shared->pending.by_hash, &node->hash);
@@ -654,15 +660,17 @@ static ProllyNode *add_pending(Shared *shared, ProllyNode *node, Room *out_room)
 }
 
 /* (transfer full) The node of HASH, if it is cached, and so stored or on its way. */
-static ProllyNode *find_put(Shared *shared, ProllyNodeClass node_class, const ProllyHash *hash)
+static ProllyNode *find_put(ProllyShared *shared, ProllyNodeClass node_class,
+			    const ProllyHash *hash)
 {
+	prolly_census_note_put(shared, hash);
 	return prolly_cache_peek(shared->caches[node_class], hash);
 }
 
 bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *bytes, size_t len,
 		      ProllyHash *out_hash, ProllyNode **out_node, GError **error)
 {
-	Shared *shared = store->shared;
+	ProllyShared *shared = store->shared;
 	Room room = ROOM_ENOUGH;
 	ProllyHash hash;
 
@@ -704,7 +712,7 @@ ProllyNode *prolly_store_new_node(ProllyStore *store, ProllyNodeClass node_class
 
 bool prolly_store_put_hashed(ProllyStore *store, ProllyNode *node, GError **error)
 {
-	Shared *shared = store->shared;
+	ProllyShared *shared = store->shared;
 	Room room = ROOM_ENOUGH;
 	ProllyNode *found = find_put(shared, (ProllyNodeClass)node->node_class, &node->hash);
 
@@ -764,29 +772,17 @@ bool prolly_store_flush(ProllyStore *store, ProllyDbBatch *batch, GError **error
 
 void prolly_store_flushed(ProllyStore *store, bool written)
 {
-	Shared *shared = store->shared;
+	ProllyShared *shared = store->shared;
 
 	g_return_if_fail(shared->turn == TURN_BATCH);
 	end_move(shared, written);
-}
-
-bool prolly_store_delete_many(ProllyStore *store, ProllyNodeClass node_class,
-			      const ProllyHash *hashes, size_t n, GError **error)
-{
-	Shared *shared = store->shared;
-
-	if (!shared->backend->class->delete_many(shared->backend, node_class, hashes, n, error))
-		return false;
-	for (size_t i = 0; i < n; i++)
-		prolly_cache_remove(shared->caches[node_class], &hashes[i]);
-	return true;
 }
 
 /* ---- Figures ----------------------------------------------------------------------------- */
 
 bool prolly_store_get_figures(ProllyStore *store, ProllyStoreFigures *out_figures, GError **error)
 {
-	Shared *shared = store->shared;
+	ProllyShared *shared = store->shared;
 	ProllyStoreFigures figures = {0};
 
 	if (!shared->backend->class->get_size(shared->backend, &figures.nodes, &figures.bytes,

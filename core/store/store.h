@@ -114,6 +114,10 @@ ProllyStore *prolly_store_new_memory(void);
  */
 ProllyStore *prolly_store_new_counting(ProllyStore *store, ProllyWork *work);
 
+/* (transfer full) Another handle, for who reads everything once: what it reads from the back end does
+ * not enter the cache. */
+ProllyStore *prolly_store_new_passing(ProllyStore *store);
+
 ProllyStore *prolly_store_ref(ProllyStore *store);
 /* The last handle's unref closes the back end. What was not flushed is dropped. NULL is allowed. */
 void prolly_store_unref(ProllyStore *store);
@@ -194,8 +198,8 @@ bool prolly_store_flush(ProllyStore *store, ProllyDbBatch *batch, GError **error
  */
 void prolly_store_flushed(ProllyStore *store, bool written);
 
-/* Removes nodes; absent ones are no error. For garbage collection, which knows nobody reads them.
- */
+/* Removes nodes; absent ones are no error. For garbage collection (census.h), which knows that nobody
+ * refers to them. */
 bool prolly_store_delete_many(ProllyStore *store, ProllyNodeClass node_class,
 			      const ProllyHash *hashes, size_t n, GError **error);
 
