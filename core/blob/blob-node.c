@@ -212,7 +212,8 @@ bool prolly_blob_node_load(ProllyStore *store, const ProllyHash *hash, unsigned 
 		return false;
 	if (view->level != level)
 		return throw_corrupt(hash, "a blob node of the wrong level", error);
-	if (view->length != length || (data != UINT64_MAX && view->data != data))
+	if ((length != UINT64_MAX && view->length != length) ||
+	    (data != UINT64_MAX && view->data != data))
 		return throw_corrupt(hash, "a blob node has not the length its parent says", error);
 	*out_node = g_steal_pointer(&node);
 	return true;

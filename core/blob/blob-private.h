@@ -89,8 +89,8 @@ typedef struct {
 } ProllyBlobView;
 
 /*
- * Loads the node HASH, checks it, and that it is of LEVEL and has LENGTH bytes. (DATA, what its
- * parent says, is checked unless it is UINT64_MAX.)
+ * Loads the node HASH, checks it, and that it is of LEVEL and has LENGTH bytes, of them DATA in no
+ * hole, as its parent says. (UINT64_MAX: the caller has nobody who says it.)
  */
 bool prolly_blob_node_load(ProllyStore *store, const ProllyHash *hash, unsigned level,
 			   uint64_t length, uint64_t data, ProllyNode **out_node, GError **error);

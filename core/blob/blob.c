@@ -218,3 +218,25 @@ bool prolly_blob_walk(const ProllyTreeContext *context, const ProllyBlob *blob,
 	}
 	return true;
 }
+
+bool prolly_blob_walk_node(const ProllyTreeContext *context, const ProllyHash *hash, unsigned level,
+			   ProllyBlobChildFunc child, void *data, GError **error)
+{
+	g_autoptr(ProllyNode) node = NULL;
+	const ProllyBlobView *view;
+
+	if (!prolly_blob_node_load(context->store, hash, level, UINT64_MAX, UINT64_MAX, &node,
+				   error))
+		return false;
+	view = prolly_blob_node_get_view(node);
+	for (unsigned i = 0; i < view->count; i++) {
+		ProllyBlobEntry entry;
+
+		prolly_blob_view_get(view, i, &entry, NULL);
+		if (!prolly_blob_entry_is_hole(&entry) &&
+		    !child(level > 1 ? PROLLY_NODE_TREE : PROLLY_NODE_CHUNK, &entry.hash, data,
+			   error))
+			return false;
+	}
+	return true;
+}

@@ -131,4 +131,8 @@ typedef bool (*ProllyBlobChildFunc)(ProllyNodeClass node_class, const ProllyHash
 bool prolly_blob_walk(const ProllyTreeContext *context, const ProllyBlob *blob,
 		      ProllyBlobChildFunc child, void *data, GError **error);
 
+/* The same for one blob node of LEVEL alone: its children, of LEVEL - 1 (0: chunks). */
+bool prolly_blob_walk_node(const ProllyTreeContext *context, const ProllyHash *hash, unsigned level,
+			   ProllyBlobChildFunc child, void *data, GError **error);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyBlobWriter, prolly_blob_writer_free)

@@ -239,13 +239,11 @@ static bool walk_entry(const ProllyNodeView *view, uint32_t i, GByteArray *key,
 	return func(key->data, key->len, value, len, data, error);
 }
 
-bool prolly_tree_walk_node(const ProllyTreeContext *context, const ProllyHash *hash,
+bool prolly_tree_walk_node(const ProllyTreeContext *context, ProllyNode *node,
 			   ProllyNodeChildFunc child, ProllyNodeEntryFunc entry, void *data,
 			   GError **error)
 {
-	g_autoptr(ProllyNode) node =
-		prolly_store_get(context->store, PROLLY_NODE_TREE, hash, error);
-	const ProllyNodeView *view = node ? prolly_node_decode(context, node, error) : NULL;
+	const ProllyNodeView *view = prolly_node_decode(context, node, error);
 	g_autoptr(GByteArray) key = g_byte_array_new();
 
 	if (!view)

@@ -236,7 +236,7 @@ bool prolly_merge_next(ProllyMerge *merge, ProllyMergeStep *out_step, bool *out_
 typedef bool (*ProllyNodeChildFunc)(const ProllyHash *child, void *data, GError **error);
 typedef bool (*ProllyNodeEntryFunc)(const uint8_t *key, size_t key_len, const uint8_t *value,
 				    size_t value_len, void *data, GError **error);
-bool prolly_tree_walk_node(const ProllyTreeContext *context, const ProllyHash *hash,
+bool prolly_tree_walk_node(const ProllyTreeContext *context, ProllyNode *node,
 			   ProllyNodeChildFunc child, ProllyNodeEntryFunc entry, void *data,
 			   GError **error);
 

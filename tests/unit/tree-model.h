@@ -530,9 +530,12 @@ static inline bool collect_child(const ProllyHash *hash, void *data, GError **er
 {
 	Collect *collect = data;
 
+	g_autoptr(ProllyNode) node =
+		prolly_store_get(collect->context->store, PROLLY_NODE_TREE, hash, error);
+
 	g_hash_table_add(collect->set, g_memdup2(hash, sizeof(*hash)));
-	return prolly_tree_walk_node(collect->context, hash, collect_child, ignore_entry, data,
-				     error);
+	return node && prolly_tree_walk_node(collect->context, node, collect_child, ignore_entry,
+					     data, error);
 }
 
 /* (transfer full) The hashes of all nodes of TREE. */
