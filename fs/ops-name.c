@@ -179,7 +179,9 @@ void pfs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 
 void pfs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
-	const ProllyTreeContext *context = prolly_repo_get_context(pfs_mount(req)->repo);
+	PfsMount *mount = pfs_mount(req);
+	const ProllyTreeContext *context = prolly_repo_get_context(mount->repo);
+	g_auto(ProllyGuard) guard = prolly_guard_enter(mount->repo);
 	g_autoptr(GBytes) stored = NULL;
 	g_autoptr(GError) error = NULL;
 

@@ -208,6 +208,9 @@ static bool run_put(ProllyCommand *command, GError **error)
 	if (!target.key.ns)
 		return prolly_throw(error, PROLLY_ERROR_INVALID, "%s: no key can be made there",
 				    argument);
+
+	g_auto(ProllyGuard) guard = prolly_guard_enter(command->repo);
+
 	return choose_kind(view, &target.key, &kind, error) &&
 	       store_value(command, kind, &stored, error) &&
 	       prolly_edit_put(command->repo, branch, &target.key, stored, NULL,

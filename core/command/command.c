@@ -210,14 +210,26 @@ static bool answer_question(ProllyCommand *command)
 	return true;
 }
 
+/* What it takes from one revision to another stays while it runs. One that reads its input may take as
+ * long as its user likes, so it sees to that itself. */
+static bool is_short_change(const ProllyCommand *command)
+{
+	unsigned flags = command->words->spec->flags;
+
+	return (flags & PROLLY_COMMAND_CHANGES) && !(flags & PROLLY_COMMAND_INPUT);
+}
+
 static bool run_parsed(ProllyCommand *command, GError **error)
 {
 	g_autoptr(GPtrArray) environment = NULL;
+	g_auto(ProllyGuard) guard = {0};
 
 	if (answer_question(command))
 		return true;
 	if (!read_options(command, error) || !gather_environment(command, &environment, error))
 		return false;
+	if (is_short_change(command))
+		guard = prolly_guard_enter(command->repo);
 	if (!command->words->spec->run(command, error))
 		return false;
 	prolly_command_flush(command);

@@ -54,6 +54,7 @@ static const ProllyCommandSpec *const COMMANDS[] = {
 	&prolly_cmd_prove,
 	&prolly_cmd_verify,
 	&prolly_cmd_stats,
+	&prolly_cmd_gc,
 };
 /* clang-format on */
 

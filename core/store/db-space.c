@@ -224,10 +224,7 @@ void prolly_db_reclaim_range(ProllyDb *db, ProllyDbFamily family, const void *lo
 /* Compaction writes what stays before it removes what there was. */
 static bool has_room(const ProllyDb *db, uint64_t bytes)
 {
-	struct statvfs fs;
-
-	return db->in_memory || (statvfs(db->path, &fs) == 0 &&
-				 (uint64_t)fs.f_bavail * fs.f_frsize > bytes + PROLLY_DB_RESERVE);
+	return db->in_memory || prolly_db_measure_free(db) > bytes + PROLLY_DB_RESERVE;
 }
 
 void prolly_db_compact_range(ProllyDb *db, ProllyDbFamily family, const void *lower,

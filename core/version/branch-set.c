@@ -62,6 +62,7 @@ static bool create_locked(ProllyRepo *repo, const char *name, const ProllyCommit
 bool prolly_branch_create(ProllyRepo *repo, const char *name, const ProllyCommitId *start,
 			  ProllyBranch *from, ProllyBranch **out_branch, GError **error)
 {
+	g_auto(ProllyGuard) guard = prolly_guard_enter(repo);
 	bool ok;
 
 	if (!prolly_branch_check_name(name, error))

@@ -285,6 +285,7 @@ bool prolly_history_commit(ProllyRepo *repo, ProllyBranch *branch,
 			   const ProllyCommitOptions *options, ProllyCommitId *out_id,
 			   uint64_t *out_changes, GError **error)
 {
+	g_auto(ProllyGuard) guard = prolly_guard_enter(repo);
 	Committing self = {.repo = repo, .branch = branch, .options = options};
 	bool nothing, ok;
 

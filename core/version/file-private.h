@@ -77,6 +77,7 @@ typedef struct {
 } ProllyInterval;
 
 struct ProllyFile {
+	ProllyHolder holder;
 	gint references; /* the last goes under write_lock, so that the table holds no dead file */
 	ProllyRepo *repo;
 	ProllyBranch *branch; /* NULL: a view's, read-only */

@@ -62,6 +62,7 @@ static bool take_stored(ProllyFile *file, GBytes *stored, GError **error)
 
 bool prolly_file_splice(ProllyFile *file, GError **error)
 {
+	g_auto(ProllyGuard) guard = prolly_guard_enter(file->repo);
 	g_autoptr(GBytes) stored = NULL;
 
 	if (!prolly_overlay_store(&file->content, get_context(file), file->kind, &stored, error))

@@ -57,6 +57,7 @@ static ProllyFile *new_file(ProllyRepo *repo)
 
 static void free_file(ProllyFile *file)
 {
+	prolly_holder_remove(&file->holder);
 	prolly_file_unkeep(file);
 	prolly_overlay_clear(&file->content);
 	prolly_attrs_clear(&file->attrs);
@@ -67,6 +68,19 @@ static void free_file(ProllyFile *file)
 	prolly_branch_unref(file->branch);
 	prolly_repo_free(file->repo);
 	g_free(file);
+}
+
+/* The content's blob, on which others may be laid. */
+static bool report_file(ProllyHolder *holder, ProllyGc *gc, GError **error)
+{
+	ProllyFile *file = (ProllyFile *)holder;
+	g_autoptr(GBytes) stored = NULL;
+
+	g_mutex_lock(&file->lock);
+	stored = g_bytes_ref(file->content.stored);
+	g_mutex_unlock(&file->lock);
+	return prolly_gc_keep_value(gc, g_bytes_get_data(stored, NULL), g_bytes_get_size(stored),
+				    error);
 }
 
 /* Takes content and attributes from ENTRY, which loses its attributes. */
@@ -83,6 +97,7 @@ static bool load_entry(ProllyFile *file, const ProllyDbSnapshot *snapshot, Proll
 	file->kind = entry->kind;
 	file->attrs = entry->attrs;
 	entry->attrs = (ProllyAttrs){0};
+	prolly_holder_add(file->repo->body, &file->holder, report_file);
 	return true;
 }
 
@@ -161,6 +176,7 @@ static bool open_locked(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlac
 bool prolly_file_open(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *place,
 		      ProllyFile **out_file, GError **error)
 {
+	g_auto(ProllyGuard) guard = prolly_guard_enter(repo);
 	bool ok;
 
 	g_mutex_lock(&branch->write_lock);

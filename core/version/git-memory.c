@@ -158,6 +158,11 @@ static int memory_foreach(git_odb_backend *backend, git_odb_foreach_cb callback,
 	return result;
 }
 
+void prolly_odb_memory_remove(git_odb_backend *backend, const git_oid *oid)
+{
+	g_hash_table_remove(((MemoryOdb *)backend)->objects, oid);
+}
+
 static void memory_free(git_odb_backend *backend)
 {
 	MemoryOdb *memory = (MemoryOdb *)backend;

@@ -15,6 +15,9 @@ uint64_t prolly_journal_add(ProllyJournal *journal, const GPtrArray *objects,
 /* Record SEQUENCE is in the git directory, not synced: it may be trimmed when that is. */
 void prolly_journal_complete(ProllyJournal *journal, uint64_t sequence);
 
+/* Syncs the git directory, and removes the records that this has made needless. NULL: none. */
+bool prolly_journal_trim(ProllyJournal *journal, GError **error);
+
 bool prolly_git_write_objects(ProllyGit *git, const GPtrArray *objects, GError **error);
 
 /* Records (journal-record.c). The arrays are made; CORRUPT. */

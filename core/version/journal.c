@@ -35,6 +35,8 @@ struct ProllyJournal {
 	int git_fd;    /* the git directory */
 	uint64_t next; /* number of the next record; protected by publish_lock */
 
+	GMutex trimming; /* one trim at a time */
+
 	GMutex lock; /* leaf */
 	GCond wake;
 	uint64_t first;    /* the oldest record that is not trimmed */
@@ -92,7 +94,7 @@ void prolly_journal_complete(ProllyJournal *journal, uint64_t sequence)
 /* ---- Trimming ---------------------------------------------------------------------------- */
 
 /* Removes the records that are complete now, once the git directory is synced (I1). */
-static bool trim(ProllyJournal *journal, GError **error)
+static bool trim_records(ProllyJournal *journal, GError **error)
 {
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(journal->body->db);
 	uint64_t first;
@@ -119,6 +121,25 @@ static bool trim(ProllyJournal *journal, GError **error)
 	g_mutex_lock(&journal->lock);
 	journal->first = end;
 	g_mutex_unlock(&journal->lock);
+	return true;
+}
+
+bool prolly_journal_trim(ProllyJournal *journal, GError **error)
+{
+	bool ok;
+
+	if (!journal)
+		return true;
+	g_mutex_lock(&journal->trimming);
+	ok = trim_records(journal, error);
+	g_mutex_unlock(&journal->trimming);
+	return ok;
+}
+
+static bool trim(ProllyJournal *journal, GError **error)
+{
+	if (!prolly_journal_trim(journal, error))
+		return false;
 	return !prolly_git_has_many_loose(journal->body->git->dir) ||
 	       prolly_git_pack_loose(journal->body->git->dir, error);
 }
@@ -287,6 +308,7 @@ bool prolly_journal_open(ProllyRepoBody *body, ProllyJournal **out_journal, GErr
 	journal = g_new0(ProllyJournal, 1);
 	journal->body = body;
 	journal->first = journal->next = journal->complete = 1;
+	g_mutex_init(&journal->trimming);
 	g_mutex_init(&journal->lock);
 	g_cond_init(&journal->wake);
 	journal->git_fd = open(body->git->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -318,6 +340,7 @@ void prolly_journal_close(ProllyJournal *journal)
 	if (!trim(journal, &error))
 		g_debug("%s", error->message);
 	prolly_close_fd(&journal->git_fd);
+	g_mutex_clear(&journal->trimming);
 	g_mutex_clear(&journal->lock);
 	g_cond_clear(&journal->wake);
 	g_free(journal);

@@ -14,6 +14,9 @@
  * a load has keys below is void (working.c), and a commit drops it (fold.c). Entries get no
  * attributes; their time is that of the attachment, one record for all of them.
  *
+ * A collection asks for what is in the buffer, and looks at every generation; an entry is in one of
+ * the two from the end of the call that adds it.
+ *
  * A short load goes through the log, since a file for a few entries costs more.
  */
 #include "version/working-private.h"
@@ -31,6 +34,7 @@ typedef struct {
 } BufferedEntry;
 
 struct ProllyLoad {
+	ProllyHolder holder;
 	ProllyRepo *repo; /* borrowed */
 	ProllyBranch *branch;
 	char *ns;
@@ -40,9 +44,32 @@ struct ProllyLoad {
 	GArray *entries;    /* of BufferedEntry */
 	GByteArray *record; /* scratch */
 	bool attached;
+	GMutex lock; /* protects bytes and entries, which a collection reads too */
 };
 
 /* ---- Lifecycle --------------------------------------------------------------------------- */
+
+static bool note_entry(const ProllyLoad *load, const BufferedEntry *entry, ProllyGc *gc,
+		       GError **error)
+{
+	ProllyStagedRecord record;
+
+	return prolly_staged_record_parse(load->bytes->data + entry->offset + entry->key_len,
+					  entry->value_len, &record, error) &&
+	       prolly_gc_keep_value(gc, record.stored, record.stored_len, error);
+}
+
+static bool report_load(ProllyHolder *holder, ProllyGc *gc, GError **error)
+{
+	ProllyLoad *load = (ProllyLoad *)holder;
+	bool ok = true;
+
+	g_mutex_lock(&load->lock);
+	for (guint i = 0; i < load->entries->len && ok; i++)
+		ok = note_entry(load, &g_array_index(load->entries, BufferedEntry, i), gc, error);
+	g_mutex_unlock(&load->lock);
+	return ok;
+}
 
 bool prolly_load_new(ProllyRepo *repo, ProllyBranch *branch, const char *ns, ProllyLoad **out_load,
 		     GError **error)
@@ -67,6 +94,8 @@ bool prolly_load_new(ProllyRepo *repo, ProllyBranch *branch, const char *ns, Pro
 	load->bytes = g_byte_array_new();
 	load->record = g_byte_array_new();
 	load->entries = g_array_new(FALSE, FALSE, sizeof(BufferedEntry));
+	g_mutex_init(&load->lock);
+	prolly_holder_add(repo->body, &load->holder, report_load);
 	*out_load = load;
 	return true;
 }
@@ -87,6 +116,8 @@ void prolly_load_free(ProllyLoad *load)
 {
 	if (!load)
 		return;
+	prolly_holder_remove(&load->holder);
+	g_mutex_clear(&load->lock);
 	if (!load->attached)
 		discard(load);
 	g_array_unref(load->entries);
@@ -185,8 +216,10 @@ static bool flush_buffer(ProllyLoad *load, GError **error)
 
 	if (load->entries->len == 0)
 		return true;
+	g_mutex_lock(&load->lock);
 	if (!is_sorted(load))
 		g_array_sort_with_data(load->entries, compare_entries, load->bytes);
+	g_mutex_unlock(&load->lock);
 	entries = make_db_entries(load, &keys);
 	if (load->bytes->len < INGEST_MIN)
 		ok = write_batch(load, entries, error);
@@ -194,8 +227,10 @@ static bool flush_buffer(ProllyLoad *load, GError **error)
 		ok = prolly_db_ingest(load->repo->body->db, PROLLY_DB_STAGED,
 				      (const ProllyDbEntry *)(void *)entries->data, entries->len,
 				      error);
+	g_mutex_lock(&load->lock);
 	g_array_set_size(load->entries, 0);
 	g_byte_array_set_size(load->bytes, 0);
+	g_mutex_unlock(&load->lock);
 	return ok;
 }
 
@@ -214,6 +249,7 @@ static void put_record(ProllyLoad *load, ProllyRecordType type, const char *ns, 
 bool prolly_load_add(ProllyLoad *load, const void *key, size_t key_len, const void *content,
 		     size_t content_len, GError **error)
 {
+	g_auto(ProllyGuard) guard = prolly_guard_enter(load->repo);
 	g_autoptr(GBytes) stored = NULL;
 	ProllyStagedRecord record = {.flags = PROLLY_STAGED_VALUE};
 	BufferedEntry entry = {
@@ -233,10 +269,12 @@ bool prolly_load_add(ProllyLoad *load, const void *key, size_t key_len, const vo
 	g_byte_array_set_size(load->record, 0);
 	prolly_staged_record_append(load->record, &record);
 	entry.value_len = load->record->len;
+	g_mutex_lock(&load->lock);
 	if (key_len)
 		g_byte_array_append(load->bytes, key, (guint)key_len);
 	g_byte_array_append(load->bytes, load->record->data, load->record->len);
 	g_array_append_val(load->entries, entry);
+	g_mutex_unlock(&load->lock);
 	return load->bytes->len < BUFFER_BYTES || flush_buffer(load, error);
 }
 
@@ -309,6 +347,7 @@ static bool attach_locked(ProllyLoad *load, GError **error)
 
 bool prolly_load_attach(ProllyLoad *load, GError **error)
 {
+	g_auto(ProllyGuard) guard = prolly_guard_enter(load->repo);
 	bool ok;
 
 	if (!flush_buffer(load, error) || !write_head(load, error) ||

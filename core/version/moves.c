@@ -234,9 +234,9 @@ static bool load_sides(const ProllyWorking *working, const ProllyMove *move, con
 	return true;
 }
 
-static bool move_changed(const ProllyWorking *working, const ProllyMove *move,
-			 const ProllyPlace *place, bool is_directory, bool *out_changed,
-			 GError **error)
+static bool compare_sides(const ProllyWorking *working, const ProllyMove *move,
+			  const ProllyPlace *place, bool is_directory, bool *out_changed,
+			  GError **error)
 {
 	const ProllyTreeContext *context = prolly_repo_get_context(working->repo);
 	Sides sides;
@@ -251,6 +251,23 @@ static bool move_changed(const ProllyWorking *working, const ProllyMove *move,
 	return (is_directory ? differs_below : differs_at_key)(
 		context, sides.has_from ? &sides.from : NULL, sides.has_to ? &sides.to : NULL,
 		place, out_changed, error);
+}
+
+/* A commit that was reset away may have been collected since. Then the move counts as one that
+ * changed everything: that makes nothing older than it is. */
+static bool move_changed(const ProllyWorking *working, const ProllyMove *move,
+			 const ProllyPlace *place, bool is_directory, bool *out_changed,
+			 GError **error)
+{
+	g_autoptr(GError) local = NULL;
+
+	if (compare_sides(working, move, place, is_directory, out_changed, &local))
+		return true;
+	*out_changed = prolly_error_is(local, PROLLY_ERROR_NOT_FOUND) ||
+		       prolly_error_is(local, PROLLY_ERROR_MISSING);
+	if (!*out_changed)
+		g_propagate_error(error, g_steal_pointer(&local));
+	return *out_changed;
 }
 
 /* ---- The cache --------------------------------------------------------------------------- */

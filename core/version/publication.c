@@ -26,6 +26,7 @@
 struct ProllyPublication {
 	GPtrArray *objects; /* of ProllyGitObject * */
 	GPtrArray *updates; /* of ProllyRefUpdate * */
+	GArray *parents;    /* of ProllyCommitId: what the objects refer to */
 };
 
 ProllyPublication *prolly_publication_new(GPtrArray *updates)
@@ -35,6 +36,7 @@ ProllyPublication *prolly_publication_new(GPtrArray *updates)
 	publication->objects =
 		g_ptr_array_new_with_free_func((GDestroyNotify)prolly_git_object_free);
 	publication->updates = updates;
+	publication->parents = g_array_new(FALSE, FALSE, sizeof(ProllyCommitId));
 	return publication;
 }
 
@@ -49,6 +51,7 @@ void prolly_publication_free(ProllyPublication *publication)
 		return;
 	g_ptr_array_unref(publication->objects);
 	g_ptr_array_unref(publication->updates);
+	g_array_unref(publication->parents);
 	g_free(publication);
 }
 
@@ -91,6 +94,9 @@ bool prolly_publication_add_commit(ProllyPublication *publication, ProllyRepo *r
 {
 	g_autoptr(GArray) parent = NULL;
 
+	if (commit->n_parents > 0)
+		g_array_append_vals(publication->parents, commit->parents,
+				    (guint)commit->n_parents);
 	if (commit->n_parents > 0 &&
 	    !prolly_commit_load_namespaces(repo, &commit->parents[0], &parent, error))
 		return false;
@@ -173,6 +179,35 @@ bool prolly_git_write_objects(ProllyGit *git, const GPtrArray *objects, GError *
 	return true;
 }
 
+static bool check_there(ProllyGit *git, const ProllyCommitId *id, GError **error)
+{
+	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
+	git_oid oid;
+
+	prolly_commit_id_to_oid(id, &oid);
+	return prolly_commit_id_is_zero(id) || git_odb_exists(git->odb, &oid) ||
+	       prolly_throw(error, PROLLY_ERROR_STALE,
+			    "commit %s is gone: nothing referred to it, and it was collected",
+			    prolly_commit_id_to_hex(id, hex));
+}
+
+/* A collection may have removed what only the caller knew of (gc.c, G3). */
+static bool check_targets(const ProllyPublication *publication, ProllyGit *git, GError **error)
+{
+	for (guint i = 0; i < publication->parents->len; i++) {
+		if (!check_there(git, &g_array_index(publication->parents, ProllyCommitId, i),
+				 error))
+			return false;
+	}
+	for (guint i = 0; i < publication->updates->len; i++) {
+		const ProllyRefUpdate *update = g_ptr_array_index(publication->updates, i);
+
+		if (!check_there(git, &update->to, error))
+			return false;
+	}
+	return true;
+}
+
 /* Steps 1 and 2. */
 static bool prepare(ProllyPublication *publication, ProllyRepoBody *body, GError **error)
 {
@@ -181,7 +216,8 @@ static bool prepare(ProllyPublication *publication, ProllyRepoBody *body, GError
 
 	if (!lock_updates(refs, publication->updates, error))
 		return false;
-	if (!prolly_git_write_objects(body->git, publication->objects, error)) {
+	if (!prolly_git_write_objects(body->git, publication->objects, error) ||
+	    !check_targets(publication, body->git, error)) {
 		unlock_updates(refs, publication->updates, publication->updates->len);
 		return false;
 	}

@@ -510,6 +510,7 @@ static bool run(Reconcile *self, ProllyMergeResult *out_result, ProllyCommitId *
 static bool reconcile(Reconcile *self, ProllyMergeResult *out_result, ProllyCommitId *out_id,
 		      GError **error)
 {
+	g_auto(ProllyGuard) guard = prolly_guard_enter(self->repo);
 	bool ok;
 
 	self->state = prolly_branch_get_state(self->branch);
@@ -605,6 +606,7 @@ bool prolly_history_continue(ProllyRepo *repo, ProllyBranch *branch,
 			     const ProllyMergeOptions *options, ProllyMergeResult *out_result,
 			     ProllyCommitId *out_id, GError **error)
 {
+	g_auto(ProllyGuard) guard = prolly_guard_enter(repo);
 	g_autoptr(ProllyUnfinished) unfinished = NULL;
 	bool ok;
 

@@ -175,6 +175,7 @@ bool prolly_git_pack_loose(const char *git_dir, GError **error);
 
 /* (transfer full) A backend for git_odb that keeps objects in memory. */
 git_odb_backend *prolly_odb_new_memory(void);
+void prolly_odb_memory_remove(git_odb_backend *backend, const git_oid *oid);
 
 static inline void prolly_commit_id_to_oid(const ProllyCommitId *id, git_oid *out_oid)
 {

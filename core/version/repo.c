@@ -34,6 +34,7 @@ ProllyRepoBody *prolly_body_new(const char *path, const char *default_branch)
 	g_mutex_init(&body->observer_lock);
 	g_cond_init(&body->observer_idle);
 	g_mutex_init(&body->counters_lock);
+	prolly_usage_init(&body->usage);
 	return body;
 }
 
@@ -65,6 +66,7 @@ void prolly_body_free(ProllyRepoBody *body)
 	g_mutex_clear(&body->observer_lock);
 	g_cond_clear(&body->observer_idle);
 	g_mutex_clear(&body->counters_lock);
+	prolly_usage_clear(&body->usage);
 	g_free(body->default_branch);
 	g_free(body->path);
 	g_free(body);

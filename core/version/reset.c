@@ -483,6 +483,7 @@ bool prolly_branch_reset(ProllyRepo *repo, ProllyBranch *branch, const ProllyCom
 			 ProllyResetMode mode, const char *rev, ProllyCommitId *out_from,
 			 GError **error)
 {
+	g_auto(ProllyGuard) guard = prolly_guard_enter(repo);
 	Resetting self = {.repo = repo, .branch = branch, .mode = mode, .rev = rev, .to = *to};
 	bool ok;
 

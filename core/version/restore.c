@@ -360,6 +360,7 @@ bool prolly_working_restore(ProllyRepo *repo, ProllyBranch *branch, const Prolly
 			    const ProllyRange *ranges, size_t n, uint64_t *out_changes,
 			    GError **error)
 {
+	g_auto(ProllyGuard) guard = prolly_guard_enter(repo);
 	g_autoptr(GPtrArray) places = g_ptr_array_new_with_free_func(g_free);
 	Restoring self = {.repo = repo, .branch = branch, .places = places};
 	bool ok;

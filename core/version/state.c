@@ -57,6 +57,7 @@ void prolly_state_unref(ProllyState *state)
 {
 	if (!state || !g_atomic_int_dec_and_test(&state->references))
 		return;
+	prolly_holder_remove(&state->holder);
 	if (state->namespaces)
 		g_array_unref(state->namespaces);
 	g_array_unref(state->generations);
@@ -97,6 +98,16 @@ const ProllyTree *prolly_state_find_namespace(const ProllyState *state, const ch
 	return NULL;
 }
 
+static bool report_state(ProllyHolder *holder, ProllyGc *gc, GError **error)
+{
+	return prolly_gc_keep_state(gc, (ProllyState *)holder, error);
+}
+
+void prolly_state_publish(ProllyState *state, ProllyRepoBody *body)
+{
+	prolly_holder_add(body, &state->holder, report_state);
+}
+
 ProllyState *prolly_branch_get_state(ProllyBranch *branch)
 {
 	ProllyState *state;
@@ -111,6 +122,7 @@ void prolly_branch_take_state(ProllyBranch *branch, ProllyState *state)
 {
 	ProllyState *old;
 
+	prolly_state_publish(state, branch->body);
 	g_mutex_lock(&branch->state_lock);
 	old = branch->state;
 	branch->state = state;

@@ -31,6 +31,7 @@ bool prolly_transaction_begin(ProllyTransaction *self, ProllyRepo *repo, ProllyB
 		.working = {.repo = repo, .branch = branch},
 		.now = prolly_time_now(),
 	};
+	self->guard = prolly_guard_enter(repo);
 	g_mutex_lock(&branch->write_lock);
 	if (prolly_branch_is_deleted(branch)) {
 		g_autofree char *name = prolly_branch_dup_name(branch);
@@ -84,6 +85,7 @@ void prolly_transaction_end(ProllyTransaction *self)
 	g_clear_pointer(&self->batch, prolly_db_batch_free);
 	g_clear_pointer(&self->working.state, prolly_state_unref);
 	self->working.branch = NULL;
+	prolly_guard_leave(&self->guard);
 }
 
 void prolly_transaction_touch(ProllyTransaction *self, const ProllyPlace *place)

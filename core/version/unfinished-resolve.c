@@ -335,6 +335,7 @@ bool prolly_unfinished_resolve(ProllyRepo *repo, ProllyBranch *branch, const Pro
 			       bool below, ProllyResolveWith with, uint64_t *out_n, GError **error)
 {
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&branch->commit_lock);
+	g_auto(ProllyGuard) guard = prolly_guard_enter(repo);
 	g_autoptr(ProllyUnfinished) unfinished = NULL;
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(repo->body->db);
 	Resolve self = {

@@ -19,12 +19,14 @@
  */
 
 #include "store/db.h"
+#include "version/gc.h"
 #include "version/version.h"
 
 typedef struct ProllyGit ProllyGit; /* git.c: libgit2's repository, and all that touches it */
 typedef struct ProllyState ProllyState;
 typedef struct ProllyHints ProllyHints;         /* hints.c */
 typedef struct ProllyMoveCache ProllyMoveCache; /* moves.c */
+typedef struct ProllyGc ProllyGc;               /* gc.c: a collection that runs */
 
 typedef enum {
 	PROLLY_COUNTER_BRANCH,
@@ -34,9 +36,58 @@ typedef enum {
 	PROLLY_COUNTER_N
 } ProllyCounter;
 
-/* ---- Bodies ------------------------------------------------------------------------------ */
+typedef struct ProllyRepoBody ProllyRepoBody;
+
+/* ---- guard.c: what is in use ------------------------------------------------------------- */
+
+typedef struct ProllyHolder ProllyHolder;
+
+/* Tells GC what HOLDER holds, by the functions below. Called without a lock. */
+typedef bool (*ProllyHolderFunc)(ProllyHolder *holder, ProllyGc *gc, GError **error);
+
+/* The first member, zeroed, of what holds trees or values. All protected by the usage's lock. */
+struct ProllyHolder {
+	ProllyRepoBody *body; /* NULL: not in the list */
+	ProllyHolderFunc report;
+	ProllyHolder *newer;
+	ProllyHolder *older;
+	uint64_t round; /* the last in which it was asked */
+	bool is_asked;  /* now */
+};
 
 typedef struct {
+	GMutex lock; /* leaf; protects all but `collecting` */
+	GCond changed;
+	unsigned turn;
+	unsigned n_inside[2]; /* guards, of each turn */
+	ProllyHolder *newest;
+	uint64_t round;
+	GMutex collecting; /* held by a collection for as long as it runs */
+} ProllyUsage;
+
+void prolly_usage_init(ProllyUsage *usage);
+void prolly_usage_clear(ProllyUsage *usage);
+
+void prolly_holder_add(ProllyRepoBody *body, ProllyHolder *holder, ProllyHolderFunc report);
+/* Waits if it is being asked. One that was not added is left. */
+void prolly_holder_remove(ProllyHolder *holder);
+
+/* gc-mark.c, gc-roots.c. What they name stays, with all that it refers to; they only take note of it,
+ * so they are quick. */
+bool prolly_gc_keep_tree(ProllyGc *gc, const ProllyTree *tree, GError **error);
+bool prolly_gc_keep_attributes(ProllyGc *gc, const ProllyTree *tree, GError **error);
+bool prolly_gc_keep_value(ProllyGc *gc, const uint8_t *stored, size_t len, GError **error);
+/* The commit, if it is there, with all that came before it. */
+void prolly_gc_keep_commit(ProllyGc *gc, const ProllyCommitId *id);
+/* What a branch's state says: its head, and its trees (if they are loaded). */
+bool prolly_gc_keep_state(ProllyGc *gc, const ProllyState *state, GError **error);
+/* What is staged in the generations of STATE, as SNAPSHOT has it. */
+bool prolly_gc_keep_staged(ProllyGc *gc, uint32_t branch_id, const ProllyState *state,
+			   const ProllyDbSnapshot *snapshot, GError **error);
+
+/* ---- Bodies ------------------------------------------------------------------------------ */
+
+struct ProllyRepoBody {
 	gint references;
 	char *path; /* absolute; NULL: in memory */
 	char *default_branch;
@@ -64,7 +115,9 @@ typedef struct {
 	uint64_t reserved[PROLLY_COUNTER_N];
 
 	gsize kept_bytes; /* atomic: that open files keep in memory over their share (file.c) */
-} ProllyRepoBody;
+
+	ProllyUsage usage; /* guard.c */
+};
 
 struct ProllyRepo {
 	ProllyRepoBody *body;
@@ -77,6 +130,7 @@ struct ProllyRepo {
  * state is the generations, newest first, over the namespaces.
  */
 struct ProllyState {
+	ProllyHolder holder; /* added when it is published */
 	gint references;
 	ProllyCommitId head;
 	GArray *namespaces;    /* of ProllyNamespace, of head, by name */
@@ -118,6 +172,8 @@ ProllyState *prolly_state_copy(const ProllyState *state);
 const ProllyTree *prolly_state_find_namespace(const ProllyState *state, const char *ns);
 /* (transfer full) The present state. */
 ProllyState *prolly_branch_get_state(ProllyBranch *branch);
+/* STATE does not change any more: a collection may ask for what it holds. */
+void prolly_state_publish(ProllyState *state, ProllyRepoBody *body);
 /* Replaces it; takes STATE. Its record must be in the database already. */
 void prolly_branch_take_state(ProllyBranch *branch, ProllyState *state);
 /* Adds STATE's record (all but the namespaces, which the head's commit has) to BATCH, family META.

@@ -14,12 +14,14 @@
  *   edit.h     changing a working state
  *   reset.h    taking a branch, or a part of its working state, back to a commit
  *   file.h     a value as an open file
+ *   gc.h       removing what nothing reaches
  *
  * and keypath.h, the mapping between keys and paths.
  */
 
 #include "version/edit.h"
 #include "version/file.h"
+#include "version/gc.h"
 #include "version/history.h"
 #include "version/keypath.h"
 #include "version/merge.h"

@@ -27,6 +27,29 @@ void prolly_entry_clear(ProllyEntry *entry)
 	prolly_attrs_clear(&entry->attrs);
 }
 
+static bool report_snapshot(ProllyHolder *holder, ProllyGc *gc, GError **error)
+{
+	const ProllyHeldSnapshot *held = (ProllyHeldSnapshot *)holder;
+
+	return prolly_gc_keep_staged(gc, held->branch_id, held->state, held->snapshot, error);
+}
+
+/* HELD has a snapshot that fits STATE. */
+static void hold_snapshot(ProllyHeldSnapshot *held, ProllyRepo *repo, ProllyBranch *branch,
+			  ProllyState *state)
+{
+	held->branch_id = branch->id;
+	held->state = state;
+	prolly_holder_add(repo->body, &held->holder, report_snapshot);
+}
+
+static void release_snapshot(ProllyHeldSnapshot *held, ProllyRepo *repo)
+{
+	prolly_holder_remove(&held->holder);
+	if (held->snapshot)
+		prolly_db_snapshot_free(repo->body->db, g_steal_pointer(&held->snapshot));
+}
+
 static ProllyView *view_new(ProllyRepo *repo)
 {
 	ProllyView *view = g_new0(ProllyView, 1);
@@ -54,8 +77,9 @@ bool prolly_view_new_pinned(ProllyRepo *repo, ProllyBranch *branch, ProllyView *
 	ok = prolly_files_flush_all(repo, branch, error);
 	if (ok) {
 		view->state = prolly_branch_get_state(branch);
-		view->snapshot = prolly_db_snapshot_new(repo->body->db);
-		view->laid_over = prolly_laid_over_new(repo, view->snapshot);
+		view->held.snapshot = prolly_db_snapshot_new(repo->body->db);
+		hold_snapshot(&view->held, repo, branch, view->state);
+		view->laid_over = prolly_laid_over_new(repo, view->held.snapshot);
 	}
 	g_mutex_unlock(&branch->write_lock);
 	if (!ok)
@@ -70,6 +94,7 @@ ProllyView *prolly_view_new_namespaces(ProllyRepo *repo, const ProllyCommitId *i
 	ProllyView *view = view_new(repo);
 
 	view->state = prolly_state_new(id, prolly_namespaces_copy(namespaces));
+	prolly_state_publish(view->state, repo->body);
 	return view;
 }
 
@@ -83,6 +108,7 @@ bool prolly_view_new_commit(ProllyRepo *repo, const ProllyCommitId *id, ProllyVi
 		return false;
 	view = view_new(repo);
 	view->state = prolly_state_new(id, g_steal_pointer(&namespaces));
+	prolly_state_publish(view->state, repo->body);
 	*out_view = view;
 	return true;
 }
@@ -98,8 +124,7 @@ void prolly_view_unref(ProllyView *view)
 	if (!view || !g_atomic_int_dec_and_test(&view->references))
 		return;
 	prolly_laid_over_free(view->laid_over);
-	if (view->snapshot)
-		prolly_db_snapshot_free(view->repo->body->db, view->snapshot);
+	release_snapshot(&view->held, view->repo);
 	prolly_state_unref(view->state);
 	prolly_branch_unref(view->branch);
 	g_free(view);
@@ -117,7 +142,7 @@ ProllyRepo *prolly_view_get_repo(const ProllyView *view)
 
 const ProllyDbSnapshot *prolly_view_get_snapshot(const ProllyView *view)
 {
-	return view->snapshot;
+	return view->held.snapshot;
 }
 
 void prolly_view_get_commit(const ProllyView *view, ProllyCommitId *out_id)
@@ -138,7 +163,7 @@ static void begin_read(ProllyView *view, ProllyWorking *out_working)
 		.branch = view->branch,
 		.state = view->state ? prolly_state_ref(view->state)
 				     : prolly_branch_get_state(view->branch),
-		.snapshot = view->snapshot,
+		.snapshot = view->held.snapshot,
 	};
 }
 
@@ -166,25 +191,25 @@ void prolly_pin_init(ProllyPin *pin, ProllyView *view)
 
 		begin_read(view, &pin->working);
 		if (!view->state)
-			pin->own_snapshot = prolly_db_snapshot_new(db);
+			pin->held.snapshot = prolly_db_snapshot_new(db);
 		state = prolly_state_ref(pin->working.state);
 		if (end_read(view, &pin->working)) {
 			pin->state = state;
 			break;
 		}
 		prolly_state_unref(state);
-		prolly_db_snapshot_free(db, g_steal_pointer(&pin->own_snapshot));
+		prolly_db_snapshot_free(db, g_steal_pointer(&pin->held.snapshot));
 	}
 	pin->working.state = pin->state;
-	if (pin->own_snapshot)
-		pin->working.snapshot = pin->own_snapshot;
+	if (!pin->held.snapshot)
+		return;
+	pin->working.snapshot = pin->held.snapshot;
+	hold_snapshot(&pin->held, view->repo, view->branch, pin->state);
 }
 
 void prolly_pin_clear(ProllyPin *pin)
 {
-	if (pin->own_snapshot)
-		prolly_db_snapshot_free(pin->working.repo->body->db, pin->own_snapshot);
-	pin->own_snapshot = NULL;
+	release_snapshot(&pin->held, pin->working.repo);
 	g_clear_pointer(&pin->state, prolly_state_unref);
 }
 
@@ -245,8 +270,8 @@ bool prolly_view_read(ProllyView *view, const ProllyEntry *entry, uint64_t offse
 		return prolly_laid_over_read(view->laid_over, entry, offset, buffer, len, out_len,
 					     error);
 	if (entry->extents)
-		return prolly_extents_read(view->repo, view->snapshot, entry, offset, buffer, len,
-					   out_len, error);
+		return prolly_extents_read(view->repo, view->held.snapshot, entry, offset, buffer,
+					   len, out_len, error);
 	return prolly_value_parse(stored, stored_len, &value, error) &&
 	       prolly_value_read(context, &value, offset, buffer, len, out_len, error);
 }

@@ -296,6 +296,7 @@ bool prolly_place_equal(const ProllyPlace *a, const ProllyPlace *b);
 
 /* Holds the branch's write_lock from begin to end. */
 typedef struct {
+	ProllyGuard guard;
 	ProllyWorking working; /* the state is held */
 	ProllyDbBatch *batch;
 	int64_t now;
@@ -375,20 +376,28 @@ bool prolly_place_throw(const ProllyPlace *place, ProllyErrorCode code, const ch
 
 /* ---- view.c ------------------------------------------------------------------------------ */
 
+/* A snapshot that is kept for long, with the state it belongs to; its staged values stay. */
+typedef struct {
+	ProllyHolder holder;
+	uint32_t branch_id;
+	ProllyState *state; /* borrowed */
+	ProllyDbSnapshot *snapshot;
+} ProllyHeldSnapshot;
+
 struct ProllyView {
 	gint references;
-	ProllyRepo *repo;           /* borrowed */
-	ProllyBranch *branch;       /* NULL: a commit's */
-	ProllyState *state;         /* NULL: live */
-	ProllyDbSnapshot *snapshot; /* of a pinned one */
-	ProllyLaidOver *laid_over;  /* likewise */
+	ProllyRepo *repo;          /* borrowed */
+	ProllyBranch *branch;      /* NULL: a commit's */
+	ProllyState *state;        /* NULL: live */
+	ProllyHeldSnapshot held;   /* of a pinned one */
+	ProllyLaidOver *laid_over; /* likewise */
 };
 
 /* What VIEW shows now, held: of a live view the present state with a snapshot that fits it. */
 typedef struct {
 	ProllyWorking working;
 	ProllyState *state;
-	ProllyDbSnapshot *own_snapshot; /* to be freed; NULL: the view's */
+	ProllyHeldSnapshot held; /* its snapshot NULL: the view's is used */
 } ProllyPin;
 
 /* VIEW must outlive it, and so must PIN stay where it is. */

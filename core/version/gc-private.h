@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * gc-private: what the files of garbage collection share. gc.c says in what order they work.
+ */
+
+#include "store/census.h"
+#include "version/repo-private.h"
+
+/* A set of git's object ids (gc-git.c). */
+typedef GHashTable ProllyOidSet;
+
+/* A node to be looked at (gc-mark.c). */
+typedef struct {
+	ProllyHash hash;
+	uint8_t kind;    /* of gc-mark.c */
+	uint8_t level;   /* of a blob's node */
+	bool is_lenient; /* it may be missing, and what is below it */
+} ProllyGcItem;
+
+/* Why an object of git stays; one that is in an earlier set is in no later one. */
+typedef enum {
+	PROLLY_GC_REACHED,
+	PROLLY_GC_YOUNG, /* nothing reaches it, but it is too young to go */
+	PROLLY_GC_LATE,  /* reached, but that was found out when the others were packed already */
+	PROLLY_GC_N_REASONS,
+} ProllyGcReason;
+
+typedef struct {
+	git_oid oid;
+	bool required; /* its absence is damage */
+} ProllyGcObject;
+
+struct ProllyGc {
+	ProllyRepo *repo;
+	ProllyRepoBody *body; /* its own */
+	const ProllyGcOptions *options;
+	ProllyStore *store;        /* its reads leave the cache alone */
+	ProllyTreeContext context; /* on it */
+	ProllyCensus *census;
+
+	GArray *stack;        /* of ProllyGcItem */
+	GHashTable *unlisted; /* ProllyHash, owned: marked nodes that the census does not list */
+	uint64_t n_marked;
+
+	git_odb *odb;          /* NULL: in memory, or not open yet */
+	unsigned n_reads;      /* since it was opened */
+	GArray *objects;       /* of ProllyGcObject, to be looked at */
+	ProllyGcReason reason; /* why those that are found now stay */
+	ProllyOidSet *kept[PROLLY_GC_N_REASONS];
+	ProllyOidSet *namespaces; /* of them, those that name a tree, which was noted */
+	int64_t prune_before;     /* seconds */
+};
+
+/* ---- gc.c -------------------------------------------------------------------------------- */
+
+/* False if the caller of the collection wants it to end. */
+bool prolly_gc_tell(ProllyGc *gc, ProllyGcPhase phase, uint64_t done, uint64_t total,
+		    GError **error);
+
+/* ---- guard.c ----------------------------------------------------------------------------- */
+
+/* Returns when all guards that are there now are gone. */
+bool prolly_usage_wait(ProllyGc *gc, GError **error);
+/* Asks every holder. */
+bool prolly_usage_ask(ProllyGc *gc, GError **error);
+
+/* ---- gc-mark.c --------------------------------------------------------------------------- */
+
+bool prolly_gc_tell_marked(ProllyGc *gc, GError **error);
+/* Marks everything below what was noted. CORRUPT, MISSING. */
+bool prolly_gc_mark(ProllyGc *gc, GError **error);
+
+/* ---- gc-roots.c -------------------------------------------------------------------------- */
+
+/* Notes, and marks, everything that must stay now. */
+bool prolly_gc_capture(ProllyGc *gc, GError **error);
+
+/* ---- gc-git.c ---------------------------------------------------------------------------- */
+
+ProllyOidSet *prolly_oid_set_new(void);
+/* True: it was not in it. */
+bool prolly_oid_set_add(ProllyOidSet *set, const git_oid *oid);
+bool prolly_oid_set_has(ProllyOidSet *set, const git_oid *oid);
+
+/* Notes what the references and reflogs name. */
+bool prolly_gc_note_references(ProllyGc *gc, GError **error);
+/* Everything below the noted commits is wanted, and the trees of their namespaces stay. */
+bool prolly_gc_walk_commits(ProllyGc *gc, GError **error);
+/* Notes an object that need not be there. */
+void prolly_gc_note_object(ProllyGc *gc, const git_oid *oid);
+bool prolly_gc_is_kept(const ProllyGc *gc, const git_oid *oid);
+
+/* ---- gc-pack.c --------------------------------------------------------------------------- */
+
+typedef struct ProllyGcPacks ProllyGcPacks;
+
+/* The files in which the git repository's objects are. */
+bool prolly_gc_packs_list(ProllyGc *gc, ProllyGcPacks **out_packs, GError **error);
+void prolly_gc_packs_free(ProllyGcPacks *packs); /* NULL is allowed */
+/* Objects that nothing reaches and that are too young to go stay, with what they refer to. */
+bool prolly_gc_packs_keep_young(ProllyGc *gc, ProllyGcPacks *packs, GError **error);
+/* Packs what stays and removes the rest. Under no lock. */
+bool prolly_gc_packs_rewrite(ProllyGc *gc, ProllyGcPacks *packs, GError **error);
+/* Bytes of the git repository's files. */
+uint64_t prolly_gc_measure_git(ProllyGc *gc);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyGcPacks, prolly_gc_packs_free)

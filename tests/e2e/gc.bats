@@ -1,0 +1,217 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Garbage collection: what comes back, what stays, and those who are at work meanwhile.
+
+load common
+
+# overwrite TIMES SIZE PATH: the same key again and again.
+overwrite()
+{
+	local i
+
+	for i in $(seq "$1"); do
+		random_bytes "$2" "$i" >"$3"
+	done
+}
+
+used()
+{
+	du -sk "$STORE" | cut -f1
+}
+
+# ---- What comes back ---------------------------------------------------------------------------
+
+@test "gc: what was overwritten goes and its space comes back; a dry run counts the same" {
+	mount_store
+	mkdir "$MNT/main/ns"
+	overwrite 12 3000000 "$MNT/main/ns/large"
+	echo small >"$MNT/main/ns/small"
+	commit_all main
+	local before dry real
+	dry=$(on_main gc --dry-run --json)
+	before=$(used)
+	is "$(on_main gc --dry-run --json)" "$dry"
+	real=$(on_main gc --json)
+	is "$(jq .reclaimed_nodes <<<"$real")" "$(jq .reclaimed_nodes <<<"$dry")"
+	is "$(jq .reclaimed_bytes <<<"$real")" "$(jq .reclaimed_bytes <<<"$dry")"
+	is "$(jq .nodes <<<"$real")" "$(jq .nodes <<<"$dry")"
+	[ "$(jq .reclaimed_bytes <<<"$real")" -gt 30000000 ] || fail "$real"
+	[ "$(used)" -lt $((before - 25000)) ] || fail "$before KiB before, $(used) after"
+	is "$(on_main gc --json | jq .reclaimed_nodes)" 0
+	random_bytes 3000000 12 | cmp - "$MNT/main/ns/large"
+	file_is "$MNT/main/ns/small" small
+	remount
+	random_bytes 3000000 12 | cmp - "$MNT/main/ns/large"
+}
+
+@test "gc in words: before, reclaimed, after, git" {
+	mount_store
+	mkdir "$MNT/main/ns"
+	overwrite 3 200000 "$MNT/main/ns/k"
+	run on_main gc --dry-run
+	status_is 0
+	output_has 'would reclaim'
+	run on_main gc
+	status_is 0
+	[[ ${lines[0]} =~ ^before\ +[0-9]+\ nodes,\ .*iB$ ]] || fail "$output"
+	[[ ${lines[1]} =~ ^reclaimed\ +[1-9][0-9]*\ nodes ]] || fail "$output"
+	[[ ${lines[2]} =~ ^after ]] || fail "$output"
+	[[ ${lines[3]} =~ ^git\ .*before ]] || fail "$output"
+	run on_main -q gc
+	is "$output" ""
+	run on_main gc --prune=whenever
+	status_is 2
+	output_has whenever
+}
+
+@test "gc: a deleted branch can be had back for two weeks, or until --prune=now" {
+	mount_store
+	mkdir "$MNT/topic" "$MNT/topic/ns"
+	random_bytes 100000 1 >"$MNT/topic/ns/k"
+	commit_all topic
+	local id
+	id=$(store_git rev-parse topic)
+	ctl "$MNT/main" -q branch -D topic
+	on_main -q gc
+	on_main -q branch again "$id"
+	random_bytes 100000 1 | cmp - "$MNT/again/ns/k"
+	on_main -q branch -D again
+	remount # what the kernel knows of a branch keeps it
+	on_main -q gc --prune=now
+	run on_main branch again "$id"
+	status_is 2
+	store_git fsck --strict
+}
+
+@test "gc: tags, reflogs and snapshots that are open keep what they name" {
+	mount_store
+	mkdir "$MNT/topic" "$MNT/topic/ns"
+	random_bytes 100000 1 >"$MNT/topic/ns/k"
+	commit_all topic
+	store_git tag kept topic
+	random_bytes 100000 2 >"$MNT/topic/ns/k"
+	commit_all topic
+	exec 5<"$MNT/topic/ns/k"
+	ctl "$MNT/main" -q branch -D topic
+	on_main -q gc --prune=now
+	random_bytes 100000 1 | cmp - "$MNT/.prollyfs/at/kept/ns/k"
+	random_bytes 100000 2 | cmp - /dev/fd/5
+	exec 5<&-
+}
+
+@test "gc: the git repository is one pack without loose objects" {
+	mount_store
+	mkdir "$MNT/main/ns"
+	local i
+	for i in $(seq 40); do
+		echo "$i" >"$MNT/main/ns/k"
+		echo "commit -q -b main -m $i" >"$MNT/.prollyfs/ctl"
+	done
+	on_main -q gc
+	is "$(find "$STORE/git/objects" -name '*.pack' | wc -l)" 1
+	is "$(store_git count-objects)" "0 objects, 0 kilobytes"
+	store_git fsck --strict
+	is "$(store_git rev-list --count main)" "$(on_main log --json | wc -l)"
+	echo more >"$MNT/main/ns/k"
+	commit_all main
+	store_git fsck --strict
+}
+
+@test "gc of a store that nobody has mounted, of one of plain files, and on a read-only mount" {
+	ctl . -q init "$STORE"
+	random_bytes 100000 1 | ctl "$STORE" put ns/k
+	random_bytes 100000 2 | ctl "$STORE" put ns/k
+	[ "$(ctl "$STORE" gc --json | jq .reclaimed_bytes)" -ge 100000 ]
+	random_bytes 100000 2 | cmp - <(ctl "$STORE" get ns/k)
+	ctl . -q init "file://$T/plain"
+	random_bytes 100000 1 | ctl "$T/plain" put ns/k
+	random_bytes 100000 2 | ctl "$T/plain" put ns/k
+	[ "$(ctl "$T/plain" gc --json | jq .reclaimed_bytes)" -ge 100000 ]
+	random_bytes 100000 2 | cmp - <(ctl "$T/plain" get ns/k)
+	mount_store "$STORE" "$MNT" -o ro
+	on_main gc --dry-run
+	run on_main gc
+	status_is 2
+}
+
+# ---- Others at work ----------------------------------------------------------------------------
+
+# work BRANCH SEED: writes, overwrites, deletes and commits, and says at last what should be there.
+work()
+{
+	python3 -c '
+import hashlib, os, random, sys
+top, source = sys.argv[1], random.Random(int(sys.argv[2]))
+ctl = os.path.join(os.path.dirname(top), ".prollyfs", "ctl")
+have = {}
+os.makedirs(top + "/ns", exist_ok=True)
+for i in range(250):
+    key = "k%d" % source.randrange(30)
+    what = source.randrange(10)
+    if what == 0 and key in have:
+        os.unlink(top + "/ns/" + key)
+        del have[key]
+    elif what == 1:
+        with open(ctl, "w") as control:
+            control.write("commit -q -b %s -m %d\n" % (os.path.basename(top), i))
+    else:
+        # few contents, so that most were garbage before
+        content = random.Random(source.randrange(8)).randbytes(source.choice([50, 3000, 90000]))
+        with open(top + "/ns/" + key, "wb") as file:
+            file.write(content)
+        have[key] = hashlib.sha256(content).hexdigest()
+for key in sorted(have):
+    print(have[key] + "  ns/" + key)
+' "$MNT/$1" "$2" >"$T/should-$1"
+}
+
+holds()
+{
+	(cd "$MNT/$1" && sha256sum --quiet -c "$T/should-$1")
+	is "$(find "$MNT/$1/ns" -type f | wc -l)" "$(wc -l <"$T/should-$1")"
+}
+
+@test "gc with writers at work: nothing that they write is lost" {
+	mount_store
+	mkdir "$MNT/one" "$MNT/two"
+	work one 1 & local one=$!
+	work two 2 & local two=$!
+	local n=0
+	while ! gone "$one" || ! gone "$two"; do
+		on_main -q gc --prune=now
+		n=$((n + 1))
+	done
+	wait "$one"
+	wait "$two"
+	echo "$n collections"
+	holds one
+	holds two
+	on_main -q gc --prune=now
+	remount
+	holds one
+	holds two
+	store_git fsck --strict
+	is "$(on_main gc --dry-run --prune=now --json | jq .reclaimed_nodes)" 0
+}
+
+@test "gc: the daemon killed while it runs: everything is there, and the next one ends it" {
+	mount_store
+	mkdir "$MNT/main/ns"
+	random_bytes 100000 7 >"$MNT/main/ns/kept"
+	local i gc
+	for i in 1 2 3; do
+		overwrite 5 300000 "$MNT/main/ns/k"
+		commit_all main
+		random_bytes 300000 "$i" >"$MNT/main/ns/staged"
+		on_main -q gc --prune=now 2>/dev/null & gc=$!
+		kill_daemon
+		wait "$gc" || true
+		mount_store
+		random_bytes 100000 7 | cmp - "$MNT/main/ns/kept"
+		random_bytes 300000 5 | cmp - "$MNT/main/ns/k"
+		random_bytes 300000 "$i" | cmp - "$MNT/main/ns/staged"
+		store_git fsck --strict
+	done
+	on_main -q gc --prune=now
+	is "$(on_main gc --dry-run --prune=now --json | jq .reclaimed_nodes)" 0
+}
