@@ -49,6 +49,7 @@ typedef struct {
 } ProllyCommandSpec;
 
 extern const ProllyCommandSpec prolly_cmd_init, prolly_cmd_root, prolly_cmd_stats, prolly_cmd_gc;
+extern const ProllyCommandSpec prolly_cmd_fsck;
 extern const ProllyCommandSpec prolly_cmd_put, prolly_cmd_get, prolly_cmd_delete, prolly_cmd_ls;
 extern const ProllyCommandSpec prolly_cmd_load, prolly_cmd_dump;
 extern const ProllyCommandSpec prolly_cmd_commit, prolly_cmd_log, prolly_cmd_show;

@@ -55,6 +55,7 @@ static const ProllyCommandSpec *const COMMANDS[] = {
 	&prolly_cmd_verify,
 	&prolly_cmd_stats,
 	&prolly_cmd_gc,
+	&prolly_cmd_fsck,
 };
 /* clang-format on */
 

@@ -10,6 +10,7 @@
  * last node of a level. V3  The top is a leaf or has two children.
  */
 #include "tree/tree-private.h"
+#include "tree/verify.h"
 
 /* As many as the processor can wait for at once. */
 #define SIDE_BY_SIDE 16
@@ -263,6 +264,8 @@ bool prolly_tree_walk_node(const ProllyTreeContext *context, ProllyNode *node,
 typedef struct {
 	const ProllyTreeContext *context;
 	GByteArray *key;
+	const ProllyTreeVerifier *verifier; /* NULL: the first flaw is the error */
+	uint64_t n_damages;
 } Verify;
 
 /* An entry of a node above: keys below are greater than it. VIEW NULL: there is none before. */
@@ -306,8 +309,8 @@ static bool has_right_cuts(Verify *self, const ProllyNodeView *view, bool last)
 static bool verify_node(Verify *self, const ProllyNode *node, const ProllyNodeView *view,
 			Bound before, bool last, GError **error);
 
-static bool verify_child(Verify *self, const ProllyNodeView *parent, uint32_t i, Bound before,
-			 bool last, GError **error)
+static bool load_and_verify(Verify *self, const ProllyNodeView *parent, uint32_t i, Bound before,
+			    bool last, GError **error)
 {
 	const ProllyNodeView *view;
 	g_autoptr(ProllyNode) node = prolly_path_load_child(self->context, parent, i, &view, error);
@@ -319,6 +322,60 @@ static bool verify_child(Verify *self, const ProllyNodeView *parent, uint32_t i,
 	return verify_node(self, node, view, before, last, error);
 }
 
+/* True, and told, if FLAW (transfer full) is damage; else it is the ERROR. */
+static bool note_damage(Verify *self, const ProllyHash *node, Bound before, Bound last,
+			GError *flaw, GError **error)
+{
+	g_autoptr(GByteArray) after = before.view ? g_byte_array_new() : NULL;
+	g_autoptr(GByteArray) to = last.view ? g_byte_array_new() : NULL;
+	bool is_damage = prolly_error_is(flaw, PROLLY_ERROR_CORRUPT) ||
+			 prolly_error_is(flaw, PROLLY_ERROR_MISSING);
+
+	if (!is_damage) {
+		g_propagate_error(error, flaw);
+		return false;
+	}
+	if (before.view)
+		set_key(after, before.view, before.index);
+	if (last.view)
+		set_key(to, last.view, last.index);
+	self->n_damages++;
+	self->verifier->damage(node, after, to, flaw, self->verifier->data);
+	g_error_free(flaw);
+	return true;
+}
+
+static bool verify_child(Verify *self, const ProllyNodeView *parent, uint32_t i, Bound before,
+			 bool last, GError **error)
+{
+	const ProllyTreeVerifier *verifier = self->verifier;
+	const ProllyHash *hash = node_get_child_hash(parent, i);
+	uint64_t n_damages = self->n_damages;
+	GError *flaw = NULL;
+
+	if (!verifier)
+		return load_and_verify(self, parent, i, before, last, error);
+	if (verifier->is_known(hash, verifier->data))
+		return true;
+	if (!load_and_verify(self, parent, i, before, last, &flaw))
+		return note_damage(self, hash, before, (Bound){parent, i}, flaw, error);
+	/* The last of a level need not end at a cut, where others have to. */
+	if (!last && self->n_damages == n_damages)
+		verifier->note_sound(hash, verifier->data);
+	return true;
+}
+
+static bool tell_entries(Verify *self, const ProllyNodeView *view, GError **error)
+{
+	const ProllyTreeVerifier *verifier = self->verifier;
+
+	for (uint32_t i = 0; i < view->count; i++) {
+		if (!walk_entry(view, i, self->key, verifier->entry, verifier->data, error))
+			return false;
+	}
+	return true;
+}
+
 static bool verify_node(Verify *self, const ProllyNode *node, const ProllyNodeView *view,
 			Bound before, bool last, GError **error)
 {
@@ -328,6 +385,8 @@ static bool verify_node(Verify *self, const ProllyNode *node, const ProllyNodeVi
 	if (!has_right_cuts(self, view, last))
 		return throw_wrong(node, "begins or ends where the boundary rule does not cut",
 				   error);
+	if (view->level == 0 && self->verifier)
+		return tell_entries(self, view, error);
 	for (uint32_t i = 0; view->level > 0 && i < view->count; i++) {
 		bool child_last = last && i + 1 == view->count;
 
@@ -338,16 +397,33 @@ static bool verify_node(Verify *self, const ProllyNode *node, const ProllyNodeVi
 	return true;
 }
 
-bool prolly_tree_verify(const ProllyTreeContext *context, const ProllyTree *tree, GError **error)
+static bool verify_top(Verify *self, const ProllyTree *tree, GError **error)
 {
 	const ProllyNodeView *view;
-	g_autoptr(ProllyNode) node = prolly_path_load_top(context, tree, &view, error);
-	g_autoptr(GByteArray) key = g_byte_array_new();
-	Verify self = {context, key};
+	g_autoptr(ProllyNode) node = prolly_path_load_top(self->context, tree, &view, error);
 
 	if (!node)
 		return false;
 	if (view->level > 0 && view->count < 2)
 		return throw_wrong(node, "is the top of a tree and has one child", error);
-	return verify_node(&self, node, view, (Bound){0}, true, error);
+	return verify_node(self, node, view, (Bound){0}, true, error);
+}
+
+bool prolly_tree_verify(const ProllyTreeContext *context, const ProllyTree *tree, GError **error)
+{
+	g_autoptr(GByteArray) key = g_byte_array_new();
+	Verify self = {.context = context, .key = key};
+
+	return verify_top(&self, tree, error);
+}
+
+bool prolly_tree_verify_with(const ProllyTreeContext *context, const ProllyTree *tree,
+			     const ProllyTreeVerifier *verifier, GError **error)
+{
+	g_autoptr(GByteArray) key = g_byte_array_new();
+	Verify self = {.context = context, .key = key, .verifier = verifier};
+	GError *flaw = NULL;
+
+	return verify_top(&self, tree, &flaw) ||
+	       note_damage(&self, &tree->top, (Bound){0}, (Bound){0}, flaw, error);
 }

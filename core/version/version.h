@@ -15,12 +15,14 @@
  *   reset.h    taking a branch, or a part of its working state, back to a commit
  *   file.h     a value as an open file
  *   gc.h       removing what nothing reaches
+ *   fsck.h     verifying everything
  *
  * and keypath.h, the mapping between keys and paths.
  */
 
 #include "version/edit.h"
 #include "version/file.h"
+#include "version/fsck.h"
 #include "version/gc.h"
 #include "version/history.h"
 #include "version/keypath.h"

@@ -1,0 +1,111 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Verifying a store: what is sound, and each damage by its name. Plain files, so that the test can
+# damage one of them.
+
+load common
+
+# A store of plain files: 3,000 keys and a large value on main, one more commit on topic, which
+# shares most of them, and something large staged.
+make_store()
+{
+	ctl . -q init "file://$STORE"
+	entries 1 3000 | ctl "$STORE" -q load ns
+	random_bytes 300000 1 | ctl "$STORE" -q put ns/large
+	ctl "$STORE" -q commit -m one
+	ctl "$STORE" -q branch topic
+	ctl "$STORE" -q -b topic put ns/k0000001 changed
+	ctl "$STORE" -q -b topic commit -m two
+	random_bytes 300000 2 | ctl "$STORE" -q put ns/staged
+}
+
+# In a copy of the store.
+restore()
+{
+	rm -rf "$STORE"
+	cp -a "$T/whole" "$STORE"
+}
+
+@test "fsck: a sound store, mounted or not; text and JSON" {
+	make_store
+	run ctl "$STORE" fsck
+	status_is 0
+	is "$output" "nothing is damaged"
+	is "$(ctl "$STORE" --json fsck)" ""
+	mount_store
+	on_main fsck
+	run ctl "$MNT/main" -q fsck
+	is "$output" ""
+}
+
+@test "fsck: each node lost, and each changed, is found and nothing is taken for sound" {
+	make_store
+	ctl "$STORE" -q gc --prune=now
+	mv "$STORE" "$T/whole"
+	local file n=0
+	while read -r file; do
+		restore
+		if [ $((n % 2)) -eq 0 ]; then
+			rm "$STORE/$file"
+		else
+			chmod u+w "$STORE/$file"
+			printf X | dd of="$STORE/$file" bs=1 seek=40 conv=notrunc status=none
+		fi
+		run ctl "$STORE" --json fsck
+		[ "$status" -ne 0 ] || fail "$file: not found to be damaged"
+		n=$((n + 1))
+	done < <(cd "$T/whole" && find nodes -type f | sort | awk 'NR % 3 == 1')
+	[ "$n" -ge 8 ] || fail "only $n nodes"
+}
+
+@test "fsck: a lost chunk is named by its keys, a lost node by its range, with all branches and commits" {
+	make_store
+	mv "$STORE" "$T/whole"
+	local file hash seen_chunk='' seen_node='' one two
+	one=$(git --git-dir="$T/whole/git" rev-parse main)
+	two=$(git --git-dir="$T/whole/git" rev-parse topic)
+	while read -r file; do
+		restore
+		rm "$STORE/$file"
+		run ctl "$STORE" --json fsck
+		[ "$status" -ne 0 ] || continue # the other commit's alone, or garbage
+		if [[ $output == *'"main/ns/large"'* && $output == *'"topic/ns/large"'* ]]; then
+			is "$status" 1
+			[[ $output == *"$one"* && $output == *"$two"* ]] || fail "$output"
+			seen_chunk=1
+		fi
+		if [[ $output == *'"main/ns/k'*'..k'* && $output == *'"topic/ns/k'*'..k'* ]]; then
+			is "$status" 1
+			hash=$(basename "$(dirname "$file")")$(basename "$file")
+			[[ $output == *'"kind":"tree"'* || $output == *'"kind": "tree"'* ]] || fail "$output"
+			[[ $output == *"$one"* && $output == *"$two"* ]] || fail "$output"
+			seen_node=1
+		fi
+		[ -z "$seen_chunk" ] || [ -z "$seen_node" ] || break
+	done < <(cd "$T/whole" && find nodes -type f | sort)
+	is "$seen_chunk$seen_node" 11
+}
+
+@test "fsck: a commit that is damaged in the git repository" {
+	make_store
+	local id
+	ctl "$STORE" -q -b topic put ns/k0000002 changed
+	ctl "$STORE" -q -b topic commit -m three
+	id=$(store_git rev-parse 'topic~1^{tree}')
+	chmod u+w "$STORE/git/objects/${id:0:2}/${id:2}"
+	echo damaged >"$STORE/git/objects/${id:0:2}/${id:2}"
+	run ctl "$STORE" fsck
+	status_is 1
+	output_has git
+	output_has "$(store_git rev-parse topic~1)"
+}
+
+@test "fsck: a large value that is staged and lost" {
+	ctl . -q init "file://$STORE"
+	random_bytes 300000 2 | ctl "$STORE" -q put ns/staged
+	rm "$(find "$STORE/nodes" -type f -size +8k | head -n 1)"
+	run ctl "$STORE" fsck
+	status_is 1
+	output_has staged
+	output_has main/ns/staged
+}
