@@ -125,11 +125,11 @@ def compare_logs(branches):
 
 
 def main():
-    branches = grow(70)
+    branches = grow(60)
     copies = copy(f"{MOUNT}.shadow")
     for branch in branches:
         compare_keys(branch, f"{MOUNT}.shadow", copies)
-    for _ in range(4):
+    for _ in range(2):
         compare_logs(branches)
 
 
