@@ -14,6 +14,40 @@
 
 /* ---- status ------------------------------------------------------------------------------ */
 
+static uint64_t count_keys(const GArray *namespaces)
+{
+	uint64_t keys = 0;
+
+	for (guint i = 0; i < namespaces->len; i++)
+		keys += g_array_index(namespaces, ProllyNamespace, i).tree.keys;
+	return keys;
+}
+
+/* What the branch has unfinished, if there is such a thing. */
+static bool print_unfinished(ProllyCommand *command, GError **error)
+{
+	g_autoptr(ProllyUnfinished) unfinished = NULL;
+	g_autoptr(ProllyBranch) branch = NULL;
+	bool waits = false;
+
+	if (!prolly_command_open_branch(command, &branch, error) ||
+	    !prolly_unfinished_load(command->repo, branch, &unfinished, error))
+		return false;
+	if (!unfinished)
+		return true;
+	for (size_t side = 0; side < PROLLY_SIDE_OF_N; side++)
+		waits = waits || count_keys(unfinished->open[side]);
+	prolly_command_print(command, "A %s is not finished: ", unfinished->operation);
+	if (waits)
+		prolly_command_print(command, "'conflicts' lists what it waits for");
+	else if (unfinished->is_staged)
+		prolly_command_print(command, "'commit' makes its commit");
+	else
+		prolly_command_print(command, "'%s --continue' finishes it", unfinished->operation);
+	prolly_command_print(command, "; '%s --abort' forgets it.\n", unfinished->operation);
+	return true;
+}
+
 static bool print_status_json(ProllyCommand *command, ProllyView *head, ProllyView *work,
 			      GError **error)
 {
@@ -49,7 +83,8 @@ static bool run_status(ProllyCommand *command, GError **error)
 	if (command->json)
 		return print_status_json(command, head, work, error);
 	prolly_command_print(command, "On branch %s\n", command->branch_name);
-	if (!prolly_command_print_changes(command, head, work, NULL, PROLLY_CHANGES_STATUS, &n,
+	if (!print_unfinished(command, error) ||
+	    !prolly_command_print_changes(command, head, work, NULL, PROLLY_CHANGES_STATUS, &n,
 					  error))
 		return false;
 	if (!n)

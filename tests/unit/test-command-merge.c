@@ -68,6 +68,10 @@ static void test_conflicts(Fixture *f, gconstpointer data)
 	expect(f, 0, "", "-b side conflicts");
 	refused(f, EINVAL, "PATHs", "resolve");
 	refused(f, EINVAL, "--theirs", "resolve --ours --theirs ns/k1");
+	expect(f, 0,
+	       "On branch main\nA merge is not finished: 'conflicts' lists what it waits for; "
+	       "'merge --abort' forgets it.\nnothing to commit, nothing is staged\n",
+	       "status");
 	done(f, "resolve --theirs ns/k1 ns/k2");
 	refused(f, EBUSY, "unfinished merge", "merge side");
 	expect(f, 1, "CONFLICT (both-added): ns/added\nCONFLICT (deleted-by-us): ns/k3\n",
@@ -76,6 +80,8 @@ static void test_conflicts(Fixture *f, gconstpointer data)
 	done(f, "resolve ns/added");
 	done(f, "resolve --all --ours");
 	expect(f, 0, "", "conflicts");
+	done(f, "status");
+	g_assert_nonnull(strstr(f->out->str, "finished: 'merge --continue' finishes it; "));
 	done(f, "-q merge --continue");
 	expect(f, 0, "theirs", "get ns/k1");
 	expect(f, 1, "", "get ns/k2");
@@ -146,6 +152,8 @@ static void test_no_commit(Fixture *f, gconstpointer data)
 	expect(f, 0, "", "conflicts");
 	refused(f, EBUSY, "unfinished merge", "merge side");
 	refused(f, EBUSY, "middle of a merge", "commit --amend -m x");
+	done(f, "status");
+	g_assert_nonnull(strstr(f->out->str, "finished: 'commit' makes its commit; "));
 	done(f, "put ns/more also");
 	done(f, "-q commit");
 	done(f, "log -n 1");
