@@ -747,7 +747,7 @@ void prolly_store_hash_chain(ProllyStore *store, ProllyNode **nodes, const size_
 	ProllyHashLink links[PROLLY_HASH_CHAIN_MAX];
 	ProllyHash hashes[PROLLY_HASH_CHAIN_MAX];
 
-	g_assert(n <= PROLLY_HASH_CHAIN_MAX);
+	g_assert(n > 0 && n <= PROLLY_HASH_CHAIN_MAX);
 	for (size_t i = 0; i < n; i++)
 		links[i] = (ProllyHashLink){(uint8_t *)nodes[i]->bytes, nodes[i]->len, ats[i]};
 	prolly_hash_compute_chain(links, n, hashes);

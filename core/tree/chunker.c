@@ -312,23 +312,31 @@ static void tell_draft(ProllyChunker *self, const Waiting *last)
 		       prolly_node_get_hash(last->node));
 }
 
-/* Hashes and puts all that waits. */
-static bool drain(ProllyChunker *self, GError **error)
+static void hash_waiting(ProllyChunker *self)
 {
 	ProllyNode *nodes[TREE_LEVELS_MAX];
 	size_t ats[TREE_LEVELS_MAX];
 	unsigned n = self->n_waiting;
 
-	for (unsigned i = 0; i < n; i++) {
+	if (n == 0)
+		return;
+	nodes[0] = self->waiting[0].node;
+	ats[0] = 0;
+	for (unsigned i = 1; i < n; i++) {
 		nodes[i] = self->waiting[i].node;
-		ats[i] = i ? prolly_node_find_child_hash(nodes[i], self->waiting[i - 1].index) : 0;
+		ats[i] = prolly_node_find_child_hash(nodes[i], self->waiting[i - 1].index);
 	}
 	prolly_store_hash_chain(self->context->store, nodes, ats, n);
+	tell_draft(self, &self->waiting[n - 1]);
+}
+
+/* Hashes and puts all that waits. */
+static bool drain(ProllyChunker *self, GError **error)
+{
+	hash_waiting(self);
 	if (!put_hashed(self, error))
 		return false;
-	if (n > 0)
-		tell_draft(self, &self->waiting[n - 1]);
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < self->n_waiting; i++) {
 		if (!prolly_store_put_hashed(self->context->store,
 					     g_steal_pointer(&self->waiting[i].node), error))
 			return false;
