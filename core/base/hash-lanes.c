@@ -13,8 +13,8 @@
  *
  * Messages of which each has the hash of the one before it in its midst (the nodes from a leaf to the
  * top, in a tree of which one leaf is new) must end one after the other; but what comes in each before
- * that hash can be hashed at any time, beside the message whose turn it is. A chain of a leaf, two
- * nodes of 3.7 KB and a small top takes 5.3 us so, and 6.4 one by one.
+ * that hash can be hashed at any time, beside the message whose turn it is. Three nodes of
+ * 3.7 KB and a top of 1 KB take 5.1 us so, and 6.2 one by one.
  *
  * A message is the blocks that lie in it whole and a tail of one or two, with what is left, the
  * padding and the length. Both lanes run side by side until one is at its end.

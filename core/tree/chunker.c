@@ -57,7 +57,7 @@
  * tree is a chain and nothing else, hashed at the end, beside each node what comes in its ancestors
  * before the hash that they wait for; of a batch, a load and a merge all but a few are pairs. And a
  * hashed pair is put when the next one is hashed: where a put looks, the processor has loaded by
- * then. That takes 1.1 us off the 2.2 that putting the four nodes of an edit took.
+ * then. That look was an eighth of an edit; with both, one takes 19.0 us and not 20.8.
  */
 #include "tree/tree-private.h"
 

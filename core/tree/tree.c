@@ -4,10 +4,15 @@
  *
  * A look-up goes down with one node in hand, so that it allocates nothing. prolly_tree_verify is
  * the only reader that trusts no one: it checks in addition what decoding (node.c) and loading
- * (path.c) leave open, and so that the tree is the one that its contents must have: V1  The last
- * key below a child is the child's key, and its first is greater than the key before. V2  No entry
- * but the last of its node is followed by a cut under the boundary rule; the last is, but in the
- * last node of a level. V3  The top is a leaf or has two children.
+ * (path.c) leave open, and so that the tree is the one that its contents must have:
+ * V1  The last key below a child is the child's key, and its first is greater than the key before.
+ * V2  No entry but the last of its node is followed by a cut under the boundary rule; the last is,
+ *     but in the last node of a level.
+ * V3  The top is a leaf or has two children.
+ *
+ * Many look-ups go down side by side (prolly_tree_get_many): while one waits for a node, others
+ * search theirs. Of a million entries one alone takes 490 ns, each of 16 takes 220. prolly_tree_get
+ * is the plain way, which they are tested against.
  */
 #include "tree/tree-private.h"
 #include "tree/verify.h"
