@@ -390,7 +390,8 @@ static void remove_loose(const ProllyGc *gc, const ProllyGcPacks *packs)
 	}
 }
 
-/* Files of git's that say where objects are, or which commits there are: it makes them again. */
+/* Files of git's that say where objects are, or which commits there are: the commit-graph is made
+ * again, the others by git. */
 static void remove_indices(const ProllyGcPacks *packs)
 {
 	static const char *const names[] = {"/info/commit-graph",
@@ -458,7 +459,7 @@ bool prolly_gc_packs_rewrite(ProllyGc *gc, ProllyGcPacks *packs, GError **error)
 	g_mutex_lock(&gc->body->publish_lock);
 	ok = remove_rest(gc, packs, written, error);
 	g_mutex_unlock(&gc->body->publish_lock);
-	return ok;
+	return ok && (!packs->objects || prolly_git_write_commit_graph(gc->body->git->dir, error));
 }
 
 /* ---- Figures ----------------------------------------------------------------------------- */

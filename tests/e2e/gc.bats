@@ -110,6 +110,8 @@ used()
 	on_main -q gc
 	is "$(find "$STORE/git/objects" -name '*.pack' | wc -l)" 1
 	is "$(store_git count-objects)" "0 objects, 0 kilobytes"
+	store_git commit-graph verify
+	present "$STORE/git/objects/info/commit-graph"
 	store_git fsck --strict
 	is "$(store_git rev-list --count main)" "$(on_main log --json | wc -l)"
 	echo more >"$MNT/main/ns/k"
