@@ -395,6 +395,8 @@ static void test_killed(Disk *self, gconstpointer data)
 		if (!child)
 			write_until_killed(self, fds[1], last + 1);
 		close(fds[1]);
+		/* However long the child takes to begin. */
+		g_assert_cmpint(read(fds[0], &last, sizeof(last)), ==, sizeof(last));
 		g_usleep(150000 + (gulong)round * 70001);
 		kill(child, SIGKILL);
 		waitpid(child, &status, 0);
