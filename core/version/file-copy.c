@@ -46,6 +46,8 @@ static bool fits(const ProllyFile *file, const ProllyOverlay *content, uint64_t 
 bool prolly_file_share(ProllyFile *in, ProllyFile *out, uint64_t offset, uint64_t len,
 		       uint64_t *out_len)
 {
+	/* What the source's content refers to stays until OUT is seen to refer to it (gc.c). */
+	g_auto(ProllyGuard) guard = prolly_guard_enter(out->repo);
 	g_auto(ProllyOverlay) content = {0};
 	bool can = in != out && out->branch && take_source(in, offset, len, &content);
 
