@@ -148,6 +148,9 @@ void prolly_usage_init(ProllyUsage *usage)
 
 void prolly_usage_clear(ProllyUsage *usage)
 {
+	/* What outlives the store (a state whose last reference comes late) leaves no list then. */
+	for (ProllyHolder *holder = usage->newest; holder; holder = holder->older)
+		holder->body = NULL;
 	g_mutex_clear(&usage->lock);
 	g_cond_clear(&usage->changed);
 	g_mutex_clear(&usage->collecting);

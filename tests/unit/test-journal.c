@@ -38,7 +38,7 @@ static void test_outside_move(Fixture *self, gconstpointer data)
 {
 	ProllyRepo *repo = new_store(self);
 	g_autoptr(ProllyBranch) branch = lookup(repo, "main");
-	g_autoptr(ProllyState) state = NULL;
+	g_autoptr(ProllyState) state = NULL; /* its end comes after the store's */
 	g_autofree char *one = NULL;
 	Heard heard = {0};
 
