@@ -226,6 +226,8 @@ const uint8_t *prolly_reader_string(ProllyReader *reader, size_t *out_len);
  * memcmp order on byte strings, the shorter first on a tie: the order of keys everywhere.
  */
 int prolly_bytes_compare(const void *a, size_t a_len, const void *b, size_t b_len);
+/* The same of what A and B point to, two strings: a GCompareFunc for arrays of them. */
+int prolly_strings_compare(const void *a, const void *b);
 
 /* ---- File descriptors -------------------------------------------------------------------- */
 

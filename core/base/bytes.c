@@ -186,6 +186,11 @@ int prolly_bytes_compare(const void *a, size_t a_len, const void *b, size_t b_le
 	return a_len < b_len ? -1 : a_len > b_len;
 }
 
+int prolly_strings_compare(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 void prolly_close_fd(int *fd)
 {
 	int saved = errno;

@@ -147,6 +147,13 @@ bool prolly_attr_record_parse(const uint8_t *data, size_t len, ProllyAttrRecord 
 	return true;
 }
 
+void prolly_attrs_leave_group(ProllyAttrs *attrs)
+{
+	if (attrs->group)
+		attrs->has &= ~(uint32_t)(PROLLY_ATTR_GROUP | PROLLY_ATTR_INO);
+	attrs->group = 0;
+}
+
 void prolly_attr_record_update(ProllyAttrRecord *record, const ProllyAttrs *attrs)
 {
 	ProllyAttrs *to = &record->attrs;

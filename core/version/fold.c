@@ -70,11 +70,6 @@ static bool has_load(const Folding *self)
 
 /* ---- Namespaces -------------------------------------------------------------------------- */
 
-static int compare_names(gconstpointer a, gconstpointer b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* (transfer full) The names that are there now, in order; and in self->names those and the head's.
  */
 static bool list_names(Folding *self, GPtrArray **out_present, GError **error)
@@ -89,7 +84,7 @@ static bool list_names(Folding *self, GPtrArray **out_present, GError **error)
 		g_ptr_array_add(all, g_ptr_array_index(present, i));
 	for (guint i = 0; i < committed->len; i++)
 		g_ptr_array_add(all, g_array_index(committed, ProllyNamespace, i).name);
-	g_ptr_array_sort(all, compare_names);
+	g_ptr_array_sort(all, prolly_strings_compare);
 	self->names = g_ptr_array_new_with_free_func(g_free);
 	for (guint i = 0; i < all->len; i++) {
 		const char *name = g_ptr_array_index(all, i);

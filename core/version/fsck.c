@@ -368,16 +368,8 @@ static bool check_record(Fsck *self, ProllyDbIter *iter, GError **error)
 
 static bool check_generation(Fsck *self, uint32_t branch_id, uint64_t generation, GError **error)
 {
-	uint8_t lower[13], upper[13];
-
-	prolly_set_be32(lower, branch_id);
-	prolly_set_be64(lower + 4, generation);
-	lower[12] = PROLLY_RECORD_ENTRY;
-	memcpy(upper, lower, sizeof(upper));
-	upper[12]++;
 	g_autoptr(ProllyDbIter) iter =
-		prolly_db_iter_new(self->repo->body->db, PROLLY_DB_STAGED, NULL, lower,
-				   sizeof(lower), upper, sizeof(upper));
+		prolly_staged_iter_new_entries(self->repo->body->db, NULL, branch_id, generation);
 
 	for (prolly_db_iter_seek_first(iter); prolly_db_iter_is_valid(iter);
 	     prolly_db_iter_next(iter)) {

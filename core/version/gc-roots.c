@@ -85,16 +85,8 @@ bool prolly_gc_keep_staged(ProllyGc *gc, uint32_t branch_id, const ProllyState *
 {
 	for (guint i = 0; i < state->generations->len; i++) {
 		uint64_t generation = g_array_index(state->generations, uint64_t, i);
-		uint8_t lower[13], upper[13];
-
-		prolly_set_be32(lower, branch_id);
-		prolly_set_be64(lower + 4, generation);
-		lower[12] = PROLLY_RECORD_ENTRY;
-		memcpy(upper, lower, sizeof(upper));
-		upper[12]++;
-		g_autoptr(ProllyDbIter) iter =
-			prolly_db_iter_new(gc->body->db, PROLLY_DB_STAGED, snapshot, lower,
-					   sizeof(lower), upper, sizeof(upper));
+		g_autoptr(ProllyDbIter) iter = prolly_staged_iter_new_entries(
+			gc->body->db, snapshot, branch_id, generation);
 
 		for (prolly_db_iter_seek_first(iter); prolly_db_iter_is_valid(iter);
 		     prolly_db_iter_next(iter)) {

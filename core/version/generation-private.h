@@ -38,6 +38,10 @@ bool prolly_generation_remove(ProllyGeneration *self, const ProllyPlace *place, 
 bool prolly_generation_put_directory(ProllyGeneration *self, const ProllyPlace *dir,
 				     const ProllyAttrRecord *record, ProllyDirectoryState state,
 				     GError **error);
+/* One whose children differ, with the attributes of RECORD, whose sequence becomes this one's: its
+ * state is for readers to find, and what it is in may have changed likewise. */
+bool prolly_generation_put_changed(ProllyGeneration *self, const ProllyPlace *dir,
+				   ProllyAttrRecord *record, GError **error);
 bool prolly_generation_put_namespace(ProllyGeneration *self, const char *ns, bool exists,
 				     GError **error);
 

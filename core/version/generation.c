@@ -130,6 +130,17 @@ bool prolly_generation_put_directory(ProllyGeneration *self, const ProllyPlace *
 	return count_record(self, error);
 }
 
+bool prolly_generation_put_changed(ProllyGeneration *self, const ProllyPlace *dir,
+				   ProllyAttrRecord *record, GError **error)
+{
+	record->sequence = prolly_state_get_sequence(self->state);
+	if (!prolly_generation_put_directory(self, dir, record, PROLLY_DIRECTORY_UNKNOWN, error))
+		return false;
+	if (dir->key_len)
+		prolly_generation_touch_parent(self, dir);
+	return true;
+}
+
 bool prolly_generation_put_namespace(ProllyGeneration *self, const char *ns, bool exists,
 				     GError **error)
 {

@@ -25,6 +25,15 @@
 #define NAMESPACE_FORMAT 1
 #define FILE_PREFIX      "ns-"
 
+bool prolly_git_object_hash(git_object_t type, GBytes *bytes, git_oid *out_oid, GError **error)
+{
+	gsize len;
+	const void *data = g_bytes_get_data(bytes, &len);
+	int result = git_odb_hash(out_oid, data, len, type);
+
+	return result == 0 || prolly_throw_git(error, result, "hash a git object");
+}
+
 void prolly_git_object_free(ProllyGitObject *object)
 {
 	g_bytes_unref(object->bytes);

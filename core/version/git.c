@@ -187,13 +187,10 @@ static bool write_object(ProllyGit *git, const git_oid *oid, git_object_t type, 
 bool prolly_git_write_object(ProllyGit *git, git_object_t type, GBytes *bytes, GError **error)
 {
 	g_autoptr(GError) local = NULL;
-	gsize len;
-	const void *data = g_bytes_get_data(bytes, &len);
 	git_oid oid;
-	int result = git_odb_hash(&oid, data, len, type);
 
-	if (result < 0)
-		return prolly_throw_git(error, result, "hash a git object");
+	if (!prolly_git_object_hash(type, bytes, &oid, error))
+		return false;
 	if (write_object(git, &oid, type, bytes, &local))
 		return true;
 	return prolly_throw(error,

@@ -66,11 +66,6 @@ static ProllyTrio make_trio(const ProllySides *sides, const char *name)
 	};
 }
 
-static int compare_names(gconstpointer a, gconstpointer b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 GArray *prolly_sides_list(const ProllySides *sides)
 {
 	const GArray *all[] = {sides->base, sides->ours, sides->theirs};
@@ -81,7 +76,7 @@ GArray *prolly_sides_list(const ProllySides *sides)
 		for (guint i = 0; i < all[side]->len; i++)
 			g_ptr_array_add(names, g_array_index(all[side], ProllyNamespace, i).name);
 	}
-	g_ptr_array_sort(names, compare_names);
+	g_ptr_array_sort(names, prolly_strings_compare);
 	for (guint i = 0; i < names->len; i++) {
 		const char *name = g_ptr_array_index(names, i);
 		ProllyTrio trio;

@@ -42,9 +42,7 @@ static bool make_record(Stage *self, const ProllyPlace *place, bool exists,
 	if (!prolly_working_find(&self->committed, place, first, true, &finding, error) ||
 	    !prolly_working_settle(&self->committed, place, &finding, out_record, error))
 		return false;
-	if (attrs->group) /* the number is the others' */
-		attrs->has &= ~(uint32_t)(PROLLY_ATTR_GROUP | PROLLY_ATTR_INO);
-	attrs->group = 0;
+	prolly_attrs_leave_group(attrs);
 	attrs->atime = attrs->mtime = attrs->ctime = self->generation.txn.now;
 	attrs->has |= PROLLY_ATTR_TIMES;
 	return true;
@@ -134,12 +132,8 @@ static bool stage_directories(Stage *self, GError **error)
 			return false;
 		record.attrs.mtime = record.attrs.ctime = self->generation.txn.now;
 		record.attrs.has |= PROLLY_ATTR_MTIME | PROLLY_ATTR_CTIME;
-		record.sequence = prolly_state_get_sequence(self->generation.state);
-		if (!prolly_generation_put_directory(&self->generation, &dir, &record,
-						     PROLLY_DIRECTORY_UNKNOWN, error))
+		if (!prolly_generation_put_changed(&self->generation, &dir, &record, error))
 			return false;
-		if (dir.key_len)
-			prolly_generation_touch_parent(&self->generation, &dir);
 	}
 }
 

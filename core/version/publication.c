@@ -108,13 +108,10 @@ bool prolly_publication_add_object(ProllyPublication *publication, git_object_t 
 				   ProllyCommitId *out_id, GError **error)
 {
 	ProllyGitObject *object;
-	gsize len;
-	const void *data = g_bytes_get_data(bytes, &len);
 	git_oid oid;
-	int result = git_odb_hash(&oid, data, len, type);
 
-	if (result < 0)
-		return prolly_throw_git(error, result, "hash a git object");
+	if (!prolly_git_object_hash(type, bytes, &oid, error))
+		return false;
 	object = g_new0(ProllyGitObject, 1);
 	object->type = type;
 	object->bytes = g_bytes_ref(bytes);

@@ -125,11 +125,6 @@ static bool list_loose(FileRefs *files, const char *name, GPtrArray *names, GErr
 	return true;
 }
 
-static int compare_names(gconstpointer a, gconstpointer b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* Fills files->packed with the names in TEXT: lines of an id, a space and a name. */
 static void parse_packed(FileRefs *files, char *text)
 {
@@ -143,7 +138,7 @@ static void parse_packed(FileRefs *files, char *text)
 		if (*end == '\0')
 			break;
 	}
-	g_ptr_array_sort(files->packed, compare_names);
+	g_ptr_array_sort(files->packed, prolly_strings_compare);
 }
 
 static bool is_same_file(const struct stat *a, const struct stat *b)

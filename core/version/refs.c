@@ -78,11 +78,6 @@ bool prolly_ref_read(ProllyRepo *repo, const ProllyRefKind *kind, const char *na
 	return ok;
 }
 
-static int compare_names(gconstpointer a, gconstpointer b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* (transfer full) The references below PREFIX, in any order. */
 static bool list_references(ProllyRepo *repo, const char *prefix, GPtrArray **out_references,
 			    GError **error)
@@ -122,7 +117,7 @@ bool prolly_ref_list(ProllyRepo *repo, const ProllyRefKind *kind, const char *le
 		if (prolly_ref_check_name(kind, name, NULL))
 			g_ptr_array_add(names, g_strdup(name));
 	}
-	g_ptr_array_sort(names, compare_names);
+	g_ptr_array_sort(names, prolly_strings_compare);
 	*out_names = names;
 	return true;
 }

@@ -212,6 +212,8 @@ typedef struct {
 bool prolly_git_object_build(const ProllyFormat *format, const ProllyNewCommit *commit,
 			     const GArray *parent_namespaces, GPtrArray *objects,
 			     ProllyCommitId *out_id, GError **error);
+/* The id of the object of TYPE with content BYTES. */
+bool prolly_git_object_hash(git_object_t type, GBytes *bytes, git_oid *out_oid, GError **error);
 void prolly_git_object_free(ProllyGitObject *object);
 /* A header line, "ROLE NAME <EMAIL> TIME ZONE". */
 void prolly_git_object_append_signature(GString *text, const char *role,

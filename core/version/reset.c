@@ -117,12 +117,8 @@ static bool keep_directories(Resetting *self, GError **error)
 		    !prolly_working_settle_directory(&head, &dir, &record, error))
 			return false;
 		record.attrs.has |= PROLLY_ATTR_TIMES;
-		record.sequence = prolly_state_get_sequence(self->generation.state);
-		if (!prolly_generation_put_directory(&self->generation, &dir, &record,
-						     PROLLY_DIRECTORY_UNKNOWN, error))
+		if (!prolly_generation_put_changed(&self->generation, &dir, &record, error))
 			return false;
-		if (dir.key_len)
-			prolly_generation_touch_parent(&self->generation, &dir);
 	}
 }
 

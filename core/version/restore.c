@@ -73,9 +73,7 @@ static bool make_record(Restoring *self, const ProllyPlace *place, bool exists,
 	}
 	if (!prolly_working_settle(working, place, &finding, out_record, error))
 		return false;
-	if (attrs->group) /* the number is the others' */
-		attrs->has &= ~(uint32_t)(PROLLY_ATTR_GROUP | PROLLY_ATTR_INO);
-	attrs->group = 0;
+	prolly_attrs_leave_group(attrs);
 	attrs->atime = attrs->mtime = attrs->ctime = self->generation.txn.now;
 	attrs->has |= PROLLY_ATTR_TIMES;
 	out_record->sequence = self->generation.txn.sequence;

@@ -35,7 +35,8 @@
 
 #include <string.h>
 
-#define KEY_HEAD 13 /* branch, generation, type */
+#define GENERATION_HEAD 12                    /* branch, generation */
+#define KEY_HEAD        (GENERATION_HEAD + 1) /* and type */
 
 /* ---- Keys -------------------------------------------------------------------------------- */
 
@@ -147,26 +148,43 @@ ProllyDbIter *prolly_staged_iter_new(const ProllyWorking *working, int level, Pr
 				  lower.data, lower_len, upper, upper_len);
 }
 
-void prolly_staged_delete_generation(uint32_t branch_id, uint64_t generation, ProllyDbBatch *batch)
+/* The keys of a generation's records: from LOWER to UPPER, whose length is returned. */
+static size_t bound_generation(uint32_t branch_id, uint64_t generation,
+			       uint8_t lower[static GENERATION_HEAD],
+			       uint8_t upper[static GENERATION_HEAD])
 {
-	uint8_t lower[12], upper[12];
-	size_t upper_len;
-
 	prolly_set_be32(lower, branch_id);
 	prolly_set_be64(lower + 4, generation);
+	return prolly_db_prefix_end(lower, GENERATION_HEAD, upper);
+}
+
+ProllyDbIter *prolly_staged_iter_new_entries(ProllyDb *db, const ProllyDbSnapshot *snapshot,
+					     uint32_t branch_id, uint64_t generation)
+{
+	uint8_t lower[KEY_HEAD], upper[KEY_HEAD];
+	size_t upper_len;
+
+	bound_generation(branch_id, generation, lower, upper);
+	lower[GENERATION_HEAD] = PROLLY_RECORD_ENTRY;
 	upper_len = prolly_db_prefix_end(lower, sizeof(lower), upper);
+	return prolly_db_iter_new(db, PROLLY_DB_STAGED, snapshot, lower, sizeof(lower), upper,
+				  upper_len);
+}
+
+void prolly_staged_delete_generation(uint32_t branch_id, uint64_t generation, ProllyDbBatch *batch)
+{
+	uint8_t lower[GENERATION_HEAD], upper[GENERATION_HEAD];
+	size_t upper_len = bound_generation(branch_id, generation, lower, upper);
+
 	prolly_db_batch_delete_range(batch, PROLLY_DB_STAGED, lower, sizeof(lower), upper,
 				     upper_len);
 }
 
 void prolly_staged_reclaim_generation(ProllyDb *db, uint32_t branch_id, uint64_t generation)
 {
-	uint8_t lower[12], upper[12];
-	size_t upper_len;
+	uint8_t lower[GENERATION_HEAD], upper[GENERATION_HEAD];
+	size_t upper_len = bound_generation(branch_id, generation, lower, upper);
 
-	prolly_set_be32(lower, branch_id);
-	prolly_set_be64(lower + 4, generation);
-	upper_len = prolly_db_prefix_end(lower, sizeof(lower), upper);
 	prolly_db_reclaim_range(db, PROLLY_DB_STAGED, lower, sizeof(lower), upper, upper_len);
 }
 

@@ -419,11 +419,6 @@ static ProllyDbIter *iter_new(ProllyRepo *repo, const ProllyDbSnapshot *snapshot
 	return iter;
 }
 
-static int compare_names(gconstpointer a, gconstpointer b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* The branch whose record KEY is joins NAMES, if it is (still) there. */
 static bool add_name(ProllyRepo *repo, const uint8_t *key, size_t len, GPtrArray *names,
 		     GError **error)
@@ -458,7 +453,7 @@ bool prolly_unfinished_list(ProllyRepo *repo, GPtrArray **out_names, GError **er
 	}
 	if (!prolly_db_iter_check(iter, error))
 		return false;
-	g_ptr_array_sort(names, compare_names);
+	g_ptr_array_sort(names, prolly_strings_compare);
 	*out_names = g_steal_pointer(&names);
 	return true;
 }

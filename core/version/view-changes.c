@@ -37,11 +37,6 @@ struct ProllyChanges {
 
 /* ---- Lifecycle --------------------------------------------------------------------------- */
 
-static int compare_names(gconstpointer a, gconstpointer b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* Adds the names of both sides to self->names, in order and once each. */
 static bool list_names(ProllyChanges *self, GError **error)
 {
@@ -51,7 +46,7 @@ static bool list_names(ProllyChanges *self, GError **error)
 	    !prolly_working_list_namespaces(&self->b.pin.working, &b, error))
 		return false;
 	g_ptr_array_extend_and_steal(a, g_steal_pointer(&b));
-	g_ptr_array_sort(a, compare_names);
+	g_ptr_array_sort(a, prolly_strings_compare);
 	for (guint i = 0; i < a->len; i++) {
 		const char *name = g_ptr_array_index(a, i);
 

@@ -103,6 +103,8 @@ uint64_t prolly_attr_derive_ino(const char *ns, const void *key, size_t key_len,
 				uint64_t salt);
 /* Sets in RECORD what ATTRS->has names, and nothing else. */
 void prolly_attr_record_update(ProllyAttrRecord *record, const ProllyAttrs *attrs);
+/* Another object now: the number, if it is a group's, is the others'. */
+void prolly_attrs_leave_group(ProllyAttrs *attrs);
 int64_t prolly_time_now(void); /* nanoseconds since the epoch */
 
 /* ---- working.c: looking through the generations ------------------------------------------ */
@@ -246,6 +248,9 @@ const uint8_t *prolly_scan_get_committed(const ProllyScan *scan, size_t *out_len
 /* An iterator over records of one type in one generation; NS NULL: of all namespaces. */
 ProllyDbIter *prolly_staged_iter_new(const ProllyWorking *working, int level, ProllyRecordType type,
 				     const char *ns, const void *prefix, size_t prefix_len);
+/* One over the entries of all namespaces, of any branch; SNAPSHOT nullable. */
+ProllyDbIter *prolly_staged_iter_new_entries(ProllyDb *db, const ProllyDbSnapshot *snapshot,
+					     uint32_t branch_id, uint64_t generation);
 /* The part of a record's key after the namespace's NUL, and the namespace. */
 bool prolly_record_key_split(const uint8_t *data, size_t len, const char **out_ns,
 			     const uint8_t **out_rest, size_t *out_rest_len);

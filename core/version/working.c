@@ -378,9 +378,7 @@ static bool settle_group(const ProllyWorking *working, const ProllyPlace *place,
 	if (!prolly_links_is_member(working, place, finding, record, &is_member, error))
 		return false;
 	if (!is_member) {
-		/* The number is the others': this is another object now. */
-		record->attrs.group = 0;
-		record->attrs.has &= ~(uint32_t)(PROLLY_ATTR_GROUP | PROLLY_ATTR_INO);
+		prolly_attrs_leave_group(&record->attrs);
 		return true;
 	}
 	if (!prolly_links_find_members(working, record->attrs.group, &members, error))
@@ -473,11 +471,6 @@ bool prolly_working_has_namespace(const ProllyWorking *working, const char *ns, 
 	/* A move may have taken it away under what is staged in it. */
 	return *out_has || !n ||
 	       prolly_working_has_keys(working, &(ProllyPlace){ns, NULL, 0}, out_has, error);
-}
-
-static gint compare_names(gconstpointer a, gconstpointer b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* Notes for the namespaces that generation LEVEL made or removed which. The newest has the say. */
@@ -580,7 +573,7 @@ bool prolly_working_list_namespaces(const ProllyWorking *working, GPtrArray **ou
 	}
 	if (!add_staged(working, seen, names, error))
 		return false;
-	g_ptr_array_sort(names, compare_names);
+	g_ptr_array_sort(names, prolly_strings_compare);
 	*out_names = g_steal_pointer(&names);
 	return true;
 }

@@ -209,11 +209,6 @@ static void step_load(Fixture *self, Model *model)
 
 /* ---- Comparing --------------------------------------------------------------------------- */
 
-static int compare_names(gconstpointer a, gconstpointer b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* Keys as they are in the tree: files, and directories that are empty. */
 static char *model_keys(Model *model)
 {
@@ -230,7 +225,7 @@ static char *model_keys(Model *model)
 			g_ptr_array_add(keys,
 					g_strdup_printf("%.*s\1/", (int)strlen(path) - 1, path));
 	}
-	g_ptr_array_sort(keys, compare_names);
+	g_ptr_array_sort(keys, prolly_strings_compare);
 	for (guint i = 0; i < keys->len; i++) {
 		char *mark = strchr(keys->pdata[i], 1);
 
@@ -245,7 +240,7 @@ static char *sort_names(const char *list)
 {
 	g_auto(GStrv) names = g_strsplit(list, ",", -1);
 
-	qsort(names, g_strv_length(names), sizeof(char *), compare_names);
+	qsort(names, g_strv_length(names), sizeof(char *), prolly_strings_compare);
 	return g_strjoinv(",", names);
 }
 
