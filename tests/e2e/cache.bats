@@ -6,9 +6,7 @@ load common
 setup()
 {
 	common_setup
-	mount_store
-	NS=$MNT/main/ns
-	mkdir "$NS"
+	mount_namespace
 }
 
 # warm DIRECTORY: everything below it is in the kernel's caches: names, attributes, pages, and the

@@ -98,6 +98,14 @@ mount_store()
 	fi
 }
 
+# A store is mounted, with a namespace on its branch main, whose directory is NS.
+mount_namespace()
+{
+	mount_store
+	NS=$MNT/main/ns
+	mkdir "$NS"
+}
+
 # A mount is there and answers, or its daemon has gone. (statfs is always asked of the filesystem, so
 # neither a dead mount nor what is below a mount point passes for one.)
 answers()
@@ -209,6 +217,12 @@ json()
 store_git()
 {
 	git --git-dir="$STORE/git" "$@"
+}
+
+# head_of REV: the id of a commit.
+head_of()
+{
+	store_git rev-parse "$1"
 }
 
 root_of()

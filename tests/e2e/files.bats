@@ -5,9 +5,7 @@ load common
 setup()
 {
 	common_setup
-	mount_store
-	NS=$MNT/main/ns
-	mkdir "$NS"
+	mount_namespace
 }
 
 # py SCRIPT: Python with the namespace as the current directory; assertions fail the test.

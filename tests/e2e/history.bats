@@ -5,14 +5,7 @@ load common
 setup()
 {
 	common_setup
-	mount_store
-	NS=$MNT/main/ns
-	mkdir "$NS"
-}
-
-head_of()
-{
-	store_git rev-parse "$1"
+	mount_namespace
 }
 
 # commit_value KEY VALUE [MESSAGE]: one key, one commit on main.

@@ -6,9 +6,7 @@ load common
 setup()
 {
 	common_setup
-	mount_store
-	NS=$MNT/main/ns
-	mkdir "$NS"
+	mount_namespace
 }
 
 # shape DIR: all that stat tells of what is below it. (Access times and directories' sizes aside.)

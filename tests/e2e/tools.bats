@@ -5,9 +5,7 @@ load common
 setup()
 {
 	common_setup
-	mount_store
-	NS=$MNT/main/ns
-	mkdir "$NS"
+	mount_namespace
 }
 
 # A tree of some thousand files of the system, of many sizes, with links.

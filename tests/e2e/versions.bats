@@ -6,14 +6,7 @@ load common
 setup()
 {
 	common_setup
-	mount_store
-	NS=$MNT/main/ns
-	mkdir "$NS"
-}
-
-head_of()
-{
-	store_git rev-parse "$1"
+	mount_namespace
 }
 
 # changes BRANCH: what is staged, as path and operation.

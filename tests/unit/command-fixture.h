@@ -12,6 +12,8 @@
 
 #include <glib/gstdio.h>
 
+#include "remove-tree.h"
+
 /* ---- A store, and what a command printed ------------------------------------------------- */
 
 typedef struct {
@@ -48,19 +50,6 @@ static inline void setup(Fixture *f, gconstpointer on_disk)
 	f->caller.environment = ENVIRONMENT;
 	f->out = g_string_new(NULL);
 	f->err = g_string_new(NULL);
-}
-
-static inline void remove_tree(const char *path)
-{
-	const char *name;
-	GDir *dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *child = g_build_filename(path, name, NULL);
-		remove_tree(child);
-	}
-	if (dir)
-		g_dir_close(dir);
-	g_remove(path);
 }
 
 static inline void teardown(Fixture *f, gconstpointer on_disk)

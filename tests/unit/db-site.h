@@ -7,6 +7,7 @@
 
 #include <glib/gstdio.h>
 
+#include "remove-tree.h"
 #include "store/db.h"
 
 typedef struct {
@@ -33,21 +34,6 @@ static inline void open_site(Site *site, bool create)
 static inline void close_site(Site *site)
 {
 	g_clear_pointer(&site->db, prolly_db_close);
-}
-
-static inline void remove_tree(const char *path)
-{
-	GDir *dir = g_dir_open(path, 0, NULL);
-	const char *name;
-
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *child = g_build_filename(path, name, NULL);
-
-		remove_tree(child);
-	}
-	if (dir)
-		g_dir_close(dir);
-	g_remove(path);
 }
 
 static inline void set_up(Site *site, gconstpointer in_memory)

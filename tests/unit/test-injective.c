@@ -64,23 +64,6 @@ static GBytes *whole_key(const ProllyNodeView *view, uint32_t i)
 	return g_byte_array_free_to_bytes(whole);
 }
 
-static GTree *read_contents(const ProllyTreeContext *context, const ProllyTree *tree)
-{
-	g_autoptr(ProllyCursor) cursor = prolly_cursor_new(context, tree);
-	GTree *model = model_new();
-
-	g_assert_true(prolly_cursor_seek_first(cursor, NULL));
-	while (prolly_cursor_is_valid(cursor)) {
-		size_t key_len, value_len;
-		const uint8_t *key = prolly_cursor_get_key(cursor, &key_len);
-		const uint8_t *value = prolly_cursor_get_value(cursor, &value_len);
-
-		model_set(model, g_bytes_new(key, key_len), g_bytes_new(value, value_len));
-		g_assert_true(prolly_cursor_next(cursor, NULL));
-	}
-	return model;
-}
-
 /* Is the peer's tree whose top is TOP accepted? Then it must be the tree of its contents. */
 static bool try_tree(const ProllyTreeContext *context, const ProllyHash *top)
 {
@@ -94,7 +77,7 @@ static bool try_tree(const ProllyTreeContext *context, const ProllyHash *top)
 			g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_CORRUPT);
 		return false;
 	}
-	model = read_contents(context, &tree);
+	model = model_read(context, &tree);
 	assert_canonical(context, &tree, model);
 	return true;
 }

@@ -13,6 +13,7 @@
 
 #include <glib/gstdio.h>
 
+#include "remove-tree.h"
 #include "store/db.h"
 
 /* ---- Sites: a store of some back end, that can be closed and opened again ---------------- */
@@ -68,21 +69,6 @@ static void reopen_site(Site *site)
 {
 	close_site(site);
 	open_site(site);
-}
-
-static void remove_tree(const char *path)
-{
-	GDir *dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
-	const char *name;
-
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *child = g_build_filename(path, name, NULL);
-
-		remove_tree(child);
-	}
-	if (dir)
-		g_dir_close(dir);
-	g_remove(path);
 }
 
 static void set_up(Site *site, gconstpointer variant)

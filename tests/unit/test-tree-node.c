@@ -308,23 +308,13 @@ static bool try_node(const ProllyTreeContext *context, const uint8_t *bytes, siz
 /* The canonical encoding of what BYTES hold is BYTES: the tree of one leaf with these entries. */
 static void assert_only_encoding(const ProllyTreeContext *context, const uint8_t *bytes, size_t len)
 {
-	g_autoptr(GTree) model = model_new();
-	g_autoptr(ProllyCursor) cursor = NULL;
+	g_autoptr(GTree) model = NULL;
 	ProllyHash hash;
 	ProllyTree tree;
 
 	prolly_hash_compute(bytes, len, &hash);
 	g_assert_true(prolly_tree_open(context, &hash, &tree, NULL));
-	cursor = prolly_cursor_new(context, &tree);
-	g_assert_true(prolly_cursor_seek_first(cursor, NULL));
-	while (prolly_cursor_is_valid(cursor)) {
-		size_t key_len, value_len;
-		const uint8_t *key = prolly_cursor_get_key(cursor, &key_len);
-		const uint8_t *value = prolly_cursor_get_value(cursor, &value_len);
-
-		model_set(model, g_bytes_new(key, key_len), g_bytes_new(value, value_len));
-		g_assert_true(prolly_cursor_next(cursor, NULL));
-	}
+	model = model_read(context, &tree);
 	assert_canonical(context, &tree, model);
 }
 

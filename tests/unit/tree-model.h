@@ -231,6 +231,24 @@ static inline void assert_same_bytes(const void *data, size_t len, GBytes *expec
 	g_assert_cmpmem(data, len, expected_data, expected_len);
 }
 
+/* (transfer full) What a cursor over TREE finds. */
+static inline GTree *model_read(const ProllyTreeContext *context, const ProllyTree *tree)
+{
+	g_autoptr(ProllyCursor) cursor = prolly_cursor_new(context, tree);
+	GTree *model = model_new();
+
+	g_assert_true(prolly_cursor_seek_first(cursor, NULL));
+	while (prolly_cursor_is_valid(cursor)) {
+		size_t key_len, value_len;
+		const uint8_t *key = prolly_cursor_get_key(cursor, &key_len);
+		const uint8_t *value = prolly_cursor_get_value(cursor, &value_len);
+
+		model_set(model, g_bytes_new(key, key_len), g_bytes_new(value, value_len));
+		g_assert_true(prolly_cursor_next(cursor, NULL));
+	}
+	return model;
+}
+
 /* ---- The reference ----------------------------------------------------------------------- */
 
 typedef struct {
