@@ -115,6 +115,7 @@ static bool run_history(ProllyCommand *command, GError **error)
 		.json = json,
 	};
 	ProllyCommitId start;
+	ProllyLogOptions options = {.starts = &start, .n_starts = 1};
 	uint64_t count = 0;
 
 	if (!prolly_command_parse_count(command, &count, error) ||
@@ -126,7 +127,7 @@ static bool run_history(ProllyCommand *command, GError **error)
 					 : "HEAD",
 				    &start, error))
 		return false;
-	log = prolly_key_log_new(command->repo, &start, 1, &history.place);
+	log = prolly_key_log_new(command->repo, &options, &history.place);
 	return print_history(&history, log, count, error);
 }
 

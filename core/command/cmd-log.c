@@ -3,13 +3,16 @@
 /*
  * cmd-log: the history, newest first.
  *
- * A log streams, in the order of the commits' dates and at the cost of what is printed; only a
- * graph, or a range, needs to know first what lies behind. With --key it is that of a key, which
- * looks into the trees only where a namespace changed (key-log.c). Names stand behind the ids on a
- * terminal only, as in git, so that what scripts read does not change when a branch is made.
+ * Where the commits come from is log-source.c's. Names stand behind the ids on a terminal only, as in
+ * git, so that what scripts read does not change when a branch is made.
+ *
+ * Beside a graph, what a commit changed is printed like its text: line by line, through a command of
+ * its own whose output comes back here.
  */
 
 #include "command/command-private.h"
+
+#include <string.h>
 
 /* ---- Where it starts ---------------------------------------------------------------------- */
 
@@ -81,176 +84,85 @@ static bool get_revisions(ProllyCommand *command, ProllyRevisions *revisions, GE
 	return prolly_command_add_revision(command, at ? at : "HEAD", revisions, error);
 }
 
-/* ---- The commits ------------------------------------------------------------------------- */
-
-/* How many older ones in a row, by their dates, end a log that has a beginning: clocks go wrong. */
-#define OLDER_MAX 5
-
-typedef struct {
-	ProllyCommand *command;
-	ProllyLogFilter *filter;
-	ProllyLog *log; /* NULL: of a key */
-	ProllyKeyLog *key_log;
-	GHashTable *visible; /* of a key: ids as hex, NULL: all */
-	unsigned n_older;
-	bool is_ordered; /* by date */
-} Source;
-
-/* (transfer full) */
-static bool next_of_key(Source *source, ProllyCommit **out_commit, GError **error)
-{
-	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
-	ProllyKeyChange change;
-	bool end = false;
-
-	*out_commit = NULL;
-	do {
-		if (!prolly_command_check(source->command, error) ||
-		    !prolly_key_log_next(source->key_log, &change, &end, error))
-			return false;
-		if (end)
-			return true;
-		prolly_commit_id_to_hex(&change.commit->id, hex);
-	} while (source->visible && !g_hash_table_contains(source->visible, hex));
-	return prolly_commit_load(source->command->repo, &change.commit->id, out_commit, error);
-}
-
-/* (transfer full) The next that the filter lets through; NULL: there is none. */
-static bool next_commit(Source *source, ProllyCommit **out_commit, GError **error)
-{
-	for (;;) {
-		g_autoptr(ProllyCommit) commit = NULL;
-
-		*out_commit = NULL;
-		if (!prolly_command_check(source->command, error) ||
-		    !(source->log ? prolly_log_next(source->log, &commit, error)
-				  : next_of_key(source, &commit, error)))
-			return false;
-		if (!commit)
-			return true;
-		if (!prolly_log_filter_is_before(source->filter, commit))
-			source->n_older = 0;
-		else if (++source->n_older >= OLDER_MAX && source->is_ordered)
-			return true;
-		if (prolly_log_filter_matches(source->filter, commit)) {
-			*out_commit = g_steal_pointer(&commit);
-			return true;
-		}
-	}
-}
-
-/* ---- --key ------------------------------------------------------------------------------- */
-
-/* (transfer full) What a log of the revisions has, if something is hidden from it. */
-static bool get_visible(ProllyCommand *command, const ProllyLogOptions *options,
-			GHashTable **out_visible, GError **error)
-{
-	g_autoptr(GHashTable) visible =
-		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	g_autoptr(ProllyLog) log = NULL;
-	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
-
-	if (!options->n_hidden)
-		return true;
-	if (!prolly_log_new(command->repo, options, &log, error))
-		return false;
-	for (;;) {
-		g_autoptr(ProllyCommit) commit = NULL;
-
-		if (!prolly_log_next(log, &commit, error))
-			return false;
-		if (!commit)
-			break;
-		g_hash_table_add(visible, g_strdup(prolly_commit_id_to_hex(&commit->id, hex)));
-	}
-	*out_visible = g_steal_pointer(&visible);
-	return true;
-}
-
-static bool open_key_log(Source *source, const ProllyLogOptions *options, const char *argument,
-			 GError **error)
-{
-	ProllyCommand *command = source->command;
-	g_auto(ProllyPath) path = {0};
-	ProllyPlace place;
-
-	if (!prolly_command_parse_key(command, argument, &path, &place, error) ||
-	    !get_visible(command, options, &source->visible, error))
-		return false;
-	source->key_log =
-		prolly_key_log_new(command->repo, options->starts, options->n_starts, &place);
-	return true;
-}
-
-static void source_clear(Source *source)
-{
-	g_clear_pointer(&source->filter, prolly_log_filter_free);
-	g_clear_pointer(&source->log, prolly_log_free);
-	g_clear_pointer(&source->key_log, prolly_key_log_free);
-	g_clear_pointer(&source->visible, g_hash_table_unref);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Source, source_clear)
-
-static bool open_source(Source *source, const ProllyRevisions *revisions, bool has_graph,
-			GError **error)
-{
-	ProllyLogOptions options = prolly_revisions_get_options(revisions);
-	const char *key = prolly_command_option(source->command, "key");
-
-	options.topological = has_graph;
-	source->is_ordered = !has_graph;
-	if (!prolly_log_filter_new(source->command, &source->filter, error))
-		return false;
-	return key ? open_key_log(source, &options, key, error)
-		   : prolly_log_new(source->command->repo, &options, &source->log, error);
-}
-
 /* ---- The command ------------------------------------------------------------------------- */
 
-/* --stat and the like: what the commit changed; of a merge that is told elsewhere. */
-static bool print_changes(ProllyCommand *command, const ProllyCommit *commit, GError **error)
+/* ProllyStreams' write: whole lines of what a commit changed, each beside the graph. */
+typedef struct {
+	ProllyCommitPrinter *printer;
+	GString *rest; /* of a line whose end did not come yet */
+} Margin;
+
+static bool write_beside(void *data, const void *bytes, size_t len)
 {
+	Margin *margin = data;
+	const char *line = margin->rest->str, *end;
+
+	g_string_append_len(margin->rest, bytes, (gssize)len);
+	for (line = margin->rest->str; (end = strchr(line, '\n')); line = end + 1)
+		prolly_commit_printer_line(margin->printer, line, (size_t)(end - line));
+	g_string_erase(margin->rest, 0, line - margin->rest->str);
+	return !margin->printer->command->output_gone;
+}
+
+static bool is_cancelled(void *data)
+{
+	const ProllyStreams *streams = ((Margin *)data)->printer->command->streams;
+	return streams->is_cancelled && streams->is_cancelled(streams->data);
+}
+
+static bool print_changes_beside(ProllyCommitPrinter *printer, const ProllyCommit *commit,
+				 ProllyChangesStyle style, GError **error)
+{
+	g_autoptr(GString) rest = g_string_new(NULL);
+	g_autoptr(GString) output = g_string_new(NULL);
+	Margin margin = {printer, rest};
+	ProllyStreams streams = {
+		.write = write_beside, .is_cancelled = is_cancelled, .data = &margin};
+	ProllyCommand command = *printer->command;
+	bool ok;
+
+	command.streams = &streams;
+	command.output = output;
+	ok = prolly_command_print_commit_changes(&command, commit, NULL, style, error);
+	prolly_command_flush(&command);
+	return ok;
+}
+
+/* --stat and the like: what the commit changed; of a merge that is told elsewhere. */
+static bool print_changes(ProllyCommitPrinter *printer, const ProllyCommit *commit, GError **error)
+{
+	ProllyCommand *command = printer->command;
 	ProllyChangesStyle style;
+
 	if (!prolly_command_get_style(command, &style) || commit->n_parents > 1)
 		return true;
 	if (!command->json)
-		prolly_command_print(command, "\n");
-	return prolly_command_print_commit_changes(command, commit, NULL, style, error);
+		prolly_commit_printer_line(printer, "", 0);
+	return printer->graph
+		       ? print_changes_beside(printer, commit, style, error)
+		       : prolly_command_print_commit_changes(command, commit, NULL, style, error);
 }
 
-static bool print_log(ProllyCommitPrinter *printer, Source *source, uint64_t count, GError **error)
+static bool print_log(ProllyCommitPrinter *printer, ProllyLogSource *source, uint64_t count,
+		      GError **error)
 {
+	g_autoptr(GArray) parents = g_array_new(FALSE, FALSE, sizeof(ProllyCommitId));
+
+	printer->parents = parents;
 	while (count--) {
 		g_autoptr(ProllyCommit) commit = NULL;
 
-		if (!next_commit(source, &commit, error))
+		if (!prolly_log_source_next(source, &commit, printer->graph ? parents : NULL,
+					    error))
 			return false;
 		if (!commit)
 			break;
 		prolly_commit_printer_print(printer, commit);
-		if (!print_changes(printer->command, commit, error))
+		if (!print_changes(printer, commit, error))
 			return false;
 	}
 	while (printer->graph && prolly_graph_is_pending(printer->graph))
 		prolly_commit_printer_line(printer, "", 0);
-	return true;
-}
-
-/* A graph's lines stand beside those of a log without gaps and without other text. */
-static bool check_options(ProllyCommand *command, GError **error)
-{
-	static const char *const OTHERS[] = {"key",       "since", "until",  "author",
-					     "committer", "grep",  "merges", "no-merges"};
-	if (!prolly_command_option(command, "graph"))
-		return true;
-	if (prolly_command_get_style(command, NULL) && !command->json)
-		return prolly_throw(error, PROLLY_ERROR_USAGE,
-				    "log: --graph has no room for changes");
-	for (size_t i = 0; i < G_N_ELEMENTS(OTHERS); i++)
-		if (prolly_command_option(command, OTHERS[i]))
-			return prolly_throw(error, PROLLY_ERROR_USAGE,
-					    "log: --%s and --graph do not go together", OTHERS[i]);
 	return true;
 }
 
@@ -260,21 +172,26 @@ static bool run_log(ProllyCommand *command, GError **error)
 	g_autoptr(GHashTable) names =
 		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	g_autoptr(ProllyGraph) graph = has_graph ? prolly_graph_new() : NULL;
+	g_autoptr(ProllyLogSource) source = NULL;
 	g_auto(ProllyRevisions) revisions = {0};
-	g_auto(Source) source = {.command = command};
 	uint64_t count = 0;
 
 	prolly_revisions_init(&revisions);
-	if (!check_options(command, error) || !prolly_command_parse_count(command, &count, error) ||
+	if (!prolly_command_parse_count(command, &count, error) ||
 	    !get_revisions(command, &revisions, error) ||
-	    !open_source(&source, &revisions, has_graph, error))
+	    !prolly_log_source_new(command, &revisions, &source, error))
 		return false;
 	if (command->is_terminal && (!foreach_branch(command, add_name, names, error) ||
 				     !foreach_tag(command, add_name, names, error)))
 		return false;
-	ProllyCommitPrinter printer = {command, graph, names,
-				       prolly_command_option(command, "oneline"), true};
-	return print_log(&printer, &source, count, error);
+	ProllyCommitPrinter printer = {
+		.command = command,
+		.graph = graph,
+		.names = names,
+		.oneline = prolly_command_option(command, "oneline"),
+		.is_first = true,
+	};
+	return print_log(&printer, source, count, error);
 }
 
 /* ---- Tables ------------------------------------------------------------------------------ */

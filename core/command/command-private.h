@@ -255,8 +255,9 @@ typedef struct ProllyGraph ProllyGraph; /* graph.c */
 
 typedef struct {
 	ProllyCommand *command;
-	ProllyGraph *graph; /* nullable */
-	GHashTable *names;  /* id as hex -> "main, tag: v1": on a terminal only; nullable */
+	ProllyGraph *graph;    /* nullable */
+	const GArray *parents; /* beside a graph: of ProllyCommitId, where it goes on */
+	GHashTable *names;     /* id as hex -> "main, tag: v1": on a terminal only; nullable */
 	bool oneline;
 	bool is_first;
 } ProllyCommitPrinter;
@@ -301,10 +302,28 @@ typedef struct ProllyLogFilter ProllyLogFilter;
 bool prolly_log_filter_new(ProllyCommand *command, ProllyLogFilter **out_filter, GError **error);
 void prolly_log_filter_free(ProllyLogFilter *filter); /* NULL is allowed */
 bool prolly_log_filter_matches(const ProllyLogFilter *filter, const ProllyCommit *commit);
+/* Does it let everything through? */
+bool prolly_log_filter_is_empty(const ProllyLogFilter *filter);
 /* Is it older than all that are asked for? */
 bool prolly_log_filter_is_before(const ProllyLogFilter *filter, const ProllyCommit *commit);
+int64_t prolly_log_filter_get_since(const ProllyLogFilter *filter); /* INT64_MIN: not given */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyLogFilter, prolly_log_filter_free)
+
+/* ---- log-source.c: the commits of a log --------------------------------------------------- */
+
+typedef struct ProllyLogSource ProllyLogSource;
+
+/* (transfer full) Those of REVISIONS that the command's options ask for. */
+bool prolly_log_source_new(ProllyCommand *command, const ProllyRevisions *revisions,
+			   ProllyLogSource **out_source, GError **error);
+void prolly_log_source_free(ProllyLogSource *source); /* NULL is allowed */
+/* (transfer full) NULL: that was the last. PARENTS (nullable, of ProllyCommitId) becomes those that a
+ * graph leads to from it. */
+bool prolly_log_source_next(ProllyLogSource *source, ProllyCommit **out_commit, GArray *parents,
+			    GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyLogSource, prolly_log_source_free)
 
 /* ---- Shared by groups of commands -------------------------------------------------------- */
 
@@ -361,8 +380,8 @@ void prolly_patch_count(const ProllyPatchSide *old_side, const ProllyPatchSide *
 /* graph.c: the lines of `log --graph`. */
 ProllyGraph *prolly_graph_new(void);
 void prolly_graph_free(ProllyGraph *graph); /* NULL is allowed */
-/* The next commit of a log, whose parents come later. */
-void prolly_graph_push(ProllyGraph *graph, const ProllyCommit *commit);
+/* The next commit of a log; PARENTS (of ProllyCommitId) come later. */
+void prolly_graph_push(ProllyGraph *graph, const ProllyCommitId *id, const GArray *parents);
 /* Appends the graph's part of the commit's next line: first its own, then those that lead to the
  * next commit, then lines that only go on. */
 void prolly_graph_append_line(ProllyGraph *graph, GString *out);

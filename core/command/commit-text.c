@@ -122,7 +122,7 @@ void prolly_commit_printer_print(ProllyCommitPrinter *printer, const ProllyCommi
 	while (printer->graph && prolly_graph_is_pending(printer->graph))
 		prolly_commit_printer_line(printer, "", 0);
 	if (printer->graph)
-		prolly_graph_push(printer->graph, commit);
+		prolly_graph_push(printer->graph, &commit->id, printer->parents);
 
 	g_autoptr(GString) text = g_string_new(NULL);
 	if (printer->oneline)

@@ -135,23 +135,28 @@ static bool join_any(ProllyGraph *graph)
 
 /* ---- The log's side ---------------------------------------------------------------------- */
 
-void prolly_graph_push(ProllyGraph *graph, const ProllyCommit *commit)
+static const ProllyCommitId *get_id(const GArray *ids, guint i)
 {
-	guint at = find_column(graph, &commit->id);
+	return &g_array_index(ids, ProllyCommitId, i);
+}
+
+void prolly_graph_push(ProllyGraph *graph, const ProllyCommitId *id, const GArray *parents)
+{
+	guint at = find_column(graph, id);
 	if (at == graph->columns->len)
-		g_array_append_val(graph->columns, commit->id);
+		g_array_append_val(graph->columns, *id);
 
 	GString *line = draw_columns(graph->columns->len);
 	g_string_overwrite(line, 2 * at, "*");
 	graph->width = 0;
 	push_line(graph, line);
-	if (!commit->n_parents) {
+	if (!parents->len) {
 		close_column(graph, at);
 		return;
 	}
-	g_array_index(graph->columns, ProllyCommitId, at) = commit->parents[0];
-	for (size_t i = commit->n_parents; i-- > 1;)
-		open_column(graph, at, &commit->parents[i]);
+	g_array_index(graph->columns, ProllyCommitId, at) = *get_id(parents, 0);
+	for (guint i = parents->len; i-- > 1;)
+		open_column(graph, at, get_id(parents, i));
 	while (join_any(graph))
 		;
 }

@@ -118,6 +118,18 @@ static bool person_matches(const GPtrArray *patterns, const ProllySignature *per
 	return matches(patterns, text);
 }
 
+int64_t prolly_log_filter_get_since(const ProllyLogFilter *filter)
+{
+	return filter->since;
+}
+
+bool prolly_log_filter_is_empty(const ProllyLogFilter *filter)
+{
+	return filter->since == INT64_MIN && filter->until == INT64_MAX && !filter->min_parents &&
+	       filter->max_parents == SIZE_MAX && !filter->authors->len &&
+	       !filter->committers->len && !filter->greps->len;
+}
+
 bool prolly_log_filter_is_before(const ProllyLogFilter *filter, const ProllyCommit *commit)
 {
 	return commit->committer.time < filter->since;

@@ -86,16 +86,22 @@ typedef struct {
 	size_t n_starts;
 	const ProllyCommitId *hidden; /* with all that is reachable from them */
 	size_t n_hidden;
-	bool topological; /* children always before parents, whatever their dates say */
+	bool topological; /* children always before parents, whatever their dates say, and a line of
+			     history as long as it can be followed */
+	bool has_since;   /* of a topological one: ... */
+	int64_t since;    /* ... without commits that are older, and what comes before those */
 } ProllyLogOptions;
 
-/* (transfer full) The commits reachable from the starts, newest first. Without HIDDEN and
- * TOPOLOGICAL it costs the commits that are taken from it; else all that are reachable. */
+/* (transfer full) The commits reachable from the starts, newest first. It costs the commits that are
+ * taken from it; with HIDDEN also those down to where the two meet, and a topological one those that
+ * git's commit-graph file does not have. */
 bool prolly_log_new(ProllyRepo *repo, const ProllyLogOptions *options, ProllyLog **out_log,
 		    GError **error);
 void prolly_log_free(ProllyLog *log); /* NULL is allowed */
 /* (transfer full) NULL: that was the last. */
 bool prolly_log_next(ProllyLog *log, ProllyCommit **out_commit, GError **error);
+/* Of a topological one: is ID, a parent of a commit that was given, not to come? */
+bool prolly_log_is_hidden(const ProllyLog *log, const ProllyCommitId *id);
 
 /* ---- Making commits ---------------------------------------------------------------------- */
 

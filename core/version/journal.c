@@ -4,11 +4,13 @@
  *
  * A publication's record is made durable in the database and then carried out in the git directory,
  * unsynced (publication.c). A thread syncs the git directory when nothing was published for a
- * while, or much was, and removes the records it has covered (and packs loose objects when they
- * have become many: git-pack.c); closing does the same. So what the journal holds at an opening is
- * what a crash may have lost, and all of it is carried out again, in order: objects are written
- * whether they are there or not, and a reference is moved only from where the record says it stood,
- * so that what git did since stands (refs-files.c).
+ * while, or much was, and removes the records it has covered; closing does the same. So what the
+ * journal holds at an opening is what a crash may have lost, and all of it is carried out again, in
+ * order: objects are written whether they are there or not, and a reference is moved only from where
+ * the record says it stood, so that what git did since stands (refs-files.c).
+ *
+ * The thread also packs loose objects when they have become many (git-pack.c), and writes the
+ * commit-graph when a log that missed it asked for it.
  *
  * Invariants.
  *  I1  A record is removed only after a sync that began when it was complete.
@@ -41,6 +43,7 @@ struct ProllyJournal {
 	GCond wake;
 	uint64_t first;    /* the oldest record that is not trimmed */
 	uint64_t complete; /* all records below this one are in the git directory */
+	bool wants_graph;
 	bool stop;
 	GThread *thread;
 };
@@ -138,10 +141,28 @@ bool prolly_journal_trim(ProllyJournal *journal, GError **error)
 
 static bool trim(ProllyJournal *journal, GError **error)
 {
+	const char *git_dir = journal->body->git->dir;
+	bool wants_graph;
+
+	g_mutex_lock(&journal->lock);
+	wants_graph = journal->wants_graph;
+	journal->wants_graph = false;
+	g_mutex_unlock(&journal->lock);
 	if (!prolly_journal_trim(journal, error))
 		return false;
-	return !prolly_git_has_many_loose(journal->body->git->dir) ||
-	       prolly_git_pack_loose(journal->body->git->dir, error);
+	if (prolly_git_has_many_loose(git_dir))
+		return prolly_git_pack_loose(git_dir, error);
+	return !wants_graph || prolly_git_write_commit_graph(git_dir, error);
+}
+
+void prolly_journal_want_graph(ProllyJournal *journal)
+{
+	if (!journal)
+		return;
+	g_mutex_lock(&journal->lock);
+	journal->wants_graph = true;
+	g_cond_signal(&journal->wake);
+	g_mutex_unlock(&journal->lock);
 }
 
 /* Waits until there is something to trim and nothing new came for a while, or much did. False:
@@ -152,6 +173,8 @@ static bool wait_for_work(ProllyJournal *journal)
 		uint64_t seen = journal->complete;
 		gint64 deadline = g_get_monotonic_time() + IDLE_US;
 
+		if (journal->wants_graph)
+			return true;
 		if (journal->first == seen) {
 			g_cond_wait(&journal->wake, &journal->lock);
 			continue;

@@ -9,12 +9,14 @@
  *
  * Dates that run backwards (a clock that was wrong) only change the order in which the commits are
  * told.
+ *
+ * Of a range the commits that are in it are found first; the walk ends at those that are not.
  */
 #include "version/past-private.h"
 
 #include <string.h>
 
-#include "version/repo-private.h"
+#include "version/topo-private.h"
 
 /* ---- What the key is in a commit ---------------------------------------------------------- */
 
@@ -31,6 +33,9 @@ struct ProllyKeyLog {
 	ProllyWalk walk;
 	GHashTable *nodes; /* ProllyCommitId -> Node: of commits that were or are to be looked at */
 	GArray *starts;    /* of ProllyCommitId; NULL: they wait already */
+	GArray *hidden;    /* the same */
+	GHashTable *range; /* of ProllyCommitId: what is not hidden; NULL: nothing is */
+	GArray *visits;    /* nullable; of ProllyKeyVisit */
 	ProllyCommit *told;
 };
 
@@ -97,14 +102,22 @@ static bool is_same(ProllyKeyLog *self, Node *a, Node *b, bool *out_is, GError *
 
 /* ---- The log ------------------------------------------------------------------------------ */
 
-ProllyKeyLog *prolly_key_log_new(ProllyRepo *repo, const ProllyCommitId *starts, size_t n,
+static GArray *dup_ids(const ProllyCommitId *ids, size_t n)
+{
+	GArray *copy = g_array_new(FALSE, FALSE, sizeof(ProllyCommitId));
+
+	g_array_append_vals(copy, ids, (guint)n);
+	return copy;
+}
+
+ProllyKeyLog *prolly_key_log_new(ProllyRepo *repo, const ProllyLogOptions *options,
 				 const ProllyPlace *place)
 {
 	ProllyKeyLog *self = g_new0(ProllyKeyLog, 1);
 
 	self->repo = repo;
-	self->starts = g_array_new(FALSE, FALSE, sizeof(ProllyCommitId));
-	g_array_append_vals(self->starts, starts, (guint)n);
+	self->starts = dup_ids(options->starts, options->n_starts);
+	self->hidden = dup_ids(options->hidden, options->n_hidden);
 	self->place = prolly_place_dup(place);
 	prolly_walk_init(&self->walk, repo);
 	self->nodes = g_hash_table_new_full(prolly_commit_id_hash, prolly_commit_id_equal_keys,
@@ -118,16 +131,38 @@ void prolly_key_log_free(ProllyKeyLog *log)
 		return;
 	g_clear_pointer(&log->told, prolly_commit_free);
 	g_clear_pointer(&log->starts, g_array_unref);
+	g_clear_pointer(&log->visits, g_array_unref);
+	g_clear_pointer(&log->range, g_hash_table_unref);
+	g_array_unref(log->hidden);
 	prolly_walk_clear(&log->walk);
 	g_hash_table_unref(log->nodes);
 	g_free(log->place);
 	g_free(log);
 }
 
-/* Goes on with a parent, unless that was done before. */
+/* Goes on with a parent, unless that was done before or it is not in the range. */
 static bool follow(ProllyKeyLog *self, const ProllyCommitId *id, bool is_new, GError **error)
 {
-	return !is_new || prolly_walk_push(&self->walk, id, error);
+	if (!is_new || (self->range && !g_hash_table_contains(self->range, id)))
+		return true;
+	return prolly_walk_push(&self->walk, id, error);
+}
+
+static void clear_visit(void *visit)
+{
+	g_array_unref(((ProllyKeyVisit *)visit)->parents);
+}
+
+/* COMMIT was looked at; SAME (nullable) is the parent that it has the value of. */
+static void note_visit(ProllyKeyLog *self, const ProllyCommit *commit, const ProllyCommitId *same,
+		       bool changed)
+{
+	ProllyKeyVisit visit = {.id = commit->id, .changed = changed};
+
+	if (!self->visits)
+		return;
+	visit.parents = same ? dup_ids(same, 1) : dup_ids(commit->parents, commit->n_parents);
+	g_array_append_val(self->visits, visit);
 }
 
 /* Where does the value of COMMIT come from? *OUT_CHANGED: from none of its parents. */
@@ -148,12 +183,14 @@ static bool trace(ProllyKeyLog *self, const ProllyCommit *commit, bool *out_chan
 			for (size_t j = 0; j < i; j++)
 				if (is_new[j])
 					g_hash_table_remove(self->nodes, &commit->parents[j]);
+			note_visit(self, commit, &commit->parents[i], false);
 			return follow(self, &commit->parents[i], is_new[i], error);
 		}
 	}
 	if (!read_value(self, node, error))
 		return false;
 	*out_changed = commit->n_parents || node->value;
+	note_visit(self, commit, NULL, *out_changed);
 	for (size_t i = 0; i < commit->n_parents; i++)
 		if (!follow(self, &commit->parents[i], is_new[i], error))
 			return false;
@@ -179,17 +216,46 @@ static bool tell(ProllyKeyLog *self, ProllyCommit *commit, ProllyKeyChange *out_
 	return true;
 }
 
+/* Finds the commits that are not reachable from what is hidden. */
+static bool find_range(ProllyKeyLog *self, const GArray *starts, GError **error)
+{
+	ProllyLogOptions options = {
+		.starts = (const ProllyCommitId *)(const void *)starts->data,
+		.n_starts = starts->len,
+		.hidden = (const ProllyCommitId *)(const void *)self->hidden->data,
+		.n_hidden = self->hidden->len,
+		.topological = true,
+	};
+	g_autoptr(ProllyTopo) topo = NULL;
+	ProllyCommitId id;
+	bool end = false;
+
+	if (!self->hidden->len)
+		return true;
+	self->range = g_hash_table_new_full(prolly_commit_id_hash, prolly_commit_id_equal_keys,
+					    g_free, NULL);
+	if (!prolly_topo_new(self->repo, &options, &topo, error))
+		return false;
+	while (prolly_topo_next(topo, &id, &end, error)) {
+		if (end)
+			return true;
+		g_hash_table_add(self->range, g_memdup2(&id, sizeof(id)));
+	}
+	return false;
+}
+
 static bool begin(ProllyKeyLog *self, GError **error)
 {
 	g_autoptr(GArray) starts = g_steal_pointer(&self->starts);
 
+	if (!find_range(self, starts, error))
+		return false;
 	for (guint i = 0; i < starts->len; i++) {
 		const ProllyCommitId *id = &g_array_index(starts, ProllyCommitId, i);
 		bool is_new;
 		Node *node;
 
-		if (!get_node(self, id, &node, &is_new, error) ||
-		    (is_new && !prolly_walk_push(&self->walk, id, error)))
+		if (!get_node(self, id, &node, &is_new, error) || !follow(self, id, is_new, error))
 			return false;
 	}
 	return true;
@@ -213,4 +279,18 @@ bool prolly_key_log_next(ProllyKeyLog *log, ProllyKeyChange *out_change, bool *o
 		if (changed)
 			return tell(log, g_steal_pointer(&commit), out_change, error);
 	}
+}
+
+bool prolly_key_log_visit_all(ProllyKeyLog *log, GArray **out_visits, GError **error)
+{
+	ProllyKeyChange change;
+	bool end = false;
+
+	log->visits = g_array_new(FALSE, FALSE, sizeof(ProllyKeyVisit));
+	g_array_set_clear_func(log->visits, clear_visit);
+	while (!end)
+		if (!prolly_key_log_next(log, &change, &end, error))
+			return false;
+	*out_visits = g_steal_pointer(&log->visits);
+	return true;
 }

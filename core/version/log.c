@@ -7,17 +7,18 @@
  * Where two commits have several best common ancestors (a criss-cross), libgit2 gives one of them.
  *
  * A log by dates alone streams: a commit's parents are pushed when it is taken, which is git's own
- * order and costs what is taken. Only where a commit must wait for all its children, or not be
- * reachable from elsewhere, libgit2 reads everything first.
+ * order and costs what is taken. Where a commit must wait for all its children, topo.c knows how
+ * to. What is not to be reachable from elsewhere libgit2 reads first, down to where the two meet.
  */
 #include "version/past-private.h"
-#include "version/repo-private.h"
+#include "version/topo-private.h"
 
 struct ProllyLog {
 	ProllyRepo *repo;
 	ProllyWalk walk;     /* newest first */
 	GHashTable *seen;    /* ids that were pushed to it */
-	git_revwalk *sorted; /* else; protected by git_lock */
+	ProllyTopo *topo;    /* of a topological one */
+	git_revwalk *sorted; /* of one by dates from which something is hidden; under git_lock */
 };
 
 static bool add_commits(git_revwalk *walk, const ProllyCommitId *ids, size_t n,
@@ -50,12 +51,10 @@ static bool push_unseen(ProllyLog *log, const ProllyCommitId *ids, size_t n, GEr
 static bool sort(ProllyLog *log, const ProllyLogOptions *options, GError **error)
 {
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&log->repo->body->git_lock);
-	unsigned sorting =
-		options->topological ? GIT_SORT_TOPOLOGICAL | GIT_SORT_TIME : GIT_SORT_TIME;
 	int result = git_revwalk_new(&log->sorted, log->repo->body->git->repo);
 
 	if (result == 0)
-		result = git_revwalk_sorting(log->sorted, sorting);
+		result = git_revwalk_sorting(log->sorted, GIT_SORT_TIME);
 	if (result < 0)
 		return prolly_throw_git(error, result, "log");
 	return add_commits(log->sorted, options->starts, options->n_starts, git_revwalk_push,
@@ -67,15 +66,15 @@ static bool sort(ProllyLog *log, const ProllyLogOptions *options, GError **error
 bool prolly_log_new(ProllyRepo *repo, const ProllyLogOptions *options, ProllyLog **out_log,
 		    GError **error)
 {
-	bool is_sorted = options->topological || options->n_hidden;
 	g_autoptr(ProllyLog) log = g_new0(ProllyLog, 1);
 
 	log->repo = repo;
 	prolly_walk_init(&log->walk, repo);
 	log->seen = g_hash_table_new_full(prolly_commit_id_hash, prolly_commit_id_equal_keys,
 					  g_free, NULL);
-	if (!(is_sorted ? sort(log, options, error)
-			: push_unseen(log, options->starts, options->n_starts, error)))
+	if (!(options->topological ? prolly_topo_new(repo, options, &log->topo, error)
+	      : options->n_hidden  ? sort(log, options, error)
+				   : push_unseen(log, options->starts, options->n_starts, error)))
 		return false;
 	*out_log = g_steal_pointer(&log);
 	return true;
@@ -88,6 +87,7 @@ void prolly_log_free(ProllyLog *log)
 	g_mutex_lock(&log->repo->body->git_lock);
 	git_revwalk_free(log->sorted);
 	g_mutex_unlock(&log->repo->body->git_lock);
+	prolly_topo_free(log->topo);
 	prolly_walk_clear(&log->walk);
 	g_hash_table_unref(log->seen);
 	g_free(log);
@@ -114,14 +114,20 @@ bool prolly_log_next(ProllyLog *log, ProllyCommit **out_commit, GError **error)
 	bool end = false;
 
 	*out_commit = NULL;
-	if (log->sorted)
-		return next_sorted(log, &id, &end, error) &&
+	if (log->topo || log->sorted)
+		return (log->topo ? prolly_topo_next(log->topo, &id, &end, error)
+				  : next_sorted(log, &id, &end, error)) &&
 		       (end || prolly_commit_load(log->repo, &id, out_commit, error));
 	commit = prolly_walk_pop(&log->walk);
 	if (commit && !push_unseen(log, commit->parents, commit->n_parents, error))
 		return false;
 	*out_commit = g_steal_pointer(&commit);
 	return true;
+}
+
+bool prolly_log_is_hidden(const ProllyLog *log, const ProllyCommitId *id)
+{
+	return log->topo && prolly_topo_is_hidden(log->topo, id);
 }
 
 bool prolly_history_merge_base(ProllyRepo *repo, const ProllyCommitId *a, const ProllyCommitId *b,

@@ -21,6 +21,19 @@ bool prolly_walk_push(ProllyWalk *walk, const ProllyCommitId *id, GError **error
 /* (transfer full) NULL: none waits. */
 ProllyCommit *prolly_walk_pop(ProllyWalk *walk);
 
+/* ---- key-log.c ---------------------------------------------------------------------------- */
+
+/* A commit that a key log came through. */
+typedef struct {
+	ProllyCommitId id;
+	bool changed;    /* the key */
+	GArray *parents; /* of ProllyCommitId: all, or of one that did not the one it is as */
+} ProllyKeyVisit;
+
+/* (transfer full) All of them, in the order in which they came; of ProllyKeyVisit, with its clear
+ * function set. */
+bool prolly_key_log_visit_all(ProllyKeyLog *log, GArray **out_visits, GError **error);
+
 /* For tables whose keys are ProllyCommitId. */
 unsigned prolly_commit_id_hash(const void *id);
 int prolly_commit_id_equal_keys(const void *a, const void *b);

@@ -18,17 +18,29 @@ typedef struct {
 } ProllyKeyChange;
 
 /*
- * (transfer full) The commits reachable from N starts that changed the key: those that have another
- * value than each of their parents (or have one, without parents), newest first. Where a merge took
+ * (transfer full) The commits that OPTIONS mean (topological or not) that changed the key: those that
+ * have another value than each of their parents (or have one, without parents), newest first. Where a merge took
  * the value of one parent, that one's history is the key's, as in git: what was done on the other
  * side came to nothing. Each step compares two root hashes, and reads the tree only where they
  * differ.
  */
-ProllyKeyLog *prolly_key_log_new(ProllyRepo *repo, const ProllyCommitId *starts, size_t n,
+ProllyKeyLog *prolly_key_log_new(ProllyRepo *repo, const ProllyLogOptions *options,
 				 const ProllyPlace *place);
 void prolly_key_log_free(ProllyKeyLog *log); /* NULL is allowed */
 bool prolly_key_log_next(ProllyKeyLog *log, ProllyKeyChange *out_change, bool *out_end,
 			 GError **error);
+
+/* A commit that changed the key, in the picture of its history. */
+typedef struct {
+	ProllyCommitId id;
+	GArray *parents; /* of ProllyCommitId: which changed it last before, on each of its lines */
+} ProllyKeyNode;
+
+/*
+ * (transfer full) Instead of calling _next: all commits that it would give, children before parents
+ * and in git's order: an array of ProllyKeyNode with its clear function set.
+ */
+bool prolly_key_log_load_graph(ProllyKeyLog *log, GArray **out_nodes, GError **error);
 
 /* ---- All keys of a namespace ------------------------------------------------------------- */
 

@@ -234,6 +234,8 @@ typedef struct ProllyJournal ProllyJournal;
 
 /* Puts in place what the journal holds, and starts the thread that syncs git and trims it. */
 bool prolly_journal_open(ProllyRepoBody *body, ProllyJournal **out_journal, GError **error);
+/* Has the thread write git's commit-graph file anew. NULL is allowed. */
+void prolly_journal_want_graph(ProllyJournal *journal);
 /* Stops the thread; syncs git and trims what is left. NULL is allowed. */
 void prolly_journal_close(ProllyJournal *journal);
 

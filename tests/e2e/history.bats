@@ -434,10 +434,43 @@ A	ns/a"
 	is "$(on_main log --oneline main~1.. | cut -d' ' -f2-)" second
 	is "$(on_main log --oneline --key ns/a main~2..main | cut -d' ' -f2-)" "first of all"
 	is "$(on_main log --oneline --key ns/a main~1..main)" ""
-	for wrong in "--since nonsense" "--grep \\(" "--graph --stat" "--graph --key ns/a" "^main~1..main"; do
+	for wrong in "--since nonsense" "--grep \\(" "^main~1..main"; do
 		run on_main log $wrong
 		status_is 2
 	done
+}
+
+@test "log --graph: lines to what is shown, and changes beside them" {
+	commit_value a 1 first
+	mkdir "$MNT/side"
+	commit_value b 2 main
+	echo side >"$MNT/side/ns/c"
+	commit_all side side
+	on_main -q merge -m merged side
+	commit_value a 3 last
+	is "$(on_main log --graph --oneline | sed 's/[0-9a-f]\{10\} //')" '* last
+*  merged
+|\
+| * side
+* | main
+|/
+* first
+* Initial commit'
+	is "$(on_main log --graph --oneline --key ns/a | sed 's/[0-9a-f]\{10\} //')" '* last
+* first'
+	is "$(on_main log --graph --oneline side..main | sed 's/[0-9a-f]\{10\} //')" '* last
+* merged
+* main'
+	is "$(on_main log --graph --oneline --name-status -n 3 | sed 's/[0-9a-f]\{10\} //')" '* last
+|
+| M	ns/a
+*  merged
+|\
+| * side
+| |
+| | A	ns/c'
+	is "$(on_main log --graph --oneline --stat -n 1 | tail -1)" "|  1 key changed, 1 line added, 1 removed"
+	is "$(on_main --json log --graph | jq -r .commit)" "$(store_git log --topo-order --format=%H main)"
 }
 
 @test "diff A..B and A...B, show of several commits: --stat, --name-only, paths" {

@@ -11,6 +11,7 @@ the store's own repository.
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 
@@ -124,6 +125,68 @@ def compare_logs(branches):
         assert found == expected, (words, found, expected)
 
 
+def read_graph(text):
+    """{commit: the commits that its lines lead to} of a picture with ids behind it."""
+    rows = [re.match(r"([*|/\\ ]*)([0-9a-f]*)", line).groups() for line in text.splitlines()]
+    width = 2 + max(len(row) for row, _ in rows)
+    rows = [(" " + row.ljust(width), commit) for row, commit in rows]  # columns at 1, 3, 5...
+
+    def follow(at, row):
+        """A line in column AT, or (negative) under a '/': where it is below ROW."""
+        if at < 0:
+            at = -at
+            if row[at - 2] == "/":
+                return [-(at - 2)]
+            at -= 1
+        if row[at] in "|*":
+            return [at, at + 2] if row[at + 1] == "\\" else [at]
+        return [at + 2] if row[at + 1] == "\\" else [-(at - 1)] if row[at - 1] == "/" else []
+
+    edges = {}
+    for number, (row, commit) in enumerate(rows):
+        if "*" not in row:
+            continue
+        edges[commit], lines = [], [row.index("*")]
+        for below, other in rows[number + 1:]:
+            lines = [to for at in lines for to in follow(at, below)]
+            if "*" in below and below.index("*") in lines:
+                edges[commit].append(other)
+                lines = [at for at in lines if at != below.index("*")]
+    return edges
+
+
+def compare_graph(branch, words, expected):
+    """EXPECTED: git's lines of a commit and its parents, which may be other than those shown."""
+    rows = [line.split() for line in expected]
+    shown = {row[0] for row in rows}
+    found = ctl(branch, "log", "--graph", "--oneline", *words)
+    assert commits_of(ctl(branch, "--json", "log", "--graph", *words)) == [row[0] for row in rows]
+    drawn = read_graph(found) if found else {}
+    short = len(next(iter(drawn), ""))
+    assert list(drawn) == [row[0][:short] for row in rows], (words, found, rows)
+    for commit, *parents in rows:
+        wanted = {parent[:short] for parent in parents if parent in shown}
+        # a commit that is the last of its line may have another's right below it, as in git
+        assert set(drawn[commit[:short]]) == wanted or not wanted, (words, commit, wanted, found)
+
+
+def compare_graphs(branches, shadow, copies):
+    back = {copy: commit for commit, copy in copies.items()}
+    a, b = rand.choice(branches), rand.choice(branches)
+    for words in ([a], [a, b], [f"{a}..{b}"], [a, "--grep", "step [1-4]"], [a, "--no-merges"],
+                  [a, "-n", "7"], [a, "--since", "@1900001000"]):
+        lines = git(GIT, "log", "--topo-order", "--format=%H %P", *words).splitlines()
+        compare_graph("main", words, lines)
+    for key in KEYS:
+        for words in ([a], [f"{a}..{b}"]):
+            copied = [re.sub(r"[a-z][\w]*", lambda name: copies[git(GIT, "rev-parse", name[0]).strip()],
+                             word) for word in words]
+            lines = [" ".join(back[commit] for commit in line.split()) for line in
+                     git(shadow, "log", "--graph", "--format=%x00%H %P%x00", *copied, "--",
+                         key).split("\0")[1::2]]
+            compare_graph("main", [*words, "--key", f"ns/{key}"], lines)
+
+
 def main():
     branches = grow(60)
     copies = copy(f"{MOUNT}.shadow")
@@ -131,6 +194,7 @@ def main():
         compare_keys(branch, f"{MOUNT}.shadow", copies)
     for _ in range(2):
         compare_logs(branches)
+        compare_graphs(branches, f"{MOUNT}.shadow", copies)
 
 
 main()

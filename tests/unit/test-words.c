@@ -168,12 +168,13 @@ static void assert_graph(const char *const *commits, const char *picture)
 
 	for (; *commits; commits++) {
 		const char *text = *commits;
-		ProllyCommitId parents[4] = {0};
-		ProllyCommit commit = {.parents = parents, .n_parents = strlen(text + 2)};
-		commit.id.bytes[0] = (uint8_t)text[0];
-		for (size_t i = 0; i < commit.n_parents; i++)
-			parents[i].bytes[0] = (uint8_t)text[2 + i];
-		prolly_graph_push(graph, &commit);
+		g_autoptr(GArray) parents = g_array_new(FALSE, FALSE, sizeof(ProllyCommitId));
+		ProllyCommitId id = {.bytes = {(uint8_t)text[0]}};
+		for (const char *parent = text + 2; *parent; parent++) {
+			ProllyCommitId parent_id = {.bytes = {(uint8_t)*parent}};
+			g_array_append_val(parents, parent_id);
+		}
+		prolly_graph_push(graph, &id, parents);
 		prolly_graph_append_line(graph, drawn);
 		g_string_append_printf(drawn, "%c\n", text[0]);
 		while (prolly_graph_is_pending(graph)) {
