@@ -100,9 +100,13 @@ typedef struct {
 /* SHA-256 of one message. */
 void prolly_hash_compute(const void *data, size_t len, ProllyHash *out_hash);
 
-/* SHA-256 of two messages, which together take less time than one after the other. */
-void prolly_hash_compute_pair(const void *a, size_t a_len, const void *b, size_t b_len,
-			      ProllyHash *out_a, ProllyHash *out_b);
+/* SHA-256 of N messages, which together take less time than one after the other. */
+typedef struct {
+	const void *data;
+	size_t len;
+	ProllyHash *out_hash;
+} ProllyHashMessage;
+void prolly_hash_compute_many(const ProllyHashMessage *messages, size_t n);
 
 /* SHA-256 of the concatenation A B. */
 void prolly_hash_compute2(const void *a, size_t a_len, const void *b, size_t b_len,

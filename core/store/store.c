@@ -735,11 +735,16 @@ bool prolly_store_put_node(ProllyStore *store, ProllyNode *node, ProllyHash *out
 	return prolly_store_put_hashed(store, node, error);
 }
 
-void prolly_store_hash_pair(ProllyStore *store, ProllyNode *a, ProllyNode *b)
+void prolly_store_hash_many(ProllyStore *store, ProllyNode *const *nodes, size_t n)
 {
-	prolly_hash_compute_pair(a->bytes, a->len, b->bytes, b->len, &a->hash, &b->hash);
-	prolly_cache_prefetch(store->shared->caches[a->node_class], &a->hash);
-	prolly_cache_prefetch(store->shared->caches[b->node_class], &b->hash);
+	ProllyHashMessage messages[PROLLY_HASH_TOGETHER];
+
+	g_assert(n > 0 && n <= PROLLY_HASH_TOGETHER);
+	for (size_t i = 0; i < n; i++)
+		messages[i] = (ProllyHashMessage){nodes[i]->bytes, nodes[i]->len, &nodes[i]->hash};
+	prolly_hash_compute_many(messages, n);
+	for (size_t i = 0; i < n; i++)
+		prolly_cache_prefetch(store->shared->caches[nodes[i]->node_class], &nodes[i]->hash);
 }
 
 void prolly_store_hash_chain(ProllyStore *store, ProllyNode **nodes, const size_t *ats, size_t n)

@@ -173,11 +173,12 @@ bool prolly_store_put_node(ProllyStore *store, ProllyNode *node, ProllyHash *out
 			   GError **error);
 /*
  * The same in two steps, since several nodes are hashed in less time than one by one; and what
- * putting looks at is on its way by then: two that have nothing to do with each other, or N (at most
- * PROLLY_HASH_CHAIN_MAX) of which each but the first has at ATS[i] the hash of the one before,
- * which this writes there.
+ * putting looks at is on its way by then: N that have nothing to do with each other (as many as
+ * PROLLY_HASH_TOGETHER at once), or N (at most PROLLY_HASH_CHAIN_MAX) of which each but the first
+ * has at ATS[i] the hash of the one before, which this writes there.
  */
-void prolly_store_hash_pair(ProllyStore *store, ProllyNode *a, ProllyNode *b);
+#define PROLLY_HASH_TOGETHER 32
+void prolly_store_hash_many(ProllyStore *store, ProllyNode *const *nodes, size_t n);
 void prolly_store_hash_chain(ProllyStore *store, ProllyNode **nodes, const size_t *ats, size_t n);
 bool prolly_store_put_hashed(ProllyStore *store, ProllyNode *node, GError **error);
 void prolly_store_drop_node(ProllyNode *node); /* NULL is allowed */

@@ -106,31 +106,32 @@ static ProllyNode *encode_leaf(const Batch *self, const Leaf *leaf)
 	return prolly_node_encode(self->store, &draft);
 }
 
-static bool make_pair(Batch *self, Leaf *a, Leaf *b)
+/* Makes leaves FROM to TO. */
+static bool make_group(Batch *self, unsigned from, unsigned to)
 {
-	ProllyNode *node_a = encode_leaf(self, a), *node_b = encode_leaf(self, b);
+	ProllyNode *nodes[PROLLY_HASH_TOGETHER] = {NULL};
+	unsigned n = to - from, done = 0;
+	bool ok = true;
 
-	prolly_store_hash_pair(self->store, node_a, node_b);
-	a->hash = *prolly_node_get_hash(node_a);
-	b->hash = *prolly_node_get_hash(node_b);
-	if (prolly_store_put_hashed(self->store, node_a, &self->error))
-		return prolly_store_put_hashed(self->store, node_b, &self->error);
-	prolly_store_drop_node(node_b);
-	return false;
+	for (unsigned i = 0; i < n; i++)
+		nodes[i] = encode_leaf(self, &self->leaves[from + i]);
+	prolly_store_hash_many(self->store, nodes, n);
+	for (; done < n && ok; done++) {
+		self->leaves[from + done].hash = *prolly_node_get_hash(nodes[done]);
+		ok = prolly_store_put_hashed(self->store, nodes[done], &self->error);
+	}
+	for (; done < n; done++)
+		prolly_store_drop_node(nodes[done]);
+	return ok;
 }
 
 static void make_leaves(ProllyJob *job)
 {
 	Batch *self = (Batch *)job;
-	unsigned i = 0;
+	bool ok = true;
 
-	for (; i + 1 < self->n_leaves; i += 2) {
-		if (!make_pair(self, &self->leaves[i], &self->leaves[i + 1]))
-			return;
-	}
-	if (i < self->n_leaves)
-		prolly_store_put_node(self->store, encode_leaf(self, &self->leaves[i]),
-				      &self->leaves[i].hash, &self->error);
+	for (unsigned i = 0; i < self->n_leaves && ok; i += PROLLY_HASH_TOGETHER)
+		ok = make_group(self, i, MIN(i + PROLLY_HASH_TOGETHER, self->n_leaves));
 }
 
 static Batch *batch_new(ProllyStore *store)

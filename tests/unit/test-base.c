@@ -98,32 +98,82 @@ static void test_hash_of_two(void)
 	}
 }
 
+enum { HASH_LEN = 300, HASH_FAR = 5000, HASH_MOST = 70 };
+
+static void compute_pair(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len,
+			 ProllyHash *out_a, ProllyHash *out_b)
+{
+	ProllyHashMessage messages[] = {{a, a_len, out_a}, {b, b_len, out_b}};
+
+	prolly_hash_compute_many(messages, 2);
+}
+
 /* Every length around a block's edges, alone and beside every other, from places not aligned. */
 static void test_hash_lanes(void)
 {
-	enum { LEN = 300, FAR = 5000 };
-	g_autofree uint8_t *data = g_malloc(FAR + LEN + 2);
-	ProllyHash expected[LEN], far_expected, a, b;
+	g_autofree uint8_t *data = g_malloc(HASH_FAR + HASH_LEN + 2);
+	ProllyHash expected[HASH_LEN], far_expected, a, b;
 
-	for (size_t i = 0; i < FAR + LEN + 2; i++)
+	for (size_t i = 0; i < HASH_FAR + HASH_LEN + 2; i++)
 		data[i] = (uint8_t)(i * 131 + i / 7);
-	prolly_hash_compute_plainly(data + 2, FAR, &far_expected);
-	for (size_t i = 0; i < LEN; i++) {
+	prolly_hash_compute_plainly(data + 2, HASH_FAR, &far_expected);
+	for (size_t i = 0; i < HASH_LEN; i++) {
 		prolly_hash_compute_plainly(data + 1, i, &expected[i]);
 		prolly_hash_compute(data + 1, i, &a);
 		g_assert_true(prolly_hash_equal(&a, &expected[i]));
-		prolly_hash_compute_pair(data + 1, i, data + 2, FAR, &a, &b);
+		compute_pair(data + 1, i, data + 2, HASH_FAR, &a, &b);
 		g_assert_true(prolly_hash_equal(&a, &expected[i]));
 		g_assert_true(prolly_hash_equal(&b, &far_expected));
 	}
-	for (size_t i = 0; i < LEN; i++) {
-		for (size_t j = 0; j < LEN; j += 1 + i % 5) {
-			prolly_hash_compute_pair(data + 1, i, data + 1, j, &a, &b);
+	for (size_t i = 0; i < HASH_LEN; i++) {
+		for (size_t j = 0; j < HASH_LEN; j += 1 + i % 5) {
+			compute_pair(data + 1, i, data + 1, j, &a, &b);
 			g_assert_true(prolly_hash_equal(&a, &expected[i]));
 			g_assert_true(prolly_hash_equal(&b, &expected[j]));
 		}
 	}
 	g_test_message("SHA instructions: %s", prolly_hash_has_lanes() ? "used" : "not used");
+}
+
+/* Any number of messages, of any lengths, beside each other: by whichever ways there are. */
+static void check_many(const uint8_t *data, size_t n, size_t max_len, uint32_t *random)
+{
+	ProllyHashMessage messages[HASH_MOST] = {{0}};
+	ProllyHash hashes[HASH_MOST], expected;
+
+	for (size_t i = 0; i < n; i++) {
+		*random = *random * 1664525 + 1013904223;
+		messages[i] = (ProllyHashMessage){data + i, (*random >> 8) % max_len, &hashes[i]};
+	}
+	for (int way = 0; way < 3; way++) {
+		memset(hashes, way, sizeof(hashes));
+		if (way == 0)
+			prolly_hash_compute_many(messages, n);
+		else if (way == 1 && prolly_hash_has_lanes())
+			prolly_hash_lanes_many(messages, n);
+		else if (way == 2 && prolly_hash_has_wide())
+			prolly_hash_wide_many(messages, n);
+		else
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			prolly_hash_compute_plainly(messages[i].data, messages[i].len, &expected);
+			g_assert_true(prolly_hash_equal(&hashes[i], &expected));
+		}
+	}
+}
+
+static void test_hash_many(void)
+{
+	g_autofree uint8_t *data = g_malloc(HASH_FAR + HASH_MOST);
+	uint32_t random = 7;
+
+	for (size_t i = 0; i < HASH_FAR + HASH_MOST; i++)
+		data[i] = (uint8_t)(i * 151 + i / 5);
+	for (size_t n = 0; n <= HASH_MOST; n++) {
+		for (int round = 0; round < 12; round++)
+			check_many(data, n, round % 3 ? HASH_LEN : HASH_FAR, &random);
+	}
+	g_test_message("vectors of 512 bits: %s", prolly_hash_has_wide() ? "used" : "not used");
 }
 
 /* Messages with the hash of the one before at every kind of place, against the plain way. */
@@ -387,6 +437,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/base/hash/vectors", test_hash_vectors);
 	g_test_add_func("/base/hash/of-two", test_hash_of_two);
 	g_test_add_func("/base/hash/lanes", test_hash_lanes);
+	g_test_add_func("/base/hash/many", test_hash_many);
 	g_test_add_func("/base/hash/chain", test_hash_chain);
 	g_test_add_func("/base/hash/hex", test_hash_hex);
 	g_test_add_func("/base/hash/order", test_hash_order);
