@@ -3,8 +3,8 @@
 
 /*
  * What the files of core/store share with each other and with tests, and nobody else includes:
- * the body of a node, the node cache, how work is counted, and a hook that makes the memory back
- * end fail.
+ * the body of a node, the node cache, the nodes on their way, how work is counted, and a hook that
+ * makes the memory back end fail.
  */
 
 #include <string.h>
@@ -167,6 +167,22 @@ struct ProllyStore {
 	ProllyWork *work; /* NULL: not counted */
 	bool is_passing;  /* what it reads does not enter the cache */
 };
+
+/* ---- Nodes on their way to the back end (store-pending.c) --------------------------------- */
+
+/* The lock, the turn and the two sets; the rest of SHARED comes later and goes after. */
+void prolly_pending_init(ProllyShared *shared);
+void prolly_pending_clear(ProllyShared *shared);
+/* (transfer full) (nullable) The node of HASH, if it may not be stored yet. */
+ProllyNode *prolly_pending_find(ProllyShared *shared, const ProllyHash *hash);
+/*
+ * Makes *NODE pending, unless one of its hash is: that one takes its place (transfer full, both). If
+ * many are, waits until some are stored; it is that which can fail, and then *NODE is pending too.
+ */
+bool prolly_pending_add(ProllyShared *shared, ProllyNode **node, GError **error);
+/* As prolly_store_flush, and prolly_store_flushed. */
+bool prolly_pending_flush(ProllyShared *shared, ProllyDbBatch *batch, GError **error);
+void prolly_pending_flushed(ProllyShared *shared, bool written);
 
 /* ---- The census (store-census.c) --------------------------------------------------------- */
 

@@ -1,29 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store: which back end, what is pending, what is checked, what is counted.
+ * The store: which back end, what is cached, what is checked, what is counted.
  *
- * The way of a node. A put adds it to `pending`. When that has grown over PENDING_BOUND, or at a
- * flush, the whole set becomes `moving` and goes to the back end in one request, in the order of
- * the puts, while `pending` starts afresh; once the back end has it, it goes to the cache. With a
- * caller's batch it stays in `moving` until the batch was written. If the back end fails, `moving`
- * goes back to the front of `pending`.
- *
- * Over the bound it is a thread of the store's pool that moves, so that the back end's work and its
- * syncs overlap with the making of nodes: 1 GiB of chunks into RocksDB took 5.4 s without it, 2.3 s
- * with it. Over twice the bound whoever puts has to, and learns why the thread could not.
- *
- *  I1  A node that was put is at any moment in at least one of pending, moving, back end; and a
- *      reader looks in this order (the cache before all), which is the order in which nodes
- *      move, so it never misses one.
- *  I2  A hash is in at most one of pending and moving. What is in the cache is in one of the three
- *      too, so neither is put again.
- *  I3  Whoever moves nodes holds the turn: spills, flushes, and the time between a flush with a
- *      batch and prolly_store_flushed exclude each other. Hence a flush that returns has behind it
- *      every node put before, also those that another thread was moving.
- *
- * Locks: `lock` protects the two sets and the turn, and is never held over a call of the back end;
- * below it are only the cache's. A put waits for the turn only if twice the bound is pending, and
- * not while a batch is out, whose owner may be the one who puts.
+ * The way of a node into the back end, by way of the pending ones, is store-pending.c's. What a
+ * reader looks for is in the cache, among the pending, or in the back end, and he looks there in
+ * this order (P1 there).
  *
  * The way to a node. A look-up by hash costs a lock and two or three misses of the processor's
  * caches, at each level of a tree. So who refers to a node keeps a link to it (ProllyNodeLink): an
@@ -32,12 +13,12 @@
  * keeps one: the bound of the cache holds. Tops of trees, to which nobody has a link, are found in
  * `recent`, links that anyone may overwrite.
  *
- *  I4  A link is to a node of this store's arena; one that was removed from the store, or whose place
+ *  I1  A link is to a node of this store's arena; one that was removed from the store, or whose place
  *      has another now, is not followed.
  *
  * Deleting. What nobody refers to is deleted by a census (census.h), while others put and read.
  *
- *  I5  What is in the cache is stored, or on its way (I2), whatever is deleted meanwhile: a deletion
+ *  I2  What is in the cache is stored, or on its way (P2), whatever is deleted meanwhile: a deletion
  *      counts itself before it begins and takes its nodes out of the cache when it is done; a reader
  *      caches only what it began to read while none was under way and none has begun since, which
  *      the cache looks at under the lock that the removal takes too.
@@ -52,33 +33,9 @@
 #include "base/hash-chain.h"
 #include "store/db.h"
 
-#define PENDING_BOUND      (16u << 20)
 #define DEFAULT_CACHE_SIZE (256u << 20)
 /* Chunks are read again soon or not at all, and the kernel keeps their pages. */
 #define CHUNK_CACHE_SHARE 8
-
-/* ---- A set of nodes, in the order in which they were added ------------------------------- */
-
-static void init_set(ProllyNodeSet *set)
-{
-	set->nodes = g_ptr_array_new_with_free_func((GDestroyNotify)prolly_node_unref);
-	set->by_hash = g_hash_table_new(prolly_hash_table_hash, prolly_hash_table_equal);
-	set->bytes = 0;
-}
-
-static void clear_set(ProllyNodeSet *set)
-{
-	g_hash_table_unref(set->by_hash);
-	g_ptr_array_unref(set->nodes);
-}
-
-/* NODE is (transfer full). */
-static void add_to_set(ProllyNodeSet *set, ProllyNode *node)
-{
-	g_ptr_array_add(set->nodes, node);
-	g_hash_table_insert(set->by_hash, &node->hash, node);
-	set->bytes += node->len;
-}
 
 /* ---- Kinds of back ends ------------------------------------------------------------------- */
 
@@ -105,143 +62,6 @@ bool prolly_backend_kind_from_text(const char *text, ProllyBackendKind *out_kind
 	return false;
 }
 
-/* ---- Moving nodes to the back end -------------------------------------------------------- */
-
-/* Waits for the turn, takes it, and makes what is pending moving. The lock is held. */
-static void begin_move(ProllyShared *shared)
-{
-	while (shared->turn != TURN_FREE)
-		g_cond_wait(&shared->turn_free, &shared->lock);
-	shared->turn = TURN_MOVING;
-
-	ProllyNodeSet empty = shared->moving;
-
-	shared->moving = shared->pending;
-	shared->pending = empty;
-}
-
-/* (transfer full) The bytes of NODE, which live as long as anyone holds them. */
-static GBytes *dup_bytes(ProllyNode *node)
-{
-	if (node->owner)
-		return g_bytes_ref(node->owner);
-	return g_bytes_new_with_free_func(node->bytes, node->len, (GDestroyNotify)prolly_node_unref,
-					  prolly_node_ref(node));
-}
-
-/* Gives the moving set to the back end. The turn is held, the lock is not. */
-static bool put_moving(ProllyShared *shared, ProllyDbBatch *batch, GError **error)
-{
-	GPtrArray *nodes = shared->moving.nodes;
-	g_autofree ProllyBackendNode *out = g_new(ProllyBackendNode, nodes->len);
-	bool ok;
-
-	if (nodes->len == 0)
-		return true;
-	for (guint i = 0; i < nodes->len; i++) {
-		ProllyNode *node = nodes->pdata[i];
-
-		out[i].hash = node->hash;
-		out[i].node_class = node->node_class;
-		out[i].bytes = dup_bytes(node);
-	}
-	ok = shared->backend->class->put_many(shared->backend, out, nodes->len, batch, error);
-	for (guint i = 0; i < nodes->len; i++)
-		g_bytes_unref(out[i].bytes);
-	return ok;
-}
-
-/*
- * Ends the turn: what was moving is stored, and goes to the cache, or it is pending again, before
- * what was put since.
- */
-static void end_move(ProllyShared *shared, bool stored)
-{
-	ProllyNodeSet done;
-
-	init_set(&done);
-	/* Into the cache first, or a reader would read from the back end in between. */
-	if (stored)
-		prolly_caches_insert(shared->caches, (ProllyNode **)shared->moving.nodes->pdata,
-				     shared->moving.nodes->len);
-	g_mutex_lock(&shared->lock);
-	if (stored) {
-		ProllyNodeSet empty = done;
-
-		done = shared->moving;
-		shared->moving = empty;
-	} else {
-		ProllyNodeSet since = shared->pending;
-
-		for (guint i = 0; i < since.nodes->len; i++)
-			add_to_set(&shared->moving, prolly_node_ref(since.nodes->pdata[i]));
-		shared->pending = shared->moving;
-		shared->moving = done;
-		done = since;
-	}
-	shared->turn = TURN_FREE;
-	g_cond_broadcast(&shared->turn_free);
-	g_mutex_unlock(&shared->lock);
-	clear_set(&done);
-}
-
-static bool flush_pending(ProllyShared *shared, ProllyDbBatch *batch, bool sync, GError **error)
-{
-	g_mutex_lock(&shared->lock);
-	begin_move(shared);
-	g_mutex_unlock(&shared->lock);
-
-	bool ok = put_moving(shared, batch, error) &&
-		  (!sync || shared->backend->class->sync(shared->backend, error));
-
-	if (!ok || !batch) {
-		end_move(shared, ok);
-		return ok;
-	}
-	g_mutex_lock(&shared->lock);
-	shared->turn = TURN_BATCH;
-	g_mutex_unlock(&shared->lock);
-	return true;
-}
-
-/* What has to be done about the size of `pending` after a put. */
-typedef enum {
-	ROOM_ENOUGH,
-	ROOM_CALL_MOVER,
-	ROOM_MOVE_NOW,
-} Room;
-
-/* The lock is held. */
-static Room check_room(ProllyShared *shared)
-{
-	if (shared->turn == TURN_BATCH || shared->pending.bytes < PENDING_BOUND)
-		return ROOM_ENOUGH;
-	if (shared->pending.bytes >= 2 * PENDING_BOUND)
-		return ROOM_MOVE_NOW;
-	if (shared->mover_called || shared->turn == TURN_MOVING)
-		return ROOM_ENOUGH;
-	shared->mover_called = true;
-	return ROOM_CALL_MOVER;
-}
-
-/* What fails here is pending again, and fails the one who has to move it. */
-static void run_mover(void *data)
-{
-	ProllyShared *shared = data;
-
-	flush_pending(shared, NULL, false, NULL);
-	g_mutex_lock(&shared->lock);
-	shared->mover_called = false;
-	g_mutex_unlock(&shared->lock);
-}
-
-static bool make_room(ProllyShared *shared, Room room, GError **error)
-{
-	if (room == ROOM_CALL_MOVER)
-		prolly_pool_call(shared->pool, run_mover, shared);
-	return room != ROOM_MOVE_NOW || flush_pending(shared, NULL, false, error);
-}
-
 /* ---- Lifecycle --------------------------------------------------------------------------- */
 
 /* Plain files keep nothing but what is in use, which needs no cache. */
@@ -265,10 +85,7 @@ static ProllyStore *new_store(ProllyBackendKind kind, ProllyBackend *backend, ui
 	shared->kind = kind;
 	shared->backend = backend;
 	shared->arena = prolly_arena_new();
-	g_mutex_init(&shared->lock);
-	g_cond_init(&shared->turn_free);
-	init_set(&shared->pending);
-	init_set(&shared->moving);
+	prolly_pending_init(shared);
 	make_caches(shared, cache_size);
 	shared->pool = prolly_pool_new();
 
@@ -345,14 +162,11 @@ static void unref_shared(ProllyShared *shared)
 	if (!g_atomic_int_dec_and_test(&shared->ref_count))
 		return;
 	prolly_pool_free(shared->pool);
-	clear_set(&shared->pending);
-	clear_set(&shared->moving);
+	prolly_pending_clear(shared);
 	for (int i = 0; i < PROLLY_N_NODE_CLASSES; i++)
 		prolly_cache_free(shared->caches[i]);
 	shared->backend->class->close(shared->backend);
 	prolly_arena_unref(shared->arena);
-	g_cond_clear(&shared->turn_free);
-	g_mutex_clear(&shared->lock);
 	g_free(shared);
 }
 
@@ -382,27 +196,13 @@ ProllyBackend *prolly_store_get_backend(ProllyStore *store)
 
 /* ---- Read -------------------------------------------------------------------------------- */
 
-/* (transfer full) (nullable) */
-static ProllyNode *find_unstored(ProllyShared *shared, const ProllyHash *hash)
-{
-	g_mutex_lock(&shared->lock);
-	ProllyNode *node = g_hash_table_lookup(shared->pending.by_hash, hash);
-
-	if (!node)
-		node = g_hash_table_lookup(shared->moving.by_hash, hash);
-	if (node)
-		prolly_node_ref(node);
-	g_mutex_unlock(&shared->lock);
-	return node;
-}
-
 /* (transfer full) (nullable) What needs no back end. */
 static ProllyNode *find_resident(ProllyShared *shared, ProllyNodeClass node_class,
 				 const ProllyHash *hash)
 {
 	ProllyNode *node = prolly_cache_lookup(shared->caches[node_class], hash);
 
-	return node ? node : find_unstored(shared, hash);
+	return node ? node : prolly_pending_find(shared, hash);
 }
 
 /* What a view of a node of entries of a hundred bytes needs, and those of many others. */
@@ -452,7 +252,7 @@ static bool check_node(ProllyShared *shared, ProllyNodeClass node_class, const P
 	return true;
 }
 
-/* Of a deletion under way nobody can tell what it leaves (I5). */
+/* Of a deletion under way nobody can tell what it leaves (I2). */
 static bool may_cache(const ProllyStore *store, guint *out_seen)
 {
 	*out_seen = __atomic_load_n(&store->shared->n_deletions, __ATOMIC_SEQ_CST);
@@ -613,7 +413,7 @@ bool prolly_store_has_many(ProllyStore *store, ProllyNodeClass node_class, const
 	g_autofree bool *unstored = g_new(bool, n);
 
 	for (size_t i = 0; i < n; i++) {
-		g_autoptr(ProllyNode) node = find_unstored(shared, &hashes[i]);
+		g_autoptr(ProllyNode) node = prolly_pending_find(shared, &hashes[i]);
 
 		unstored[i] = node != NULL;
 	}
@@ -635,30 +435,6 @@ bool prolly_store_foreach(ProllyStore *store, ProllyNodeClass node_class, Prolly
 
 /* ---- Write ------------------------------------------------------------------------------- */
 
-/*
- * Makes NODE (transfer full) pending, unless one of its hash is held already; returns (transfer
- * full) the one that stands.
- */
-static ProllyNode *add_pending(ProllyShared *shared, ProllyNode *node, Room *out_room)
-{
-	g_mutex_lock(&shared->lock);
-	ProllyNode *found = g_hash_table_lookup(shared->pending.by_hash, &node->hash);
-
-	if (!found)
-		found = g_hash_table_lookup(shared->moving.by_hash, &node->hash);
-	if (found)
-		prolly_node_ref(found);
-	else
-		add_to_set(&shared->pending, prolly_node_ref(node));
-	*out_room = check_room(shared);
-	g_mutex_unlock(&shared->lock);
-
-	if (!found)
-		return node;
-	prolly_node_unref(node);
-	return found;
-}
-
 /* (transfer full) The node of HASH, if it is cached, and so stored or on its way. */
 static ProllyNode *find_put(ProllyShared *shared, ProllyNodeClass node_class,
 			    const ProllyHash *hash)
@@ -671,20 +447,18 @@ bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *b
 		      ProllyHash *out_hash, ProllyNode **out_node, GError **error)
 {
 	ProllyShared *shared = store->shared;
-	Room room = ROOM_ENOUGH;
 	ProllyHash hash;
 
 	prolly_hash_compute(bytes, len, &hash);
 	g_autoptr(ProllyNode) node = find_put(shared, node_class, &hash);
 
-	if (node)
+	if (node) {
 		g_free(bytes);
-	else
-		node = add_pending(
-			shared, make_node(shared, node_class, &hash, g_bytes_new_take(bytes, len)),
-			&room);
-	if (!make_room(shared, room, error))
-		return false;
+	} else {
+		node = make_node(shared, node_class, &hash, g_bytes_new_take(bytes, len));
+		if (!prolly_pending_add(shared, &node, error))
+			return false;
+	}
 	if (store->work)
 		prolly_work_count_put(store->work, node);
 	if (out_hash)
@@ -713,18 +487,20 @@ ProllyNode *prolly_store_new_node(ProllyStore *store, ProllyNodeClass node_class
 bool prolly_store_put_hashed(ProllyStore *store, ProllyNode *node, GError **error)
 {
 	ProllyShared *shared = store->shared;
-	Room room = ROOM_ENOUGH;
 	ProllyNode *found = find_put(shared, (ProllyNodeClass)node->node_class, &node->hash);
+	bool ok = true;
 
 	prolly_node_publish(node);
-	if (found)
+	if (found) {
 		prolly_node_unref(node);
-	else
-		found = add_pending(shared, node, &room);
-	if (store->work)
-		prolly_work_count_put(store->work, found);
-	prolly_node_unref(found);
-	return make_room(shared, room, error);
+		node = found;
+	} else {
+		ok = prolly_pending_add(shared, &node, error);
+	}
+	if (ok && store->work)
+		prolly_work_count_put(store->work, node);
+	prolly_node_unref(node);
+	return ok;
 }
 
 bool prolly_store_put_node(ProllyStore *store, ProllyNode *node, ProllyHash *out_hash,
@@ -772,15 +548,12 @@ void prolly_store_drop_node(ProllyNode *node)
 
 bool prolly_store_flush(ProllyStore *store, ProllyDbBatch *batch, GError **error)
 {
-	return flush_pending(store->shared, batch, true, error);
+	return prolly_pending_flush(store->shared, batch, error);
 }
 
 void prolly_store_flushed(ProllyStore *store, bool written)
 {
-	ProllyShared *shared = store->shared;
-
-	g_return_if_fail(shared->turn == TURN_BATCH);
-	end_move(shared, written);
+	prolly_pending_flushed(store->shared, written);
 }
 
 /* ---- Figures ----------------------------------------------------------------------------- */
