@@ -19,6 +19,9 @@
  *
  * Lists of hard links name paths, so they are rewritten, once for each group however many of its
  * members move. Open files move along.
+ *
+ * As elsewhere, what is renamed has a new ctime, under all its names, and so has what loses a name
+ * to it; what is in a directory that is renamed has not changed.
  */
 
 #include "version/working-private.h"
@@ -29,8 +32,15 @@ static const uint8_t MARKER[] = {PROLLY_KIND_DIRECTORY};
 
 typedef struct {
 	ProllyTransaction *txn;
-	GHashTable *groups; /* uint64_t -> GPtrArray of ProllyOwnedPlace *: lists that change */
+	GHashTable *groups; /* uint64_t -> Group *: those whose lists change */
 } Rename;
+
+/* Hard links. */
+typedef struct {
+	GPtrArray *places; /* of ProllyOwnedPlace * */
+	guint n_arrived;   /* the last of them, whose records are staged already */
+	bool is_changed;   /* the object, by what happens to one of its names */
+} Group;
 
 /* One of the two ends: a key, or a directory's prefix. */
 typedef struct {
@@ -79,51 +89,89 @@ static ProllyOwnedPlace *convert(const End *end, bool to_directory)
 
 /* ---- Groups of hard links ---------------------------------------------------------------- */
 
-static bool get_group(Rename *self, uint64_t group, GPtrArray **out_places, GError **error)
+static void group_free(void *data)
 {
-	GPtrArray *places = g_hash_table_lookup(self->groups, &group);
+	Group *group = data;
 
-	if (!places) {
-		if (!prolly_links_find_members(&self->txn->working, group, &places, error))
-			return false;
-		g_hash_table_insert(self->groups, g_memdup2(&group, sizeof(group)), places);
-	}
-	*out_places = places;
-	return true;
+	g_ptr_array_unref(group->places);
+	g_free(group);
 }
 
-/* FROM is no member of GROUP any more, TO (nullable) is one. */
-static bool change_group(Rename *self, uint64_t group, const ProllyPlace *from,
-			 const ProllyPlace *to, GError **error)
+static Group *get_group(Rename *self, uint64_t number, GError **error)
 {
+	Group *group = g_hash_table_lookup(self->groups, &number);
 	GPtrArray *places;
 
-	if (!group)
+	if (group)
+		return group;
+	if (!prolly_links_find_members(&self->txn->working, number, &places, error))
+		return NULL;
+	group = g_new0(Group, 1);
+	group->places = places;
+	g_hash_table_insert(self->groups, g_memdup2(&number, sizeof(number)), group);
+	return group;
+}
+
+/* FROM is no member of group NUMBER any more, TO (nullable) is one. */
+static bool change_group(Rename *self, uint64_t number, const ProllyPlace *from,
+			 const ProllyPlace *to, bool is_changed, GError **error)
+{
+	Group *group;
+
+	if (!number)
 		return true;
-	if (!get_group(self, group, &places, error))
+	group = get_group(self, number, error);
+	if (!group)
 		return false;
-	for (guint i = 0; i < places->len; i++) {
-		const ProllyOwnedPlace *member = g_ptr_array_index(places, i);
+	group->is_changed |= is_changed;
+	for (guint i = 0; i < group->places->len - group->n_arrived; i++) {
+		const ProllyOwnedPlace *member = g_ptr_array_index(group->places, i);
 
 		if (prolly_place_equal(&member->place, from)) {
-			g_ptr_array_remove_index(places, i);
+			g_ptr_array_remove_index(group->places, i);
 			break;
 		}
 	}
-	if (to)
-		g_ptr_array_add(places, prolly_place_dup(to));
+	if (to) {
+		g_ptr_array_add(group->places, prolly_place_dup(to));
+		group->n_arrived++;
+	}
 	return true;
 }
 
-static void save_groups(Rename *self)
+/* The names that stay where they are. */
+static bool touch_members(Rename *self, const Group *group, GError **error)
+{
+	for (guint i = 0; i < group->places->len - group->n_arrived; i++) {
+		const ProllyOwnedPlace *member = g_ptr_array_index(group->places, i);
+		g_auto(ProllyFinding) finding = {0};
+		g_auto(ProllyAttrRecord) record = {0};
+
+		prolly_finding_init(&finding);
+		if (!prolly_transaction_load(self->txn, &member->place, &finding, &record, error))
+			return false;
+		record.attrs.ctime = self->txn->now;
+		prolly_transaction_put_attrs(self->txn, &member->place, &finding, &record);
+		prolly_transaction_touch(self->txn, &member->place);
+	}
+	return true;
+}
+
+static bool save_groups(Rename *self, GError **error)
 {
 	GHashTableIter iter;
-	gpointer group, places;
+	gpointer key, value;
 
 	g_hash_table_iter_init(&iter, self->groups);
-	while (g_hash_table_iter_next(&iter, &group, &places))
-		prolly_links_save(&self->txn->working, *(uint64_t *)group, places,
+	while (g_hash_table_iter_next(&iter, &key, &value)) {
+		const Group *group = value;
+
+		if (group->is_changed && !touch_members(self, group, error))
+			return false;
+		prolly_links_save(&self->txn->working, *(uint64_t *)key, group->places,
 				  self->txn->batch);
+	}
+	return true;
 }
 
 /* ---- Keys -------------------------------------------------------------------------------- */
@@ -174,6 +222,7 @@ typedef struct {
 	const ProllyFinding *old;     /* at TO */
 	const ProllyAttrRecord *old_record;
 	bool moves_away; /* what is at TO now moves away in the same rename */
+	bool is_end;     /* it is what is renamed, not something in that */
 } Arrival;
 
 static bool stage_arrival(Rename *self, const Arrival *arrival, GError **error)
@@ -182,15 +231,16 @@ static bool stage_arrival(Rename *self, const Arrival *arrival, GError **error)
 	ProllyAttrRecord *record = arrival->record;
 	uint64_t group = record->attrs.group;
 
-	if (!arrival->moves_away &&
-	    !change_group(self, arrival->old_record->attrs.group, arrival->to, NULL, error))
+	if (!arrival->moves_away && !change_group(self, arrival->old_record->attrs.group,
+						  arrival->to, NULL, arrival->is_end, error))
 		return false;
 	keep_number(arrival->from, false, record);
 	set_salt(record, get_salt_after(arrival->old_record,
 					arrival->moves_away && prolly_finding_exists(old) &&
 						!prolly_finding_is_marker(old)));
-	record->attrs.ctime = self->txn->now;
-	return change_group(self, group, arrival->from, arrival->to, error) &&
+	if (arrival->is_end)
+		record->attrs.ctime = self->txn->now;
+	return change_group(self, group, arrival->from, arrival->to, arrival->is_end, error) &&
 	       prolly_transaction_copy_value(self->txn, arrival->to, arrival->finding, record,
 					     error);
 }
@@ -201,11 +251,12 @@ static void put_marker(Rename *self, const ProllyPlace *place)
 }
 
 static bool key_in(Rename *self, const ProllyPlace *from, const ProllyPlace *to, bool moves_away,
-		   GError **error)
+		   bool is_end, GError **error)
 {
 	g_auto(ProllyFinding) finding = {0}, old = {0};
 	g_auto(ProllyAttrRecord) record = {0}, old_record = {0};
-	const Arrival arrival = {from, to, &finding, &record, &old, &old_record, moves_away};
+	const Arrival arrival = {from, to,          &finding,   &record,
+				 &old, &old_record, moves_away, is_end};
 
 	prolly_finding_init(&finding);
 	prolly_finding_init(&old);
@@ -241,7 +292,7 @@ static ProllyDirectoryState get_state_at(const ProllyPlace *to, ProllyDirectoryS
 }
 
 static bool directory_in(Rename *self, const ProllyPlace *from, const ProllyPlace *to,
-			 bool moves_away, GError **error)
+			 bool moves_away, bool is_end, GError **error)
 {
 	g_auto(ProllyAttrRecord) record = {0}, old_record = {0};
 	ProllyDirectoryState state, old_state;
@@ -253,7 +304,8 @@ static bool directory_in(Rename *self, const ProllyPlace *from, const ProllyPlac
 		return false;
 	record.attrs.has |= PROLLY_ATTR_TIMES;
 	record.sequence = self->txn->sequence;
-	record.attrs.ctime = self->txn->now;
+	if (is_end)
+		record.attrs.ctime = self->txn->now;
 	keep_number(from, true, &record);
 	set_salt(&record,
 		 get_salt_after(&old_record, moves_away && old_state != PROLLY_DIRECTORY_GONE));
@@ -281,7 +333,8 @@ static bool walk_directory(const Walk *walk, const ProllyPlace *place, GError **
 	if (!walk->to)
 		return directory_out(walk->rename, place, error);
 	to = rebase(place, walk->from, walk->to);
-	return directory_in(walk->rename, place, &to->place, walk->moves_away, error);
+	return directory_in(walk->rename, place, &to->place, walk->moves_away,
+			    place->key_len == walk->from->key_len, error);
 }
 
 static bool walk_key_out(const Walk *walk, const ProllyPlace *place, GError **error)
@@ -333,10 +386,10 @@ static bool walk_key_in(const Walk *walk, const ProllyPlace *place, const Prolly
 	const ProllyFinding *finding = prolly_scan_get_finding(walk->scan);
 	g_auto(ProllyFinding) own = {0};
 	g_auto(ProllyAttrRecord) record = {0}, old_record = {0};
-	Arrival arrival = {place, to, finding, &record, NULL, &old_record, false};
+	Arrival arrival = {place, to, finding, &record, NULL, &old_record, false, false};
 
 	if (walk->moves_away)
-		return key_in(walk->rename, place, to, true, error);
+		return key_in(walk->rename, place, to, true, false, error);
 	if (prolly_finding_is_marker(finding)) {
 		put_marker(walk->rename, to);
 		return true;
@@ -477,7 +530,7 @@ static bool end_in(Rename *self, const End *end, const ProllyPlace *to, bool mov
 
 	prolly_transaction_touch(self->txn, to);
 	if (!end->is_directory)
-		return key_in(self, &end->place, to, moves_away, error);
+		return key_in(self, &end->place, to, moves_away, true, error);
 	if (!prolly_working_has_keys(&self->txn->working, &end->place, &has, error))
 		return false;
 	if (!has && to->key_len) {
@@ -659,8 +712,7 @@ static bool run(Rename *self, End *from, End *to, unsigned flags, GError **error
 		return true;
 	if (!(flags & PROLLY_RENAME_EXCHANGE ? exchange : move)(self, from, to, error))
 		return false;
-	save_groups(self);
-	if (!prolly_transaction_write(self->txn, error))
+	if (!save_groups(self, error) || !prolly_transaction_write(self->txn, error))
 		return false;
 	if (from->is_directory || to->is_directory)
 		prolly_hints_clear(branch->hints);
@@ -672,8 +724,8 @@ bool prolly_edit_rename(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlac
 			const ProllyPlace *to, unsigned flags, GError **error)
 {
 	g_auto(ProllyTransaction) txn = {0};
-	g_autoptr(GHashTable) groups = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
-							     (GDestroyNotify)g_ptr_array_unref);
+	g_autoptr(GHashTable) groups =
+		g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, group_free);
 	Rename self = {.txn = &txn, .groups = groups};
 	End from_end = {.place = *from, .is_directory = flags & PROLLY_RENAME_FROM_DIRECTORY};
 	End to_end = {.place = *to, .is_directory = flags & PROLLY_RENAME_TO_DIRECTORY};

@@ -54,6 +54,31 @@ make_files()
 	is "$(getfattr --only-values -n user.note "$NS/dir/large")" text
 }
 
+@test "nor does renaming the directory that it is in" {
+	local before round
+	mkdir "$NS/a"
+	make_files "$NS/a"
+	ln "$NS/a/one" "$NS/outside"
+	before=$(shape "$NS/a")
+	for round in staged committed; do
+		mv "$NS/a" "$NS/b"
+		mv "$NS/b" "$MNT/main/space"
+		mv "$MNT/main/space" "$NS/a"
+		is "$(shape "$NS/a")" "$before"
+		remount
+		is "$(shape "$NS/a")" "$before"
+		is "$(stat -c %z "$NS/outside")" "$(stat -c %z "$NS/a/one")"
+		[ "$round" = committed ] || commit_all main
+	done
+}
+
+@test "all names of a file have its times when one of them was renamed" {
+	make_files "$NS"
+	mv "$NS/one" "$NS/other"
+	remount
+	is "$(stat -c %z "$NS/dir/sub/hard")" "$(stat -c %z "$NS/other")"
+}
+
 @test "nor a crash" {
 	make_files "$NS"
 	local before

@@ -141,6 +141,13 @@ const CaseRow rows_times[] = {
 	{"mkfifo: the directory", "mkdir d; moves d mkfifo d/p", "mc", 0},
 	{"rename: the directory it leaves", "mkdir d; create d/f; moves d rename d/f g", "mc", 0},
 	{"rename: the directory it comes to", "mkdir d; create f; moves d rename f d/g", "mc", 0},
+	{"rename: the file, by its other name", "create f; link f g; moves g rename f h", "c", 0},
+	{"rename over one of two names: the other",
+	 "create e; create f; link f g; moves g rename e f", "c", 0},
+	{"rename over one of two names of a fifo: the other",
+	 "mkfifo e; mkfifo f; link f g; moves g rename e f", "c", 0},
+	{"exchange: the file, by its other name",
+	 "create e; create f; link f g; moves g rename e f EXCHANGE", "c", 0},
 	{"rename over a file: the directory",
 	 "mkdir d; create d/f; create d/g; "
 	 "moves d rename d/f d/g",
