@@ -113,16 +113,17 @@ struct PfsName {
 
 /* Fields are protected by table->lock unless they say otherwise, or never change. */
 struct PfsInode {
-	fuse_ino_t id;       /* never changes, never used again */
-	PfsKind kind;        /* never changes */
-	uint64_t lookups;    /* the kernel's references */
-	unsigned references; /* ours: children's names, handles */
-	unsigned n_open;     /* handles on file */
-	PfsScope *scope;     /* never changes; referenced; NULL outside of all branches */
-	PfsName *names;      /* NULL: the root, or an orphan */
-	uint64_t ino;        /* st_ino, as last told */
-	uint64_t group;      /* of hard links; 0: none */
-	ProllyFile *file;    /* while it is open; referenced */
+	fuse_ino_t id;        /* never changes, never used again */
+	PfsKind kind;         /* never changes */
+	uint64_t lookups;     /* the kernel's references */
+	unsigned references;  /* ours: children's names, handles */
+	unsigned n_open;      /* handles on file */
+	unsigned n_executing; /* of them, those that a program runs from */
+	PfsScope *scope;      /* never changes; referenced; NULL outside of all branches */
+	PfsName *names;       /* NULL: the root, or an orphan */
+	uint64_t ino;         /* st_ino, as last told */
+	uint64_t group;       /* of hard links; 0: none */
+	ProllyFile *file;     /* while it is open; referenced */
 	uint64_t identity; /* of the content that the kernel may have cached; 0: not known, because
 			      it was written through the kernel since */
 	gint seen_moves;   /* scope->moves when that was found out */
@@ -258,7 +259,8 @@ typedef struct {
 	ProllyFile *file;         /* _FILE */
 	GBytes *text;             /* _TEXT */
 	ProllySession *session;   /* _CONTROL */
-	bool is_owners;           /* and it was opened by who owns the mount */
+	bool is_executed;         /* a program runs from it */
+	bool is_owners;           /* _CONTROL, opened by who owns the mount */
 	_Atomic size_t unflushed; /* bytes written since the last flush */
 	GList link;               /* in mount->handles */
 } PfsHandle;

@@ -13,7 +13,10 @@
  * - a node that was not looked up since its scope moved is checked when it is opened; ESTALE makes
  *   the kernel look the name up again;
  * - O_TRUNC is ours to do (the kernel passes it on), and so is O_APPEND: written at the true end,
- *   whatever offset the kernel believes in. Written-back pages of a mapping are no appends.
+ *   whatever offset the kernel believes in. Written-back pages of a mapping are no appends;
+ * - O_TRUNC of a program that runs is refused (ETXTBSY) by the kernel where it is also opened for
+ *   writing; by us, with O_RDONLY, to which the kernel objects only afterwards. Its handle that it
+ *   executes from says so in the flags.
  *
  * Rejected: no_open (ENOSYS to open): it drops O_TRUNC on the floor. The write-back cache: it gives
  * truncated reads after changes behind the kernel.
@@ -23,6 +26,8 @@
 
 #include <linux/falloc.h>
 #include <string.h>
+
+#define FLAG_EXECUTE 0x20 /* __FMODE_EXEC, which the kernel's headers keep to themselves */
 
 #define COPY_STEP (1u << 20)  /* bytes at a time of copy_file_range */
 #define COPY_MAX  (64u << 20) /* bytes of one request: callers ask again */
@@ -42,12 +47,14 @@ PfsHandle *pfs_handle_new(PfsMount *mount, PfsInode *inode)
 	return handle;
 }
 
-/* One handle less on INODE's file; the last gives it up. */
-static void close_file(PfsMount *mount, PfsInode *inode)
+/* HANDLE less on its node's file; the last gives it up. */
+static void close_file(PfsMount *mount, const PfsHandle *handle)
 {
+	PfsInode *inode = handle->inode;
 	ProllyFile *file = NULL;
 
 	g_mutex_lock(&mount->table.lock);
+	inode->n_executing -= handle->is_executed;
 	if (--inode->n_open == 0)
 		file = g_steal_pointer(&inode->file);
 	g_mutex_unlock(&mount->table.lock);
@@ -61,7 +68,7 @@ void pfs_handle_free(PfsMount *mount, PfsHandle *handle)
 	g_mutex_unlock(&mount->handles_lock);
 	if (handle->file) {
 		prolly_file_unref(handle->file);
-		close_file(mount, handle->inode);
+		close_file(mount, handle);
 	}
 	prolly_session_free(handle->session);
 	g_clear_pointer(&handle->text, g_bytes_unref);
@@ -142,7 +149,7 @@ bool pfs_file_open(PfsMount *mount, PfsInode *inode, ProllyFile **out_file, GErr
 }
 
 /* Gives HANDLE the file of its node. */
-static bool open_file(PfsMount *mount, PfsHandle *handle, GError **error)
+static bool open_file(PfsMount *mount, PfsHandle *handle, int flags, GError **error)
 {
 	PfsInode *inode = handle->inode;
 	ProllyFile *file;
@@ -153,9 +160,22 @@ static bool open_file(PfsMount *mount, PfsHandle *handle, GError **error)
 	if (!inode->file)
 		inode->file = prolly_file_ref(file);
 	inode->n_open++;
+	handle->is_executed = flags & FLAG_EXECUTE;
+	inode->n_executing += handle->is_executed;
 	g_mutex_unlock(&mount->table.lock);
 	handle->file = file;
 	return true;
+}
+
+/* May INODE be truncated by who opens it with FLAGS? Of writers the kernel has seen to it. */
+static bool check_not_executed(PfsMount *mount, PfsInode *inode, int flags, GError **error)
+{
+	if ((flags & O_ACCMODE) != O_RDONLY)
+		return true;
+	g_mutex_lock(&mount->table.lock);
+	bool is_executed = inode->n_executing > 0;
+	g_mutex_unlock(&mount->table.lock);
+	return !is_executed || prolly_throw_errno(error, ETXTBSY, "a program that runs");
 }
 
 /* A file that is changed by somebody without privilege is no longer setuid. */
@@ -173,6 +193,19 @@ static bool drop_privileges(fuse_req_t req, PfsInode *inode, ProllyFile *file, G
 	return true;
 }
 
+static bool truncate_opened(fuse_req_t req, PfsInode *inode, ProllyFile *file, int flags,
+			    GError **error)
+{
+	PfsMount *mount = pfs_mount(req);
+
+	if (!check_not_executed(mount, inode, flags, error) ||
+	    !prolly_file_truncate(file, 0, error) || !drop_privileges(req, inode, file, error))
+		return false;
+	pfs_table_touch(&mount->table, inode);
+	pfs_scope_touch(inode->scope);
+	return true;
+}
+
 /* (transfer full) A handle of INODE as FLAGS say. */
 static PfsHandle *open_handle(fuse_req_t req, PfsInode *inode, struct fuse_file_info *fi,
 			      GError **error)
@@ -185,15 +218,11 @@ static PfsHandle *open_handle(fuse_req_t req, PfsInode *inode, struct fuse_file_
 		return NULL;
 	}
 	handle = pfs_handle_new(mount, inode);
-	if (!open_file(mount, handle, error) ||
-	    ((fi->flags & O_TRUNC) && (!prolly_file_truncate(handle->file, 0, error) ||
-				       !drop_privileges(req, inode, handle->file, error)))) {
+	if (!open_file(mount, handle, fi->flags, error) ||
+	    ((fi->flags & O_TRUNC) &&
+	     !truncate_opened(req, inode, handle->file, fi->flags, error))) {
 		pfs_handle_free(mount, handle);
 		return NULL;
-	}
-	if (fi->flags & O_TRUNC) {
-		pfs_table_touch(&mount->table, inode);
-		pfs_scope_touch(inode->scope);
 	}
 	fi->fh = (uintptr_t)handle;
 	fi->keep_cache = 1;

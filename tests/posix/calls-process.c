@@ -291,6 +291,7 @@ static pid_t start_program(const char *path)
 
 static char *running_program_is_busy(const CasePlaces *places)
 {
+	struct stat before, after;
 	pid_t child;
 	int fd;
 
@@ -300,6 +301,10 @@ static char *running_program_is_busy(const CasePlaces *places)
 	fd = open("program", O_WRONLY);
 	CHECK(fd < 0 && errno == ETXTBSY);
 	CHECK(truncate("program", 0) == -1 && errno == ETXTBSY);
+	CHECK(!stat("program", &before));
+	fd = open("program", O_RDONLY | O_TRUNC);
+	CHECK(fd < 0 && errno == ETXTBSY);
+	CHECK(!stat("program", &after) && after.st_size == before.st_size);
 	CHECK(!unlink("program"));
 	CHECK(!kill(child, SIGKILL) && waitpid(child, NULL, 0) == child);
 	return NULL;
