@@ -9,6 +9,8 @@
  * unfinished merge, so --continue and --skip go on with them whoever calls, after a crash too; what
  * was committed before it stays.
  *
+ * With --no-commit the changes are staged, of several commits all together or none.
+ *
  * A note is words: options of the first call, then ids.
  */
 
@@ -109,6 +111,7 @@ static ProllyMergeOptions make_options(const Picking *self, const char *message,
 		.operation = get_name(self),
 		.note = note,
 		.dry_run = prolly_command_option(self->command, "dry-run"),
+		.no_commit = prolly_command_option(self->command, "no-commit"),
 		.strategy = prolly_command_option(self->command, "strategy"),
 		.preference = prolly_command_option(self->command, "X"),
 		.message = message,
@@ -144,9 +147,53 @@ static bool pick(Picking *self, const ProllyCommitId *id, bool *out_stopped, GEr
 	if (!prolly_history_apply(command->repo, self->branch, &change, &options, &result, &made,
 				  error))
 		return false;
-	self->n_made += result == PROLLY_MERGE_MERGED;
+	self->n_made += result == PROLLY_MERGE_MERGED || result == PROLLY_MERGE_STAGED;
 	*out_stopped = result == PROLLY_MERGE_CONFLICT;
 	return print_result(self, report, &options, result, &made, error);
+}
+
+/* ---- Several, staged --------------------------------------------------------------------- */
+
+static bool load_all(Picking *self, GPtrArray *commits, ProllyMergeChange *changes, GError **error)
+{
+	for (guint i = 0; i < self->ids->len; i++) {
+		ProllyCommit *commit = NULL;
+		const ProllyCommitId *parent = NULL;
+		ProllyCommitId id;
+
+		if (!prolly_command_resolve(self->command, g_ptr_array_index(self->ids, i), &id,
+					    error) ||
+		    !prolly_commit_load(self->command->repo, &id, &commit, error))
+			return false;
+		g_ptr_array_add(commits, commit);
+		if (!choose_parent(self, commit, &parent, error))
+			return false;
+		changes[i] = self->reverts ? (ProllyMergeChange){&commit->id, parent}
+					   : (ProllyMergeChange){parent, &commit->id};
+	}
+	return true;
+}
+
+static bool stage_all(Picking *self, GError **error)
+{
+	ProllyCommand *command = self->command;
+	g_autoptr(GPtrArray) commits =
+		g_ptr_array_new_with_free_func((GDestroyNotify)prolly_commit_free);
+	g_autofree ProllyMergeChange *changes = g_new0(ProllyMergeChange, self->ids->len);
+	ProllyMergeOptions options = make_options(self, "", NULL);
+	ProllyMergeResult result;
+	ProllyCommitId id;
+
+	if (!load_all(self, commits, changes, error))
+		return false;
+	g_autoptr(ProllyMergeReport) report =
+		prolly_merge_report_new(command, self->branch, &options);
+	if (!prolly_history_stage_all(command->repo, self->branch, changes, self->ids->len,
+				      &options, &result, &id, error) ||
+	    !prolly_merge_report_print(report, &options, result, &id, error))
+		return false;
+	command->is_no = result == PROLLY_MERGE_CONFLICT || result == PROLLY_MERGE_UP_TO_DATE;
+	return true;
 }
 
 /* ---- All of them ------------------------------------------------------------------------- */
@@ -247,6 +294,8 @@ static bool begin(Picking *self, GError **error)
 	for (unsigned i = 0; i < self->command->words->arguments->len; i++)
 		if (!add_argument(self, prolly_command_argument(self->command, i), error))
 			return false;
+	if (prolly_command_option(self->command, "no-commit") && self->ids->len > 1)
+		return stage_all(self, error);
 	return pick_all(self, error);
 }
 
@@ -295,7 +344,7 @@ static bool go_on(Picking *self, GError **error)
 
 	if (!load_own(self, &unfinished, error))
 		return false;
-	ProllyMergeOptions options = make_options(self, NULL, NULL);
+	ProllyMergeOptions options = make_options(self, NULL, "");
 	g_autoptr(ProllyMergeReport) report =
 		prolly_merge_report_new(self->command, self->branch, &options);
 	if (!prolly_history_continue(self->command->repo, self->branch, &options, &result, &made,
@@ -368,6 +417,7 @@ static bool run_revert(ProllyCommand *command, GError **error)
 
 #define PICK_OPTIONS                                                                               \
 	{"mainline", 'm', "PARENT", "of a merge: which parent it is compared with"},               \
+		{"no-commit", 'n', NULL, "stage the changes; commit nothing"},                     \
 		{"dry-run", 0, NULL, "say what would happen, with all conflicts; change nothing"}, \
 		{"strategy", 's', "NAME", "settle all conflicts by it"},                           \
 		{"", 'X', "NAME", "the same, but for what .prollyattributes says"},                \

@@ -170,6 +170,12 @@ static void print_result(ProllyMergeReport *self, const ProllyMergeOptions *opti
 		prolly_command_print(command, "Already up to date.\n");
 	else if (options->dry_run)
 		print_dry_run(command, result);
+	else if (result == PROLLY_MERGE_CONFLICT && options->operation && !options->note)
+		/* nobody can go on with one that left no note */
+		prolly_command_print(command,
+				     "Stopped with %" G_GUINT64_FORMAT
+				     " in conflict; nothing is staged.\n",
+				     self->n);
 	else if (result == PROLLY_MERGE_CONFLICT)
 		prolly_command_print(command,
 				     "Stopped with %" G_GUINT64_FORMAT

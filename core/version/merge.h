@@ -90,6 +90,15 @@ bool prolly_history_apply(ProllyRepo *repo, ProllyBranch *branch, const ProllyMe
 			  const ProllyMergeOptions *options, ProllyMergeResult *out_result,
 			  ProllyCommitId *out_id, GError **error);
 
+/*
+ * Applies N changes one after the other and stages what comes of all together; OPTIONS->no_commit is
+ * true. Conflicts in one of them are told, and nothing is staged or recorded.
+ */
+bool prolly_history_stage_all(ProllyRepo *repo, ProllyBranch *branch,
+			      const ProllyMergeChange *changes, size_t n,
+			      const ProllyMergeOptions *options, ProllyMergeResult *out_result,
+			      ProllyCommitId *out_id, GError **error);
+
 /* The common ancestors of A and B that no other one descends from; several after a criss-cross.
  * (transfer full) Of ProllyCommitId, the oldest first; empty: the two share no history. */
 bool prolly_history_merge_bases(ProllyRepo *repo, const ProllyCommitId *a, const ProllyCommitId *b,

@@ -18,6 +18,11 @@
  * A fast-forward is the same with the branch's head as base and theirs as the result; so is a change
  * that is applied (cherry-pick, revert), with a base that is given and one parent; and so is a merge
  * that is continued, with the verdicts that were found meanwhile.
+ *
+ * Several changes that are to be staged together are examined and carried out one after the other,
+ * each on what came of the one before, and only what came of the last is compared with what is
+ * staged, and staged. There is no state of the branch that such a one in the middle could wait in, so
+ * conflicts are told and not recorded.
  */
 #include "version/merge-private.h"
 
@@ -27,8 +32,10 @@ typedef struct {
 	ProllyRepo *repo;
 	ProllyBranch *branch;
 	const ProllyMergeOptions *options;
-	ProllyMergeChange change; /* what is merged in */
-	bool is_merge;            /* its result has theirs as a parent too */
+	ProllyMergeChange change;         /* what is merged in */
+	const ProllyMergeChange *changes; /* several, of which it is one; nullable */
+	size_t n_changes;
+	bool is_merge; /* its result has theirs as a parent too */
 	bool is_fast_forward;
 	ProllyUnfinished *resumed; /* what is continued; nullable */
 	bool is_recorded;          /* the branch has an unfinished merge, this one or another */
@@ -36,6 +43,7 @@ typedef struct {
 	ProllyState *state;    /* of the branch when the merge began */
 	GArray *bases;         /* of a merge: of ProllyCommitId */
 	GArray *base, *theirs; /* of ProllyNamespace */
+	GArray *made;          /* of several changes: what came of those before; nullable */
 	ProllySides sides;
 
 	ProllyDecider *decider;
@@ -93,8 +101,9 @@ static bool load_sides(Reconcile *self, GError **error)
 {
 	return load_base(self, error) &&
 	       load_namespaces(self, self->change.to, &self->theirs, error) &&
-	       prolly_sides_init(&self->sides, self->repo, self->base, self->state->namespaces,
-				 self->theirs, error);
+	       prolly_sides_init(&self->sides, self->repo, self->base,
+				 self->made ? self->made : self->state->namespaces, self->theirs,
+				 error);
 }
 
 /* ---- Examining --------------------------------------------------------------------------- */
@@ -186,7 +195,8 @@ static bool examine(Reconcile *self, GError **error)
 	    !prolly_decider_new(self->repo, self->branch, &setting, &self->decider, error))
 		return false;
 	self->beside.is_resumed = self->resumed != NULL;
-	self->is_changing = prolly_sides_change_namespaces(&self->sides);
+	self->beside.is_empty |= self->n_changes > 0; /* that is compared at the end */
+	self->is_changing |= prolly_sides_change_namespaces(&self->sides);
 	ok = prolly_sides_foreach(&self->sides, examine_step, self, error);
 	g_clear_pointer(&self->decider, prolly_decider_free);
 	return ok;
@@ -213,12 +223,56 @@ static bool read_verdict(void *data, const ProllyPlace *place, const ProllyMerge
 /* (transfer full) The namespaces of the result. */
 static bool carry_out(Reconcile *self, GArray **out_namespaces, GError **error)
 {
+	if (self->made) {
+		*out_namespaces = g_array_ref(self->made);
+		return true;
+	}
 	if (self->is_fast_forward) {
 		*out_namespaces = g_array_ref(self->theirs);
 		return true;
 	}
 	return prolly_tape_rewind(self->tape, error) &&
 	       prolly_sides_merge(&self->sides, read_verdict, self, out_namespaces, error);
+}
+
+static void clear_change(Reconcile *self)
+{
+	g_clear_pointer(&self->tape, prolly_tape_free);
+	g_clear_pointer(&self->base, g_array_unref);
+	g_clear_pointer(&self->theirs, g_array_unref);
+}
+
+/* One of several changes, which has been examined: the next is applied to what comes of it. */
+static bool carry_over(Reconcile *self, GError **error)
+{
+	GArray *made = NULL;
+
+	if (!prolly_tape_rewind(self->tape, error) ||
+	    !prolly_sides_merge(&self->sides, read_verdict, self, &made, error))
+		return false;
+	g_clear_pointer(&self->made, g_array_unref);
+	self->made = made;
+	clear_change(self);
+	return true;
+}
+
+static bool examine_all(Reconcile *self, GError **error)
+{
+	g_autoptr(ProllyState) state = NULL;
+	ProllyBeside beside;
+
+	for (size_t i = 0; i < self->n_changes; i++) {
+		self->change = self->changes[i];
+		if (!examine(self, error))
+			return false;
+		if (self->conflicts)
+			return true;
+		if (!carry_over(self, error))
+			return false;
+	}
+	return prolly_files_flush_branch(self->repo, self->branch, &state, error) &&
+	       prolly_beside_init(&beside, self->repo, self->branch, state, error) &&
+	       prolly_beside_check_all(&beside, self->state->namespaces, self->made, error);
 }
 
 static char *make_reflog_message(const Reconcile *self)
@@ -473,7 +527,7 @@ static bool act(Reconcile *self, ProllyMergeResult result, ProllyCommitId *id, G
 		return true;
 	switch (result) {
 	case PROLLY_MERGE_CONFLICT:
-		return record(self, error);
+		return self->n_changes > 0 || record(self, error);
 	case PROLLY_MERGE_UP_TO_DATE:
 		return !self->resumed || prolly_unfinished_drop(self->repo, self->branch, error);
 	case PROLLY_MERGE_STAGED:
@@ -495,7 +549,7 @@ static bool run(Reconcile *self, ProllyMergeResult *out_result, ProllyCommitId *
 	    (self->is_merge && !find_bases(self, &done, error)))
 		return false;
 	if (!done) {
-		if (!examine(self, error))
+		if (!(self->n_changes ? examine_all(self, error) : examine(self, error)))
 			return false;
 		result = get_result(self);
 	}
@@ -516,11 +570,10 @@ static bool reconcile(Reconcile *self, ProllyMergeResult *out_result, ProllyComm
 	self->state = prolly_branch_get_state(self->branch);
 	ok = run(self, out_result, out_id, error);
 	prolly_state_unref(self->state);
-	prolly_tape_free(self->tape);
 	prolly_decider_free(self->decider);
 	g_clear_pointer(&self->bases, g_array_unref);
-	g_clear_pointer(&self->base, g_array_unref);
-	g_clear_pointer(&self->theirs, g_array_unref);
+	g_clear_pointer(&self->made, g_array_unref);
+	clear_change(self);
 	return ok;
 }
 
@@ -550,6 +603,23 @@ bool prolly_history_apply(ProllyRepo *repo, ProllyBranch *branch, const ProllyMe
 		.branch = branch,
 		.options = options,
 		.change = *change,
+	};
+
+	return reconcile(&self, out_result, out_id, error);
+}
+
+bool prolly_history_stage_all(ProllyRepo *repo, ProllyBranch *branch,
+			      const ProllyMergeChange *changes, size_t n,
+			      const ProllyMergeOptions *options, ProllyMergeResult *out_result,
+			      ProllyCommitId *out_id, GError **error)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&branch->commit_lock);
+	Reconcile self = {
+		.repo = repo,
+		.branch = branch,
+		.options = options,
+		.changes = changes,
+		.n_changes = n,
 	};
 
 	return reconcile(&self, out_result, out_id, error);

@@ -593,6 +593,56 @@ This reverts commit $(head_of main~1)."
 	is "$(errno_of_command side/.prollyfs/ctl 'revert -b main main')" EPERM
 }
 
+@test "cherry-pick -n and revert -n: stage the changes of commits, of several together or none" {
+	commit_value a 1
+	commit_value c 0
+	mkdir "$MNT/side"
+	for n in 1 2 3; do
+		echo "$n" >"$MNT/side/ns/s"
+		echo "$n" >"$MNT/side/ns/s$n"
+		commit_all side "side $n"
+	done
+	echo other >"$MNT/side/ns/a"
+	commit_all side "side a"
+	head=$(head_of main)
+	is "$(on_main cherry-pick -n side~1)" "CONFLICT (deleted-by-us): ns/s
+Stopped with 1 in conflict; the branch is as it was. When all is resolved
+('conflicts', 'resolve'), run 'cherry-pick --continue'; 'cherry-pick --abort' forgets it."
+	on_main resolve --theirs --all
+	on_main cherry-pick --continue
+	is "$(changes_of main)" '[["ns/s","added"],["ns/s3","added"]]'
+	on_main reset --hard
+	# the second changes what the first has made
+	echo mine >"$NS/mine"
+	on_main -q cherry-pick --no-commit main..side
+	is "$(head_of main)" "$head"
+	is "$(changes_of main)" '[["ns/a","modified"],["ns/mine","added"],["ns/s","added"],["ns/s1","added"],["ns/s2","added"],["ns/s3","added"]]'
+	file_is "$NS/s" 3
+	on_main -q commit -m "all of side"
+	# two reverts together give what was there
+	run on_main revert -n side~2 side
+	status_is 1
+	output_has "Stopped with 1 in conflict; nothing is staged."
+	is "$(on_main status --json | jq -c .changes)" "[]"
+	is "$(on_main conflicts)" ""
+	on_main -q revert -n side~4..side
+	is "$(changes_of main)" '[["ns/a","modified"],["ns/s","deleted"],["ns/s1","deleted"],["ns/s2","deleted"],["ns/s3","deleted"]]'
+	file_is "$NS/a" 1
+	# what is staged is not overwritten, and then nothing else is staged either
+	on_main reset --hard
+	echo staged >"$NS/s2"
+	run on_main revert -n side~4..side
+	status_is 2
+	output_has "ns/s2: staged changes would be overwritten"
+	is "$(changes_of main)" '[["ns/s2","modified"]]'
+	run on_main revert -n side~1 --dry-run
+	status_is 0
+	run on_main revert -n side~2 side~3
+	status_is 1
+	is "$(changes_of main)" '[["ns/s2","modified"]]'
+	store_git fsck --strict
+}
+
 @test "branch: what contains, what is merged, -v, -l, -f" {
 	commit_value a 1
 	on_main branch one
