@@ -148,7 +148,8 @@ static void prepend_word(char ***words, const char *word)
 }
 
 /* Has the user edit a message, which WORDS then read as standard input. *OUT_STATUS: what the
- * command said when it was asked for a draft; not 0: there is nothing to be done. */
+ * command said when it was asked for a draft; not 0: there is nothing to be done. Without a draft there
+ * will be no commit, and no editor. */
 static bool edit_message(const CtlPlace *place, char ***words, const ProllyStreams *streams,
 			 int *out_status, GError **error)
 {
@@ -161,6 +162,8 @@ static bool edit_message(const CtlPlace *place, char ***words, const ProllyStrea
 	*out_status = run_at(place, (const char *const *)asking, &gathering, error);
 	if (*out_status)
 		return *out_status > 0;
+	if (!text->len)
+		return true;
 	if (!ctl_message_edit(text->str, text->len, error))
 		return false;
 	prepend_word(words, "--cleanup=strip");

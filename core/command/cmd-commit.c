@@ -221,11 +221,8 @@ static bool run_commit(ProllyCommand *command, GError **error)
 		return print_draft(command, branch, ready, may_be_empty, error);
 	if (!prolly_command_get_message(command, &message, error))
 		return false;
-	if (!message && ready && !prolly_words_has_message(command->words))
+	if (!message && ready)
 		message = g_strdup(ready);
-	if (!message && prolly_words_has_message(command->words))
-		return prolly_throw(error, PROLLY_ERROR_USAGE,
-				    "commit: the message is empty, nothing is committed");
 	if (!message)
 		return prolly_throw(error, PROLLY_ERROR_USAGE, "commit: -m MESSAGE is missing");
 	return make_commit(command, branch, amended, message, may_be_empty, error);

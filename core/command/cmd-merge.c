@@ -4,6 +4,9 @@
  *
  * One REV at a time: octopus merges are refused. Whatever is to be told of a merge goes through a
  * report (merge-report.c); what it does is in core/version (merge.h).
+ *
+ * Who sits at a terminal and gave no message gets the one that is ready into an editor, if a commit
+ * would come of it: for that the merge is tried first (message.c: drafts).
  */
 
 #include "command/command-private.h"
@@ -44,6 +47,17 @@ static bool abort_merge(ProllyCommand *command, ProllyBranch *branch, GError **e
 	       prolly_history_abort(command->repo, branch, error);
 }
 
+static bool draft_continued(ProllyCommand *command, ProllyBranch *branch, GError **error)
+{
+	g_autoptr(ProllyUnfinished) unfinished = NULL;
+
+	if (!prolly_unfinished_load(command->repo, branch, &unfinished, error))
+		return false;
+	if (unfinished && prolly_unfinished_is_settled(unfinished) && !unfinished->is_squash)
+		prolly_command_print_draft(command, unfinished->message);
+	return true;
+}
+
 static bool continue_merge(ProllyCommand *command, ProllyBranch *branch,
 			   ProllyMergeOptions *options, GError **error)
 {
@@ -57,6 +71,25 @@ static bool continue_merge(ProllyCommand *command, ProllyBranch *branch,
 }
 
 /* ---- Beginning --------------------------------------------------------------------------- */
+
+static bool draft(ProllyCommand *command, ProllyBranch *branch, ProllyMergeOptions *options,
+		  GError **error)
+{
+	const char *rev = prolly_command_argument(command, 0);
+	g_autofree char *message = make_message(command, rev);
+	ProllyMergeResult result;
+	ProllyCommitId theirs, id;
+
+	options->dry_run = true;
+	options->may_execute = command->caller->is_owner;
+	options->message = message;
+	if (!prolly_command_resolve(command, rev, &theirs, error) ||
+	    !prolly_history_merge(command->repo, branch, &theirs, options, &result, &id, error))
+		return false;
+	if (result == PROLLY_MERGE_MERGED)
+		prolly_command_print_draft(command, message);
+	return true;
+}
 
 static bool merge(ProllyCommand *command, ProllyBranch *branch, ProllyMergeOptions *options,
 		  GError **error)
@@ -134,13 +167,29 @@ static bool run_merge(ProllyCommand *command, GError **error)
 		.author = &author,
 		.committer = &committer,
 	};
-	return prolly_command_option(command, "continue")
-		       ? continue_merge(command, branch, &options, error)
+	bool goes_on = prolly_command_option(command, "continue");
+
+	if (prolly_command_option(command, "draft"))
+		return goes_on ? draft_continued(command, branch, error)
+			       : draft(command, branch, &options, error);
+	return goes_on ? continue_merge(command, branch, &options, error)
 		       : merge(command, branch, &options, error);
+}
+
+/* Is there to be a commit whose message was not given? */
+static bool wants_message(const ProllyWords *words)
+{
+	static const char *const OTHERS[] = {"message", "file",    "no-edit",   "draft", "abort",
+					     "dry-run", "ff-only", "no-commit", "squash"};
+	for (size_t i = 0; i < G_N_ELEMENTS(OTHERS); i++)
+		if (prolly_words_get_option(words, OTHERS[i]))
+			return false;
+	return words->arguments->len == 1 || prolly_words_get_option(words, "continue");
 }
 
 static const ProllyOptionSpec MERGE_OPTIONS[] = {
 	PROLLY_MESSAGE_OPTIONS("the merge commit's message"),
+	{"no-edit", 0, NULL, "take the message that is ready, without an editor"},
 	{"no-ff", 0, NULL, "make a merge commit even where a fast-forward is possible"},
 	{"ff-only", 0, NULL, "refuse where a merge commit would be needed"},
 	{"dry-run", 0, NULL, "say what would happen, with all conflicts; change nothing"},
@@ -162,4 +211,5 @@ const ProllyCommandSpec prolly_cmd_merge = {
 	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_SIGNS |
 		 PROLLY_COMMAND_MESSAGE,
 	.run = run_merge,
+	.wants_message = wants_message,
 };

@@ -11,6 +11,9 @@
  *
  * With --no-commit the changes are staged, of several commits all together or none.
  *
+ * A message of one commit can be given, or comes out of an editor: that of a revert on a terminal, as
+ * in git, that of a cherry-pick with --edit. Of several each has its own, unedited.
+ *
  * A note is words: options of the first call, then ids.
  */
 
@@ -23,9 +26,10 @@ typedef struct {
 	ProllyBranch *branch;
 	const ProllySignature *author, *committer; /* who calls, now */
 	bool reverts;
-	bool names_source; /* -x */
-	unsigned mainline; /* the parent that a merge is compared with; 0: not given */
-	GPtrArray *ids;    /* of char *: commits to come, in order */
+	bool names_source;   /* -x */
+	const char *message; /* of one commit, instead of its own; nullable */
+	unsigned mainline;   /* the parent that a merge is compared with; 0: not given */
+	GPtrArray *ids;      /* of char *: commits to come, in order */
 	guint next;
 	uint64_t n_made;
 } Picking;
@@ -64,6 +68,8 @@ static char *make_message(const Picking *self, const ProllyCommit *commit,
 	g_autofree char *other = NULL;
 
 	prolly_commit_id_to_hex(&commit->id, hex);
+	if (self->message)
+		return g_strdup(self->message);
 	if (!self->reverts && !self->names_source)
 		return g_strdup(commit->message);
 	if (!self->reverts)
@@ -120,6 +126,24 @@ static ProllyMergeOptions make_options(const Picking *self, const char *message,
 	};
 }
 
+/* Where is there to be a commit? Then its message is printed, for an editor. */
+static bool draft(Picking *self, const ProllyMergeChange *change, ProllyMergeOptions *options,
+		  GError **error)
+{
+	ProllyMergeResult result;
+	ProllyCommitId id;
+
+	options->dry_run = true;
+	options->may_execute = self->command->caller->is_owner;
+	if (!prolly_history_apply(self->command->repo, self->branch, change, options, &result, &id,
+				  error))
+		return false;
+	if (result == PROLLY_MERGE_MERGED)
+		prolly_command_print_draft(self->command, options->message);
+	self->n_made++;
+	return true;
+}
+
 /* Applies the commit ID. *OUT_STOPPED: with conflicts. */
 static bool pick(Picking *self, const ProllyCommitId *id, bool *out_stopped, GError **error)
 {
@@ -142,6 +166,8 @@ static bool pick(Picking *self, const ProllyCommitId *id, bool *out_stopped, GEr
 		change = (ProllyMergeChange){&commit->id, parent};
 	else
 		options.author = &commit->author;
+	if (prolly_command_option(command, "draft"))
+		return draft(self, &change, &options, error);
 	g_autoptr(ProllyMergeReport) report =
 		prolly_merge_report_new(command, self->branch, &options);
 	if (!prolly_history_apply(command->repo, self->branch, &change, &options, &result, &made,
@@ -294,6 +320,10 @@ static bool begin(Picking *self, GError **error)
 	for (unsigned i = 0; i < self->command->words->arguments->len; i++)
 		if (!add_argument(self, prolly_command_argument(self->command, i), error))
 			return false;
+	if (self->message && self->ids->len > 1)
+		return prolly_throw(error, PROLLY_ERROR_USAGE,
+				    "%s: a message is for one commit, these are %u", get_name(self),
+				    self->ids->len);
 	if (prolly_command_option(self->command, "no-commit") && self->ids->len > 1)
 		return stage_all(self, error);
 	return pick_all(self, error);
@@ -344,15 +374,21 @@ static bool go_on(Picking *self, GError **error)
 
 	if (!load_own(self, &unfinished, error))
 		return false;
-	ProllyMergeOptions options = make_options(self, NULL, "");
+	if (prolly_command_option(self->command, "draft")) {
+		if (prolly_unfinished_is_settled(unfinished) && !unfinished->is_squash)
+			prolly_command_print_draft(self->command, unfinished->message);
+		return true;
+	}
+	ProllyMergeOptions options = make_options(self, self->message, "");
 	g_autoptr(ProllyMergeReport) report =
 		prolly_merge_report_new(self->command, self->branch, &options);
 	if (!prolly_history_continue(self->command->repo, self->branch, &options, &result, &made,
 				     error))
 		return false;
-	options.message = unfinished->message;
+	options.message = self->message ? self->message : unfinished->message;
 	if (!print_result(self, report, &options, result, &made, error))
 		return false;
+	self->message = NULL;
 	self->n_made++;
 	return result == PROLLY_MERGE_CONFLICT || pick_all(self, error);
 }
@@ -389,12 +425,15 @@ static bool run(ProllyCommand *command, bool reverts, GError **error)
 	g_auto(ProllySignature) author = {0};
 	g_auto(ProllySignature) committer = {0};
 	g_autoptr(ProllyBranch) branch = NULL;
+	g_autofree char *message = NULL;
 	Picking picking = {.command = command, .reverts = reverts, .ids = ids};
 
 	if (!check_usage(command, get_name(&picking), error) ||
 	    !prolly_command_open_branch(command, &branch, error) ||
-	    !prolly_command_sign(command, &author, &committer, error))
+	    !prolly_command_sign(command, &author, &committer, error) ||
+	    !prolly_command_get_message(command, &message, error))
 		return false;
+	picking.message = message;
 	picking.branch = branch;
 	picking.author = &author;
 	picking.committer = &committer;
@@ -403,6 +442,20 @@ static bool run(ProllyCommand *command, bool reverts, GError **error)
 	if (prolly_command_option(command, "abort") || prolly_command_option(command, "skip"))
 		return give_up(&picking, prolly_command_option(command, "skip"), error);
 	return begin(&picking, error);
+}
+
+/* Is there to be one commit, whose message was not given and may be edited? */
+static bool wants_message(const ProllyWords *words)
+{
+	static const char *const OTHERS[] = {"message", "file", "no-edit",   "draft",
+					     "abort",   "skip", "no-commit", "dry-run"};
+	for (size_t i = 0; i < G_N_ELEMENTS(OTHERS); i++)
+		if (prolly_words_get_option(words, OTHERS[i]))
+			return false;
+	if (words->spec == &prolly_cmd_cherry_pick && !prolly_words_get_option(words, "edit"))
+		return false;
+	return prolly_words_get_option(words, "continue") ||
+	       (words->arguments->len == 1 && !strstr(prolly_words_get_argument(words, 0), ".."));
 }
 
 static bool run_cherry_pick(ProllyCommand *command, GError **error)
@@ -415,8 +468,15 @@ static bool run_revert(ProllyCommand *command, GError **error)
 	return run(command, true, error);
 }
 
+/* -m is of the parent, as in git. */
 #define PICK_OPTIONS                                                                               \
-	{"mainline", 'm', "PARENT", "of a merge: which parent it is compared with"},               \
+	{"message", 0, "MSG", "the message of one commit"},                                        \
+		{"file", 'F', "FILE", "read it from a file (-: standard input)"},                  \
+		{"cleanup", 0, "MODE", "strip (lines with # go) or whitespace (the default)"},     \
+		{"edit", 'e', NULL, "edit the message, on a terminal"},                            \
+		{"no-edit", 0, NULL, "do not"},                                                    \
+		{"draft", 0, NULL, "print what an editor begins with (used by prollyfs-ctl)"},     \
+		{"mainline", 'm', "PARENT", "of a merge: which parent it is compared with"},       \
 		{"no-commit", 'n', NULL, "stage the changes; commit nothing"},                     \
 		{"dry-run", 0, NULL, "say what would happen, with all conflicts; change nothing"}, \
 		{"strategy", 's', "NAME", "settle all conflicts by it"},                           \
@@ -441,8 +501,10 @@ const ProllyCommandSpec prolly_cmd_cherry_pick = {
 	.summary = "make the changes of other commits again",
 	.options = CHERRY_PICK_OPTIONS,
 	.max_arguments = PROLLY_COMMAND_ANY_NUMBER,
-	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_SIGNS,
+	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_SIGNS |
+		 PROLLY_COMMAND_MESSAGE,
 	.run = run_cherry_pick,
+	.wants_message = wants_message,
 };
 
 const ProllyCommandSpec prolly_cmd_revert = {
@@ -451,6 +513,8 @@ const ProllyCommandSpec prolly_cmd_revert = {
 	.summary = "undo the changes of commits, with new ones",
 	.options = REVERT_OPTIONS,
 	.max_arguments = PROLLY_COMMAND_ANY_NUMBER,
-	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_SIGNS,
+	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_SIGNS |
+		 PROLLY_COMMAND_MESSAGE,
 	.run = run_revert,
+	.wants_message = wants_message,
 };

@@ -162,9 +162,6 @@ static bool make_tag(ProllyCommand *command, GError **error)
 	}
 	if (!prolly_command_get_message(command, &message, error))
 		return false;
-	if (!message && prolly_words_has_message(command->words))
-		return prolly_throw(error, PROLLY_ERROR_USAGE,
-				    "tag: the message is empty, no tag is made");
 	if (!message && annotate)
 		return prolly_throw(error, PROLLY_ERROR_USAGE, "tag: -m MESSAGE is missing");
 	return tag_commit(command, name, message, error);

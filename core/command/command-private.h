@@ -243,9 +243,12 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyTarget, prolly_target_clear)
 	}
 
 bool prolly_words_has_message(const ProllyWords *words);
-/* *OUT_MESSAGE (transfer full): with one newline at its end; NULL if none was given, or nothing is
- * left of it. */
+/* *OUT_MESSAGE (transfer full): with one newline at its end; NULL if none was given. USAGE if nothing
+ * is left of one. */
 bool prolly_command_get_message(ProllyCommand *command, char **out_message, GError **error);
+/* What an editor begins with, for one that is ready but for its reader's approval. A command that has
+ * no use for a message prints nothing, and then there is no editor. */
+void prolly_command_print_draft(ProllyCommand *command, const char *message);
 
 /* ---- commit-text.c: commits as text and JSON --------------------------------------------- */
 

@@ -107,9 +107,21 @@ bool prolly_command_get_message(ProllyCommand *command, char **out_message, GErr
 	const char *start = message->str;
 	while (*start == '\n')
 		start++;
+	if (!*start && prolly_words_has_message(command->words))
+		return prolly_throw(error, PROLLY_ERROR_USAGE,
+				    "%s: the message is empty, nothing is done",
+				    command->words->spec->name);
 	if (*start)
 		*out_message = g_strconcat(start, "\n", NULL);
 	return true;
+}
+
+void prolly_command_print_draft(ProllyCommand *command, const char *message)
+{
+	prolly_command_print(command,
+			     "%s\n# Lines starting with '#' will be ignored, and an empty message "
+			     "aborts the %s.\n",
+			     message, command->words->spec->name);
 }
 
 bool prolly_words_has_message(const ProllyWords *words)

@@ -136,6 +136,8 @@ typedef struct {
 bool prolly_unfinished_load(ProllyRepo *repo, ProllyBranch *branch,
 			    ProllyUnfinished **out_unfinished, GError **error);
 void prolly_unfinished_free(ProllyUnfinished *unfinished); /* NULL is allowed */
+/* Does no key wait any more? */
+bool prolly_unfinished_is_settled(const ProllyUnfinished *unfinished);
 /* (transfer full) The names of the branches on which conflicts wait, in byte order. */
 bool prolly_unfinished_list(ProllyRepo *repo, GPtrArray **out_names, GError **error);
 /* (transfer full) A view of one side's values of the keys that wait. */

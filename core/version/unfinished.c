@@ -136,6 +136,15 @@ ProllyView *prolly_unfinished_view(ProllyRepo *repo, const ProllyUnfinished *unf
 					  unfinished->open[side]);
 }
 
+bool prolly_unfinished_is_settled(const ProllyUnfinished *unfinished)
+{
+	for (ProllySideOf side = 0; side < PROLLY_SIDE_OF_N; side++)
+		for (guint i = 0; i < unfinished->open[side]->len; i++)
+			if (g_array_index(unfinished->open[side], ProllyNamespace, i).tree.keys)
+				return false;
+	return true;
+}
+
 /* ---- Beginning --------------------------------------------------------------------------- */
 
 /* Writes BATCH if it is large. */

@@ -314,7 +314,9 @@ text"
 	is "$(errno_of_command .prollyfs/ctl 'commit -F /etc/passwd')" EINVAL
 }
 
-@test "commit: an editor when no message is given on a terminal" {
+# An editor that puts $SAYS before what is there, and notes the latter in $T/draft.
+make_editor()
+{
 	cat >"$T/editor" <<-'END'
 		#!/bin/sh
 		cp "$1" "$T/draft"
@@ -323,6 +325,10 @@ text"
 	END
 	chmod +x "$T/editor"
 	export GIT_EDITOR=$T/editor
+}
+
+@test "commit: an editor when no message is given on a terminal" {
+	make_editor
 	echo x >"$NS/a"
 	run on_main commit
 	status_is 2
@@ -344,6 +350,63 @@ text"
 	is "$(store_git log -1 --format=%s main)" "From the editor"
 	is "$(store_git rev-list --count main)" 2
 	file_is "$MNT/.prollyfs/at/main/ns/a" y
+}
+
+@test "merge, revert, cherry-pick -e: an editor on a terminal, where a commit will come of it" {
+	local here="$CTL -C $MNT/main"
+	make_editor
+	commit_value a 1
+	mkdir "$MNT/side"
+	echo side >"$MNT/side/ns/b"
+	commit_all side "on side"
+	# a fast-forward, what is up to date, and what would only say so: none
+	SAYS=no on_terminal "$here merge --dry-run side"
+	SAYS=no on_terminal "$here merge side" | grep -q Fast-forward
+	SAYS=no on_terminal "$here merge side" | grep -q "up to date"
+	missing "$T/draft"
+	SAYS='Not so' on_terminal "$here revert main"
+	is "$(store_git log -1 --format=%B main)" "Not so
+Revert \"on side\"
+
+This reverts commit $(head_of side)."
+	grep -q "^# .*aborts the revert" "$T/draft"
+	rm "$T/draft"
+	SAYS=no on_terminal "$here revert --no-edit main"
+	SAYS=no on_terminal "$here revert -n main"
+	SAYS=no on_terminal "$here cherry-pick side~1" || true
+	missing "$T/draft"
+	on_main reset --hard
+	commit_value a 2
+	echo more >"$MNT/side/ns/c"
+	echo side >"$MNT/side/ns/a"
+	commit_all side "two keys"
+	SAYS=no on_terminal "$here merge side" | grep -q "CONFLICT (both-modified): ns/a"
+	SAYS=no on_terminal "$here merge --continue" | grep -q "CONFLICT"
+	missing "$T/draft"
+	on_main resolve --ours ns/a
+	SAYS='Both' on_terminal "$here merge --continue"
+	is "$(store_git log -1 --format=%B main)" "Both
+Merge branch 'side'"
+	on_main reset --hard main~1
+	SAYS=Picked on_terminal "$here cherry-pick -e -X ours side"
+	is "$(store_git log -1 --format='%B%an' main)" "Picked
+two keys
+A U Thor"
+	cat >"$T/editor" <<-'END'
+		#!/bin/sh
+		echo '# nothing' >"$1"
+	END
+	head=$(head_of main)
+	on_terminal "$here revert main" | grep -q "revert: the message is empty, nothing is done"
+	on_terminal "$here merge -X ours side" | grep -q "merge: the message is empty, nothing is done"
+	is "$(head_of main)" "$head"
+	# without a terminal the message is the ready one, or what -F and --message say
+	on_main revert -F - main <<<"from input"
+	is "$(store_git log -1 --format=%B main)" "from input"
+	on_main revert --message "from an option" main
+	is "$(store_git log -1 --format=%B main)" "from an option"
+	run on_main revert --message x main~2..main
+	status_is 2
 }
 
 @test "commit --amend, --author and --date" {
