@@ -288,8 +288,9 @@ struct PfsMount {
 	struct timespec started;
 	bool to_syslog; /* in the background */
 
-	ProllyRepo *repo;         /* for what the kernel asks: tells no observer */
-	ProllyRepo *control_repo; /* for commands: does */
+	ProllyRepo *repo;             /* for what the kernel asks: tells no observer */
+	ProllyRepo *control_repo;     /* for commands: does */
+	ProllyGcCollector *collector; /* NULL on a read-only mount */
 	struct fuse_session *session;
 	int ready_fd; /* written to when the mount answers; -1: was, or nobody waits */
 	bool is_ready;

@@ -246,6 +246,32 @@ static bool add_root(PfsMount *mount, GError **error)
 	return true;
 }
 
+/* ---- Garbage ----------------------------------------------------------------------------- */
+
+/* What an automatic collection did. */
+static void log_collection(const ProllyGcFigures *figures, const GError *failure, void *data)
+{
+	PfsMount *mount = data;
+
+	if (failure) {
+		pfs_log(mount, LOG_WARNING, "gc: %s", failure->message);
+		return;
+	}
+	pfs_log(mount, LOG_INFO,
+		"gc: %" G_GUINT64_FORMAT " nodes (%" G_GUINT64_FORMAT
+		" bytes) reclaimed, %" G_GUINT64_FORMAT " nodes (%" G_GUINT64_FORMAT
+		" bytes) left; git %" G_GUINT64_FORMAT " bytes, before %" G_GUINT64_FORMAT,
+		figures->reclaimed_nodes, figures->reclaimed_bytes, figures->nodes, figures->bytes,
+		figures->git_bytes, figures->git_bytes_before);
+}
+
+static void start_collector(PfsMount *mount)
+{
+	if (!mount->options->read_only && !mount->options->revision)
+		mount->collector =
+			prolly_gc_collector_start(mount->control_repo, log_collection, mount);
+}
+
 /* ---- Mounting ---------------------------------------------------------------------------- */
 
 /* (transfer full) All -o options as one string. Ours come last and so win. */
@@ -331,6 +357,7 @@ static void mount_clear(PfsMount *mount)
 		fuse_session_unmount(mount->session);
 	if (mount->control_repo)
 		prolly_repo_set_observer(mount->control_repo, NULL, NULL);
+	prolly_gc_collector_stop(mount->collector);
 	free_handles(mount);
 	pfs_notifier_free(mount->notifier);
 	pfs_table_clear(&mount->table);
@@ -364,6 +391,7 @@ static bool mount_and_serve(PfsMount *mount, GError **error)
 	pfs_notifier_observe(mount);
 	if (!start_signals(&signals, mount, error))
 		return false;
+	start_collector(mount);
 	done = pfs_serve(mount, error);
 	stop_signals(&signals);
 	return done;

@@ -106,18 +106,22 @@ static int run_here(ProllyRepo *repo, const char *const *words, const ProllyStre
 	return prolly_command_run(repo, &caller, streams, words, NULL);
 }
 
-/* The exit status, or -1 with ERROR. */
+/* The exit status, or -1 with ERROR. TIDY: afterwards a store that nobody has mounted is tidied. */
 static int run_at(const CtlPlace *place, const char *const *words, const ProllyStreams *streams,
-		  GError **error)
+		  bool tidy, GError **error)
 {
 	ProllyRepoOptions options = {.wait_ms = STORE_WAIT_MSEC};
 	g_autoptr(ProllyRepo) repo = NULL;
+	int status;
 
 	if (place->control)
 		return prolly_session_call(place->control, words, streams, error);
 	if (!prolly_repo_open(place->store, &options, &repo, error))
 		return -1;
-	return run_here(repo, words, streams);
+	status = run_here(repo, words, streams);
+	if (tidy)
+		prolly_command_tidy(repo, streams);
+	return status;
 }
 
 /* ---- Messages ---------------------------------------------------------------------------- */
@@ -159,7 +163,7 @@ static bool edit_message(const CtlPlace *place, char ***words, const ProllyStrea
 	g_auto(GStrv) asking = g_strdupv(*words);
 
 	prepend_word(&asking, "--draft");
-	*out_status = run_at(place, (const char *const *)asking, &gathering, error);
+	*out_status = run_at(place, (const char *const *)asking, &gathering, false, error);
 	if (*out_status)
 		return *out_status > 0;
 	if (!text->len)
@@ -201,7 +205,8 @@ static int run_on_store(const ProllyCommandNeeds *needs, GError **error)
 	    !edit_message(&place, &words, &callbacks, &status, error))
 		status = -1;
 	if (!status)
-		status = run_at(&place, (const char *const *)words, &callbacks, error);
+		status = run_at(&place, (const char *const *)words, &callbacks, needs->changes,
+				error);
 	return finish(&streams, status, error);
 }
 

@@ -6,9 +6,15 @@
  * It is about the whole store, so it is not for who is confined to a branch. On a read-only mount it
  * can only count. It may take long: it tells how far it is, and an interrupt ends it at once, which
  * loses nothing and leaves some of the garbage for the next time.
+ *
+ * With --auto it is git's `gc --auto`: nothing happens unless it is worth it (gc-account.c). What has
+ * a store mounted looks after that by itself; where nobody has, prollyfs-ctl does it after commands
+ * that change something, and since somebody waits, only if there is more to gain.
  */
 
 #include "command/command-private.h"
+
+#define PATIENCE 4 /* of who did not ask for a collection, and waits for it */
 
 static const char *const phase_names[] = {
 	[PROLLY_GC_LISTING] = "gc: listing nodes",
@@ -84,9 +90,11 @@ static bool run_gc(ProllyCommand *command, GError **error)
 {
 	ProllyGcOptions options = {
 		.dry_run = prolly_command_option(command, "dry-run") != NULL,
+		.is_automatic = prolly_command_option(command, "auto") != NULL,
 		.progress = tell,
 		.data = command,
 	};
+	ProllyGcBalance balance = {.is_due = true};
 	ProllyGcFigures figures = {0};
 
 	if (!prolly_command_check_free(command, "gc", error) ||
@@ -94,6 +102,10 @@ static bool run_gc(ProllyCommand *command, GError **error)
 		return false;
 	if (!options.dry_run && !prolly_command_check_writable(command, error))
 		return false;
+	if (options.is_automatic && !prolly_gc_get_balance(command->repo, 1, &balance, error))
+		return false;
+	if (!balance.is_due)
+		return true;
 	if (!prolly_gc_run(command->repo, &options, &figures, error))
 		return false;
 	if (command->json)
@@ -103,15 +115,27 @@ static bool run_gc(ProllyCommand *command, GError **error)
 	return true;
 }
 
+void prolly_command_tidy(ProllyRepo *repo, const ProllyStreams *streams)
+{
+	static const ProllyCaller caller = {.is_owner = true};
+	static const char *const words[] = {"-q", "gc", "--auto", NULL};
+	ProllyGcBalance balance;
+
+	/* A configuration that makes no sense is for `gc --auto` to complain of. */
+	if (!prolly_gc_get_balance(repo, PATIENCE, &balance, NULL) || balance.is_due)
+		prolly_command_run(repo, &caller, streams, words, NULL);
+}
+
 static const ProllyOptionSpec OPTIONS[] = {
 	{"dry-run", 'n', NULL, "count what would go; change nothing"},
+	{"auto", 0, NULL, "only if it is worth it"},
 	{"prune", 0, "WHEN", "let commits go that nothing reaches if they are older (now: all)"},
 	{0},
 };
 
 const ProllyCommandSpec prolly_cmd_gc = {
 	.name = "gc",
-	.arguments = "[--dry-run] [--prune=WHEN]",
+	.arguments = "[--auto] [--dry-run] [--prune=WHEN]",
 	.summary = "remove what no branch, tag or reflog reaches, and give back its space",
 	.options = OPTIONS,
 	.flags = PROLLY_COMMAND_WORKING,

@@ -106,6 +106,32 @@ static void add_store_json(ProllyCommand *command, GString *json, const ProllySt
 	prolly_json_end(json, '}');
 }
 
+/* What a collection waits for. */
+static void add_balance_json(GString *json, const ProllyGcBalance *balance)
+{
+	prolly_json_begin(json, "gc", '{');
+	prolly_json_add_bool(json, "automatic", balance->is_enabled);
+	prolly_json_add_number(json, "written", balance->written);
+	prolly_json_add_number(json, "limit", balance->limit);
+	prolly_json_add_number(json, "packs", balance->packs);
+	prolly_json_add_number(json, "pack_limit", balance->pack_limit);
+	prolly_json_add_number(json, "collections", balance->collections);
+	prolly_json_end(json, '}');
+}
+
+static void print_balance_text(ProllyCommand *command, const ProllyGcBalance *balance)
+{
+	prolly_command_print(command,
+			     "gc               %" G_GUINT64_FORMAT " so far; %" G_GUINT64_FORMAT
+			     " bytes written since; ",
+			     balance->collections, balance->written);
+	if (balance->is_enabled)
+		prolly_command_print(command, "automatic at %" G_GUINT64_FORMAT "\n",
+				     balance->limit);
+	else
+		prolly_command_print(command, "not automatic\n");
+}
+
 static void add_namespace_json(GString *json, const char *name,
 			       const ProllyNamespaceFigures *figures)
 {
@@ -162,16 +188,21 @@ static bool run_stats(ProllyCommand *command, GError **error)
 	g_autoptr(GPtrArray) names = NULL;
 	g_autoptr(GString) json = g_string_new(NULL);
 	ProllyStoreFigures figures = {0};
+	ProllyGcBalance balance;
 
 	if (!prolly_command_open_view(command, &view, error) ||
 	    !prolly_view_list_namespaces(view, &names, error) ||
-	    !prolly_store_get_figures(context->store, &figures, error))
+	    !prolly_store_get_figures(context->store, &figures, error) ||
+	    !prolly_gc_get_balance(command->repo, 1, &balance, error))
 		return false;
 	prolly_json_begin(json, NULL, '{');
 	add_store_json(command, json, &figures);
+	add_balance_json(json, &balance);
 	prolly_json_begin(json, "namespaces", '[');
-	if (!command->json)
+	if (!command->json) {
 		print_store_text(command, &figures);
+		print_balance_text(command, &balance);
+	}
 	for (guint i = 0; i < names->len; i++) {
 		const char *name = g_ptr_array_index(names, i);
 		ProllyNamespaceFigures of_one = {0};

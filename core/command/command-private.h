@@ -30,6 +30,7 @@ enum {
 	PROLLY_COMMAND_PAGES = 1 << 5,    /* prints what people page through */
 	PROLLY_COMMAND_PATHS = 1 << 6,    /* without a store, has PATHs all the same */
 	PROLLY_COMMAND_MESSAGE = 1 << 7,  /* takes PROLLY_MESSAGE_OPTIONS */
+	PROLLY_COMMAND_DELETES = 1 << 8,  /* may take away what kept commits */
 };
 
 #define PROLLY_COMMAND_ANY_NUMBER 1000000u

@@ -46,12 +46,17 @@ typedef struct {
 int prolly_command_run(ProllyRepo *repo, const ProllyCaller *caller, const ProllyStreams *streams,
 		       const char *const *words, int *out_errno);
 
+/* After a command that changed something on REPO, which nobody has mounted: collects garbage if there
+ * is much to gain. What goes wrong is said on the error stream. */
+void prolly_command_tidy(ProllyRepo *repo, const ProllyStreams *streams);
+
 /* What a front end must know of a command line before it can have it run. */
 typedef struct {
 	const char *directory; /* of -C, borrowed from the words; NULL: not given */
 	bool store;            /* runs on a store (else with REPO NULL: init, --help, --version) */
 	bool place;    /* without a store, has PATHs all the same: --cwd, -C is not changed to */
 	bool input;    /* reads standard input */
+	bool changes;  /* may leave garbage behind */
 	bool identity; /* makes commits: the caller's name and address matter */
 	bool pager;    /* prints what people page through on a terminal */
 	/* Of -F, borrowed from the words: the line to run says "-F -" once the caller has added it,

@@ -531,6 +531,7 @@ bool prolly_command_inspect(const char *const *words, ProllyCommandNeeds *out_ne
 		.store = !is_question && !(flags & PROLLY_COMMAND_NO_STORE),
 		.place = !is_question && (flags & PROLLY_COMMAND_PATHS),
 		.input = prolly_words_read_input(parsed),
+		.changes = flags & (PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_DELETES),
 		.identity = flags & PROLLY_COMMAND_SIGNS,
 		.message_file = flags & PROLLY_COMMAND_MESSAGE
 					? prolly_words_get_option(parsed, "file")

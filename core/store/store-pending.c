@@ -158,6 +158,7 @@ static void end_move(ProllyShared *shared, bool stored)
 	if (stored) {
 		ProllyNodeSet empty = done;
 
+		prolly_store_count_written(shared, shared->moving.bytes);
 		done = shared->moving;
 		shared->moving = empty;
 	} else {

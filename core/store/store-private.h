@@ -137,6 +137,14 @@ typedef enum {
 	TURN_BATCH,  /* a batch is out, not yet written */
 } ProllyTurn;
 
+/* store-written.c */
+typedef struct {
+	uint64_t bytes; /* that went to the back end since the opening */
+	uint64_t mark;  /* func is called when they reach it, and the mark is gone then */
+	ProllyWrittenFunc func;
+	void *data;
+} ProllyWritten;
+
 #define PROLLY_N_RECENT 64 /* a power of two */
 
 /* What all handles on a store share. */
@@ -159,6 +167,7 @@ typedef struct {
 	bool mover_called; /* and has not come yet */
 	ProllyNodeSet pending;
 	ProllyNodeSet moving; /* empty when the turn is free */
+	ProllyWritten written;
 } ProllyShared;
 
 struct ProllyStore {
@@ -183,6 +192,11 @@ bool prolly_pending_add(ProllyShared *shared, ProllyNode **node, GError **error)
 /* As prolly_store_flush, and prolly_store_flushed. */
 bool prolly_pending_flush(ProllyShared *shared, ProllyDbBatch *batch, GError **error);
 void prolly_pending_flushed(ProllyShared *shared, bool written);
+
+/* ---- How much was written (store-written.c) ----------------------------------------------- */
+
+/* The lock of SHARED is held. */
+void prolly_store_count_written(ProllyShared *shared, uint64_t bytes);
 
 /* ---- The census (store-census.c) --------------------------------------------------------- */
 

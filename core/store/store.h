@@ -218,6 +218,14 @@ typedef struct {
 } ProllyStoreFigures;
 
 bool prolly_store_get_figures(ProllyStore *store, ProllyStoreFigures *out_figures, GError **error);
+
+/* Bytes of nodes that went to the back end since the store was opened. */
+uint64_t prolly_store_get_written(ProllyStore *store);
+/* FUNC (NULL: nobody waits) is called once when they reach MARK, which may be now, on the thread that
+ * brings them there, under a lock: it must be quick, and ask the store nothing. */
+typedef void (*ProllyWrittenFunc)(void *data);
+void prolly_store_watch_written(ProllyStore *store, uint64_t mark, ProllyWrittenFunc func,
+				void *data);
 ProllyBackendKind prolly_store_get_kind(ProllyStore *store);
 
 /* Threads for whoever works on the store's nodes. Borrowed. */

@@ -121,6 +121,7 @@ static bool delete_records(ProllyRepo *repo, uint32_t id, const char *name, Prol
 	prolly_staged_delete_branch(id, batch);
 	prolly_extents_delete_before(id, UINT64_MAX, batch);
 	prolly_unfinished_delete(id, batch);
+	prolly_gc_account_abandon(repo->body, batch);
 	if (!prolly_unfinished_new_update(repo, id, NULL, &update, error))
 		return false;
 	if (update)

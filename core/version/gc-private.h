@@ -55,9 +55,28 @@ struct ProllyGc {
 
 /* ---- gc.c -------------------------------------------------------------------------------- */
 
-/* False if the caller of the collection wants it to end. */
+/* False if the caller of the collection, or of one that is to be, wants it to end. */
 bool prolly_gc_tell(ProllyGc *gc, ProllyGcPhase phase, uint64_t done, uint64_t total,
 		    GError **error);
+bool prolly_gc_options_tell(const ProllyGcOptions *options, ProllyGcPhase phase, uint64_t done,
+			    uint64_t total, GError **error);
+/* (transfer full) (nullable) What the repository's configuration, or git's own, has of NAME. */
+char *prolly_gc_dup_configured(ProllyRepoBody *body, const char *name);
+/* What gc.pruneExpire says, or two weeks. */
+bool prolly_gc_get_grace(ProllyRepoBody *body, int64_t *out_before, GError **error);
+
+/* ---- gc-account.c ------------------------------------------------------------------------ */
+
+/* A collection that began when WRITTEN bytes had been written has left LIVE bytes. */
+void prolly_gc_account_settle(ProllyGc *gc, uint64_t written, uint64_t live);
+/* An automatic one has failed: the next one has to be due anew. */
+void prolly_gc_account_postpone(ProllyRepoBody *body);
+/* Waits until the account is touched (true), or UNTIL (of the monotonic clock; -1: for ever). */
+bool prolly_gc_account_wait(ProllyRepoBody *body, int64_t until);
+/* Has the account touched when so much was written that it may change BALANCE's answer, or that it
+ * is worth being saved. */
+void prolly_gc_account_watch(ProllyRepoBody *body, const ProllyGcBalance *balance);
+void prolly_gc_account_unwatch(ProllyRepoBody *body);
 
 /* ---- guard.c ----------------------------------------------------------------------------- */
 
@@ -65,6 +84,9 @@ bool prolly_gc_tell(ProllyGc *gc, ProllyGcPhase phase, uint64_t done, uint64_t t
 bool prolly_usage_wait(ProllyGc *gc, GError **error);
 /* Asks every holder. */
 bool prolly_usage_ask(ProllyGc *gc, GError **error);
+/* Around a collection. BUSY: another runs. */
+bool prolly_usage_begin(ProllyUsage *usage, const ProllyGcOptions *options, GError **error);
+void prolly_usage_end(ProllyUsage *usage);
 
 /* ---- gc-mark.c --------------------------------------------------------------------------- */
 

@@ -48,12 +48,20 @@
 
 /* ---- The caller -------------------------------------------------------------------------- */
 
+bool prolly_gc_options_tell(const ProllyGcOptions *options, ProllyGcPhase phase, uint64_t done,
+			    uint64_t total, GError **error)
+{
+	return !options->progress || options->progress(phase, done, total, options->data, error);
+}
+
 bool prolly_gc_tell(ProllyGc *gc, ProllyGcPhase phase, uint64_t done, uint64_t total,
 		    GError **error)
 {
 	const ProllyGcOptions *options = gc->options;
 
-	return !options->progress || options->progress(phase, done, total, options->data, error);
+	if (options->is_automatic && g_atomic_int_get(&gc->body->usage.is_unwanted))
+		return prolly_throw(error, PROLLY_ERROR_CANCELLED, "another collection is wanted");
+	return prolly_gc_options_tell(options, phase, done, total, error);
 }
 
 /* ---- Lifecycle --------------------------------------------------------------------------- */
@@ -103,33 +111,35 @@ static bool tell_census(uint64_t done, uint64_t total, void *data, GError **erro
 	return prolly_gc_tell(telling->gc, telling->phase, done, total, error);
 }
 
-/* gc.pruneExpire, of the repository or of git's own configuration. (transfer full) (nullable) */
-static char *dup_configured(ProllyGc *gc, const char *name)
+/* In memory it has none of its own. */
+char *prolly_gc_dup_configured(ProllyRepoBody *body, const char *name)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&gc->body->git_lock);
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&body->git_lock);
 	g_autoptr(git_config) config = NULL;
 	git_buf value = {0};
 	char *text = NULL;
 
-	if (git_repository_config(&config, gc->body->git->repo) == 0 &&
+	if (git_repository_config(&config, body->git->repo) == 0 &&
 	    git_config_get_string_buf(&value, config, name) == 0)
 		text = g_strdup(value.ptr);
 	git_buf_dispose(&value);
 	return text;
 }
 
+bool prolly_gc_get_grace(ProllyRepoBody *body, int64_t *out_before, GError **error)
+{
+	g_autofree char *text = prolly_gc_dup_configured(body, "gc.pruneExpire");
+
+	return prolly_gc_parse_grace(text ? text : DEFAULT_GRACE, out_before) ||
+	       prolly_throw(error, PROLLY_ERROR_INVALID, "gc.pruneExpire: '%s' is not a date",
+			    text);
+}
+
 static bool choose_grace(ProllyGc *gc, GError **error)
 {
-	g_autofree char *text = NULL;
-
 	gc->prune_before = gc->options->prune_before;
-	if (gc->prune_before != PROLLY_GC_DEFAULT)
-		return true;
-	text = dup_configured(gc, "gc.pruneExpire");
-	if (!prolly_gc_parse_grace(text ? text : DEFAULT_GRACE, &gc->prune_before))
-		return prolly_throw(error, PROLLY_ERROR_INVALID,
-				    "gc.pruneExpire: '%s' is not a date", text);
-	return true;
+	return gc->prune_before != PROLLY_GC_DEFAULT ||
+	       prolly_gc_get_grace(gc->body, &gc->prune_before, error);
 }
 
 /* 1 to 5. */
@@ -170,13 +180,14 @@ static bool remove_rest(ProllyGc *gc, ProllyGcPacks *packs, GError **error)
 	return prolly_census_reclaim(gc->census, error);
 }
 
-/* With the collection's lock. */
+/* While no other does. */
 static bool run(ProllyRepo *repo, const ProllyGcOptions *options, ProllyGcFigures *out_figures,
 		GError **error)
 {
 	g_auto(ProllyGc) gc = {0};
 	g_autoptr(ProllyGcPacks) packs = NULL;
 	Telling telling = {&gc, PROLLY_GC_SWEEPING};
+	uint64_t written = prolly_store_get_written(repo->body->store);
 	ProllyCensusFigures figures;
 	uint64_t git_bytes;
 
@@ -196,6 +207,8 @@ static bool run(ProllyRepo *repo, const ProllyGcOptions *options, ProllyGcFigure
 		.git_bytes_before = git_bytes,
 		.git_bytes = prolly_gc_measure_git(&gc),
 	};
+	if (!options->dry_run)
+		prolly_gc_account_settle(&gc, written, out_figures->bytes);
 	return true;
 }
 
@@ -216,11 +229,16 @@ bool prolly_gc_parse_grace(const char *text, int64_t *out_before)
 bool prolly_gc_run(ProllyRepo *repo, const ProllyGcOptions *options, ProllyGcFigures *out_figures,
 		   GError **error)
 {
+	g_autoptr(GError) local = NULL;
 	bool ok;
 
-	if (!g_mutex_trylock(&repo->body->usage.collecting))
-		return prolly_throw(error, PROLLY_ERROR_BUSY, "a collection is running already");
-	ok = run(repo, options, out_figures, error);
-	g_mutex_unlock(&repo->body->usage.collecting);
+	if (!prolly_usage_begin(&repo->body->usage, options, error))
+		return false;
+	ok = run(repo, options, out_figures, &local);
+	if (!ok && options->is_automatic && !prolly_error_is(local, PROLLY_ERROR_CANCELLED))
+		prolly_gc_account_postpone(repo->body);
+	prolly_usage_end(&repo->body->usage);
+	if (!ok)
+		g_propagate_error(error, g_steal_pointer(&local));
 	return ok;
 }

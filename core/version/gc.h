@@ -44,6 +44,7 @@ typedef struct {
 	 * stay, with all they have. PROLLY_GC_NOW: none; PROLLY_GC_DEFAULT: what gc.pruneExpire says,
 	 * or two weeks. */
 	int64_t prune_before;
+	bool is_automatic; /* ends if somebody asks for another one */
 	/* Nullable. False: stop (with ERROR set); nothing is lost by that. */
 	bool (*progress)(ProllyGcPhase phase, uint64_t done, uint64_t total, void *data,
 			 GError **error);
@@ -71,5 +72,33 @@ bool prolly_gc_parse_grace(const char *text, int64_t *out_before);
  */
 bool prolly_gc_run(ProllyRepo *repo, const ProllyGcOptions *options, ProllyGcFigures *out_figures,
 		   GError **error);
+
+/* ---- Automatic collection ---------------------------------------------------------------- */
+
+/* What decides (gc-account.c); git's configuration has the limits (prollyfs-ctl(1)). */
+typedef struct {
+	bool is_enabled;
+	bool is_due;
+	uint64_t written; /* bytes of nodes since the last collection; due are ... */
+	uint64_t limit;
+	uint64_t packs; /* of the git repository, that came since; due are ... */
+	uint64_t pack_limit;
+	int64_t last; /* when the last one ended (seconds); 0: there was none */
+	uint64_t collections;
+} ProllyGcBalance;
+
+/* Costs the same whatever there is. PATIENCE: what the limits are multiplied by, for who has somebody
+ * wait. INVALID: the configuration makes no sense. */
+bool prolly_gc_get_balance(ProllyRepo *repo, unsigned patience, ProllyGcBalance *out_balance,
+			   GError **error);
+
+/* A thread that collects when it is worth it, and tells REPORT of it: FIGURES, or FAILURE. Stopped
+ * before REPO is freed; that ends what runs. */
+typedef struct ProllyGcCollector ProllyGcCollector;
+typedef void (*ProllyGcReportFunc)(const ProllyGcFigures *figures, const GError *failure,
+				   void *data);
+ProllyGcCollector *prolly_gc_collector_start(ProllyRepo *repo, ProllyGcReportFunc report,
+					     void *data);
+void prolly_gc_collector_stop(ProllyGcCollector *collector); /* NULL is allowed */
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyGuard, prolly_guard_leave)

@@ -36,6 +36,20 @@ bool prolly_git_has_many_loose(const char *git_dir)
 	return n > LOOSE_MAX / FANOUT;
 }
 
+unsigned prolly_git_count_packs(const char *git_dir)
+{
+	g_autofree char *path = git_dir ? g_build_filename(git_dir, "objects/pack", NULL) : NULL;
+	g_autoptr(GDir) dir = path ? g_dir_open(path, 0, NULL) : NULL;
+	const char *name;
+	unsigned n = 0, n_kept = 0;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		n += g_str_has_suffix(name, ".pack");
+		n_kept += g_str_has_suffix(name, ".keep");
+	}
+	return n - MIN(n, n_kept);
+}
+
 static int collect_id(const git_oid *oid, void *ids)
 {
 	g_array_append_vals(ids, oid, 1);

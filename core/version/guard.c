@@ -12,6 +12,8 @@
  * the list's lock, since it may have to take its own; one that goes while it is asked waits for that.
  * Those that come while the list is gone through are asked too: they come first, and the walk begins
  * anew until it finds none that was not asked.
+ *
+ * One collection runs at a time. An automatic one is in nobody's way.
  */
 #include "version/gc-private.h"
 
@@ -45,6 +47,12 @@ void prolly_guard_leave(ProllyGuard *guard)
 	guard->repo = NULL;
 }
 
+/* Waits a little, or until something changed. The lock is held. */
+static void wait_a_little(ProllyUsage *usage)
+{
+	g_cond_wait_until(&usage->changed, &usage->lock, g_get_monotonic_time() + WAIT_USEC);
+}
+
 bool prolly_usage_wait(ProllyGc *gc, GError **error)
 {
 	ProllyUsage *usage = &gc->body->usage;
@@ -59,14 +67,54 @@ bool prolly_usage_wait(ProllyGc *gc, GError **error)
 	while (ok && usage->n_inside[old] > 0) {
 		uint64_t n = usage->n_inside[old];
 
-		g_cond_wait_until(&usage->changed, &usage->lock,
-				  g_get_monotonic_time() + WAIT_USEC);
+		wait_a_little(usage);
 		g_mutex_unlock(&usage->lock);
 		ok = prolly_gc_tell(gc, PROLLY_GC_WAITING, 0, n, error);
 		g_mutex_lock(&usage->lock);
 	}
 	g_mutex_unlock(&usage->lock);
 	return ok;
+}
+
+/* ---- One collection at a time ------------------------------------------------------------ */
+
+/* While another runs. An automatic one ends for one that somebody has asked for. */
+static bool wait_for_other(ProllyUsage *usage, const ProllyGcOptions *options, GError **error)
+{
+	bool ok;
+
+	if (options->is_automatic || !usage->is_automatic)
+		return prolly_throw(error, PROLLY_ERROR_BUSY, "a collection is running already");
+	g_atomic_int_set(&usage->is_unwanted, 1);
+	wait_a_little(usage);
+	g_mutex_unlock(&usage->lock);
+	ok = prolly_gc_options_tell(options, PROLLY_GC_WAITING, 0, 1, error);
+	g_mutex_lock(&usage->lock);
+	return ok;
+}
+
+bool prolly_usage_begin(ProllyUsage *usage, const ProllyGcOptions *options, GError **error)
+{
+	bool ok = true;
+
+	g_mutex_lock(&usage->lock);
+	while (ok && usage->is_collecting)
+		ok = wait_for_other(usage, options, error);
+	if (ok) {
+		usage->is_collecting = true;
+		usage->is_automatic = options->is_automatic;
+		g_atomic_int_set(&usage->is_unwanted, 0);
+	}
+	g_mutex_unlock(&usage->lock);
+	return ok;
+}
+
+void prolly_usage_end(ProllyUsage *usage)
+{
+	g_mutex_lock(&usage->lock);
+	usage->is_collecting = false;
+	g_cond_broadcast(&usage->changed);
+	g_mutex_unlock(&usage->lock);
 }
 
 /* ---- Holders ----------------------------------------------------------------------------- */
@@ -143,7 +191,6 @@ void prolly_usage_init(ProllyUsage *usage)
 {
 	g_mutex_init(&usage->lock);
 	g_cond_init(&usage->changed);
-	g_mutex_init(&usage->collecting);
 }
 
 void prolly_usage_clear(ProllyUsage *usage)
@@ -153,5 +200,4 @@ void prolly_usage_clear(ProllyUsage *usage)
 		holder->body = NULL;
 	g_mutex_clear(&usage->lock);
 	g_cond_clear(&usage->changed);
-	g_mutex_clear(&usage->collecting);
 }

@@ -139,7 +139,7 @@ bool prolly_journal_trim(ProllyJournal *journal, GError **error)
 	return ok;
 }
 
-static bool trim(ProllyJournal *journal, GError **error)
+static bool trim_all(ProllyJournal *journal, GError **error)
 {
 	const char *git_dir = journal->body->git->dir;
 	bool wants_graph;
@@ -153,6 +153,14 @@ static bool trim(ProllyJournal *journal, GError **error)
 	if (prolly_git_has_many_loose(git_dir))
 		return prolly_git_pack_loose(git_dir, error);
 	return !wants_graph || prolly_git_write_commit_graph(git_dir, error);
+}
+
+static bool trim(ProllyJournal *journal, GError **error)
+{
+	bool ok = trim_all(journal, error);
+
+	prolly_gc_account_touch(journal->body);
+	return ok;
 }
 
 void prolly_journal_want_graph(ProllyJournal *journal)

@@ -172,6 +172,8 @@ bool prolly_git_write_commit_graph(const char *git_dir, GError **error);
 /* git-pack.c: loose objects, when they are many, into one pack; then the commit-graph. */
 bool prolly_git_has_many_loose(const char *git_dir);
 bool prolly_git_pack_loose(const char *git_dir, GError **error);
+/* How many packs there are, but for those that git was told to keep. GIT_DIR NULL: none. */
+unsigned prolly_git_count_packs(const char *git_dir);
 
 /* (transfer full) A backend for git_odb that keeps objects in memory. */
 git_odb_backend *prolly_odb_new_memory(void);
@@ -310,6 +312,17 @@ bool prolly_branch_take_move(ProllyRepo *repo, ProllyBranch *branch, const Proll
 
 /* Tells the observer of OWNED (of ProllyOwnedPlace *): NULL or too many are everything. */
 void prolly_branch_notify_places(ProllyRepo *repo, ProllyBranch *branch, const GPtrArray *owned);
+
+/* ---- gc-account.c: what decides when garbage is collected ---------------------------------- */
+
+bool prolly_gc_account_open(ProllyRepoBody *body, GError **error);
+/* Writes down what was counted; closing needs no success of it. */
+bool prolly_gc_account_save(ProllyRepoBody *body, GError **error);
+void prolly_gc_account_close(ProllyRepoBody *body);
+/* Something happened that may make a collection worth it. */
+void prolly_gc_account_touch(ProllyRepoBody *body);
+/* Notes in BATCH that commits are about to be left by their branch. */
+void prolly_gc_account_abandon(ProllyRepoBody *body, ProllyDbBatch *batch);
 
 /* ---- counters.c --------------------------------------------------------------------------- */
 

@@ -54,6 +54,9 @@ void prolly_body_free(ProllyRepoBody *body)
 		return;
 	flush_body(body);
 	prolly_journal_close(body->journal);
+	if (body->gc_account)
+		(void)prolly_gc_account_save(body, NULL);
+	prolly_gc_account_close(body);
 	g_hash_table_unref(body->branches);
 	prolly_git_free(body->git);
 	prolly_store_unref(body->store);
@@ -98,7 +101,7 @@ bool prolly_body_open_pieces(ProllyRepoBody *body, const ProllyConfig *config, u
 	return prolly_store_open(&store_options, &body->store, error) &&
 	       (git ? prolly_git_open(git, &body->git, error)
 		    : prolly_git_new_memory(&body->git, error)) &&
-	       prolly_counters_load(body, error) &&
+	       prolly_counters_load(body, error) && prolly_gc_account_open(body, error) &&
 	       prolly_journal_open(body, &body->journal, error);
 }
 

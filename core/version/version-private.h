@@ -27,6 +27,7 @@ typedef struct ProllyState ProllyState;
 typedef struct ProllyHints ProllyHints;         /* hints.c */
 typedef struct ProllyMoveCache ProllyMoveCache; /* moves.c */
 typedef struct ProllyGc ProllyGc;               /* gc.c: a collection that runs */
+typedef struct ProllyGcAccount ProllyGcAccount; /* gc-account.c */
 
 typedef enum {
 	PROLLY_COUNTER_BRANCH,
@@ -56,13 +57,15 @@ struct ProllyHolder {
 };
 
 typedef struct {
-	GMutex lock; /* leaf; protects all but `collecting` */
+	GMutex lock; /* leaf; protects all below */
 	GCond changed;
 	unsigned turn;
 	unsigned n_inside[2]; /* guards, of each turn */
 	ProllyHolder *newest;
 	uint64_t round;
-	GMutex collecting; /* held by a collection for as long as it runs */
+	bool is_collecting;
+	bool is_automatic; /* the one that runs */
+	gint is_unwanted;  /* atomic; somebody waits for it to end */
 } ProllyUsage;
 
 void prolly_usage_init(ProllyUsage *usage);
@@ -116,7 +119,8 @@ struct ProllyRepoBody {
 
 	gsize kept_bytes; /* atomic: that open files keep in memory over their share (file.c) */
 
-	ProllyUsage usage; /* guard.c */
+	ProllyUsage usage;           /* guard.c */
+	ProllyGcAccount *gc_account; /* gc-account.c */
 };
 
 struct ProllyRepo {

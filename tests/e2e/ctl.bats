@@ -399,9 +399,11 @@ P
 	is "$("${json[@]}" ls ns | head -1 | json keys)" '["key","path","size"]'
 	is "$("${json[@]}" root ns | json keys)" '["bytes","keys","namespace","root"]'
 	is "$("${json[@]}" root ns | json .root)" "\"$(ctl "$STORE" root ns)\""
-	is "$("${json[@]}" stats | json keys)" '["backend","bytes","cache","namespaces","nodes","store"]'
+	is "$("${json[@]}" stats | json keys)" '["backend","bytes","cache","gc","namespaces","nodes","store"]'
 	is "$("${json[@]}" stats | json '.cache | keys')" \
 		'["bytes","capacity","evictions","hit_rate","hits","misses"]'
+	is "$("${json[@]}" stats | json '.gc | keys')" \
+		'["automatic","collections","limit","pack_limit","packs","written"]'
 	is "$("${json[@]}" stats | json '[.namespaces[] | [.name, .keys]]')" '[["",1],["ns",19]]'
 	is "$("${json[@]}" stats | json '.namespaces[0] | keys')" '["bytes","height","keys","name","root"]'
 	is "$("${json[@]}" commit -m x | json 'keys')" '["branch","changes","commit"]'

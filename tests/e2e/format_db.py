@@ -309,6 +309,12 @@ def check_meta(key, data):
     if key in (b"counter/0", b"counter/1", b"counter/2"):
         assert len(data) == 8
         return "counter"
+    if key == b"gc/account":
+        assert len(data) == 41 and data[0] == 1
+        return "collections"
+    if key == b"gc/abandoned":
+        assert len(data) == 8
+        return "collections"
     assert key == b"git-locks", key
     assert not check_journal(data)[0]
     return "locks"

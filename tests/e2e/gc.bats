@@ -136,6 +136,92 @@ used()
 	status_is 2
 }
 
+# ---- When it is worth it -----------------------------------------------------------------------
+
+# A store in which little is enough.
+eager_store()
+{
+	ctl . -q init "${1:-$STORE}"
+	store_git config prollyfs.gcSize 500k
+}
+
+collections()
+{
+	ctl "${1:-$MNT/main}" --json stats | jq .gc.collections
+}
+
+has_collected()
+{
+	[ "$(collections)" -ge "$1" ]
+}
+
+@test "a mount collects by itself when enough was written, and says so in its log" {
+	eager_store
+	mount_store
+	mkdir "$MNT/main/ns"
+	is "$(collections)" 0
+	overwrite 10 300000 "$MNT/main/ns/k"
+	wait_for 60 has_collected 1
+	wait_for 60 grep -q 'gc: [1-9][0-9]* nodes .* reclaimed' "$T/daemon.log"
+	[[ $(cat "$MNT/.prollyfs/stats") =~ gc\ +[1-9] ]]
+	random_bytes 300000 10 | cmp - "$MNT/main/ns/k"
+	remount
+	random_bytes 300000 10 | cmp - "$MNT/main/ns/k"
+}
+
+@test "a mount collects what a deleted branch had when the time of grace is over" {
+	eager_store
+	mount_store
+	mkdir "$MNT/topic" "$MNT/topic/ns"
+	random_bytes 100000 1 >"$MNT/topic/ns/k"
+	commit_all topic
+	ctl "$MNT/main" -q branch -D topic
+	is "$(collections)" 0
+	store_git config gc.pruneExpire now
+	remount
+	wait_for 60 has_collected 1
+	is "$(on_main gc --dry-run --json | jq .reclaimed_nodes)" 0
+}
+
+@test "gc.auto 0: nothing is collected unless somebody asks for it" {
+	eager_store
+	store_git config gc.auto 0
+	local i
+	for i in 1 2 3 4 5 6 7 8 9; do
+		random_bytes 300000 "$i" | ctl "$STORE" -q put ns/k
+	done
+	is "$(collections "$STORE")" 0
+	is "$(ctl "$STORE" --json stats | jq .gc.automatic)" false
+	run ctl "$STORE" gc --auto
+	status_is 0
+	is "$output" ""
+	store_git config --unset gc.auto
+	[ "$(ctl "$STORE" --json gc --auto | jq .reclaimed_nodes)" -gt 0 ]
+	run ctl "$STORE" gc --auto
+	is "$output" ""
+	is "$(collections "$STORE")" 1
+}
+
+@test "a store that nobody has mounted is collected after a command, at four times the limit" {
+	eager_store
+	local i
+	for i in 1 2 3 4 5 6; do
+		random_bytes 300000 "$i" | ctl "$STORE" -q put ns/k
+		is "$(collections "$STORE")" 0
+	done
+	is "$(ctl "$STORE" gc --dry-run --auto --json | jq '.reclaimed_nodes > 0')" true
+	random_bytes 300000 7 | ctl "$STORE" -q put ns/k
+	is "$(collections "$STORE")" 1
+	is "$(ctl "$STORE" gc --dry-run --json | jq '.reclaimed_bytes < 10000')" true
+	random_bytes 300000 7 | cmp - <(ctl "$STORE" get ns/k)
+	# One that fails says so, and changes nothing about the command.
+	store_git config prollyfs.gcSize nonsense
+	run ctl "$STORE" -q put ns/other value
+	status_is 0
+	output_has prollyfs.gcSize
+	is "$(ctl "$STORE" get ns/other)" value
+}
+
 # ---- Others at work ----------------------------------------------------------------------------
 
 # work BRANCH SEED: writes, overwrites, deletes and commits, and says at last what should be there.
