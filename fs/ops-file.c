@@ -29,6 +29,9 @@
 
 #define FLAG_EXECUTE 0x20 /* __FMODE_EXEC, which the kernel's headers keep to themselves */
 
+#define PIECES_MIN (32u << 10) /* bytes of a read that is worth to be answered without a copy */
+#define PIECES_MAX 64
+
 #define COPY_STEP (1u << 20)  /* bytes at a time of copy_file_range */
 #define COPY_MAX  (64u << 20) /* bytes of one request: callers ask again */
 #define SHARE_MAX (1u << 30)  /* the same, of one that copies nothing: an answer has 32 bits */
@@ -349,6 +352,31 @@ static void reply_text(fuse_req_t req, GBytes *text, size_t size, off_t offset)
 		fuse_reply_buf(req, data + offset, MIN(size, len - (size_t)offset));
 }
 
+/* Answers with bytes where they lie in memory; false: they do not, and no answer was given. */
+static bool reply_pieces(fuse_req_t req, ProllyFile *file, size_t size, off_t offset)
+{
+	g_autoptr(GArray) pieces = g_array_new(FALSE, FALSE, sizeof(ProllyBlobPiece));
+	g_autoptr(GError) error = NULL;
+	struct iovec parts[PIECES_MAX];
+	bool has, ok;
+
+	g_array_set_clear_func(pieces, (GDestroyNotify)prolly_blob_piece_clear);
+	ok = prolly_file_read_pieces(file, (uint64_t)offset, size, pieces, &has, &error);
+	if (!has || pieces->len > PIECES_MAX)
+		return false;
+	for (guint i = 0; i < pieces->len; i++) {
+		const ProllyBlobPiece *piece = &g_array_index(pieces, ProllyBlobPiece, i);
+
+		parts[i].iov_base = (void *)piece->data;
+		parts[i].iov_len = piece->len;
+	}
+	if (ok)
+		fuse_reply_iov(req, parts, (int)pieces->len);
+	else
+		pfs_reply_error(req, "read", error);
+	return true;
+}
+
 void pfs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		 struct fuse_file_info *fi)
 {
@@ -365,6 +393,8 @@ void pfs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		reply_text(req, handle->text, size, offset);
 		return;
 	}
+	if (size >= PIECES_MIN && reply_pieces(req, handle->file, size, offset))
+		return;
 	buffer = g_malloc(size); /* at most what the kernel was told to ask for */
 	if (prolly_file_read(handle->file, (uint64_t)offset, buffer, size, &len, &error))
 		fuse_reply_buf(req, buffer, len);

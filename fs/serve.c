@@ -110,7 +110,10 @@ static GThreadPool *choose_for_read(Server *self, const struct fuse_buf *buffer)
 		return NULL;
 	if (handle_of(in->fh)->session)
 		return self->control;
-	return handle_of(in->fh)->file && in->size >= LARGE_IO ? self->disk : NULL;
+	if (!handle_of(in->fh)->file || in->size < LARGE_IO ||
+	    prolly_file_is_loaded(handle_of(in->fh)->file, in->offset, in->size))
+		return NULL;
+	return self->disk;
 }
 
 static GThreadPool *choose_for_write(Server *self, const struct fuse_buf *buffer)

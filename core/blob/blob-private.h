@@ -42,6 +42,12 @@ size_t prolly_zeros_count_trailing(const uint8_t *data, size_t len);
 /* The start of the first run of zeros that is RUN bytes long or reaches DATA's end; LEN: none. */
 size_t prolly_zeros_find(const uint8_t *data, size_t len, size_t run);
 
+/* ---- Loading (blob.c) -------------------------------------------------------------------- */
+
+/* Loads the chunks with bytes in [OFFSET, OFFSET + LEN) into the store's cache. */
+bool prolly_blob_load(const ProllyTreeContext *context, const ProllyBlob *blob, uint64_t offset,
+		      uint64_t len, GError **error);
+
 /* ---- Chunks and nodes on disk (blob-node.c) ---------------------------------------------- */
 
 /*

@@ -66,57 +66,114 @@ static bool run_load(Run *run, ProllyStore *store, GError **error)
 	return true;
 }
 
-/* Copies what RUN has from OFFSET on, at most LEN bytes; *OUT_LEN of them. */
-static bool run_copy(const Run *run, uint64_t offset, uint8_t *buffer, size_t len, size_t *out_len,
-		     GError **error)
+/* What RUN has from OFFSET on, at most LEN bytes, goes to TAKE piece by piece; *OUT_LEN of them. */
+typedef void (*TakeFunc)(ProllyNode *chunk, const uint8_t *data, size_t len, void *taker);
+
+static bool run_take(const Run *run, uint64_t offset, size_t len, TakeFunc take, void *taker,
+		     size_t *out_len, GError **error)
 {
 	size_t done = 0;
 
 	for (unsigned i = 0; i < run->n && done < len; i++) {
 		uint64_t skip = offset + done - run->starts[i];
 		size_t n = (size_t)MIN(len - done, run->entries[i].length - skip);
-		const uint8_t *data;
+		const uint8_t *data = NULL;
 
-		if (!run->chunks[i]) {
-			memset(buffer + done, 0, n);
-		} else {
-			if (!prolly_chunk_get_data(run->chunks[i], run->entries[i].length, &data,
-						   error))
-				return false;
-			memcpy(buffer + done, data + skip, n);
-		}
+		if (run->chunks[i] &&
+		    !prolly_chunk_get_data(run->chunks[i], run->entries[i].length, &data, error))
+			return false;
+		take(run->chunks[i], data ? data + skip : NULL, n, taker);
 		done += n;
 	}
 	*out_len = done;
 	return true;
 }
 
-bool prolly_blob_read(const ProllyTreeContext *context, const ProllyBlob *blob, uint64_t offset,
-		      void *buffer, size_t len, size_t *out_len, GError **error)
+/* Calls TAKE for all of [OFFSET, OFFSET + LEN), which is in BLOB. */
+static bool take_range(const ProllyTreeContext *context, const ProllyBlob *blob, uint64_t offset,
+		       uint64_t len, TakeFunc take, void *taker, GError **error)
 {
 	g_auto(ProllyBlobCursor) cursor = {0};
 	g_auto(Run) run = {0};
-	uint8_t *out = buffer;
-	size_t done = 0;
+	uint64_t done = 0;
 
-	if (offset >= blob->length || len == 0) {
-		*out_len = 0;
+	if (len == 0)
 		return true;
-	}
-	len = (size_t)MIN(len, blob->length - offset);
 	if (!prolly_blob_cursor_init(&cursor, context->store, blob, error))
 		return false;
 	while (done < len) {
-		size_t n;
+		size_t n, wanted = (size_t)MIN(len - done, SIZE_MAX);
 
 		if (!run_collect(&run, &cursor, offset + done, offset + len, error) ||
 		    !run_load(&run, context->store, error) ||
-		    !run_copy(&run, offset + done, out + done, len - done, &n, error))
+		    !run_take(&run, offset + done, wanted, take, taker, &n, error))
 			return false;
 		done += n;
 	}
-	*out_len = done;
 	return true;
+}
+
+static uint64_t clip(const ProllyBlob *blob, uint64_t offset, uint64_t len)
+{
+	return offset < blob->length ? MIN(len, blob->length - offset) : 0;
+}
+
+static void copy_out(ProllyNode *chunk, const uint8_t *data, size_t len, void *taker)
+{
+	uint8_t **out = taker;
+
+	if (data)
+		memcpy(*out, data, len);
+	else
+		memset(*out, 0, len);
+	*out += len;
+}
+
+bool prolly_blob_read(const ProllyTreeContext *context, const ProllyBlob *blob, uint64_t offset,
+		      void *buffer, size_t len, size_t *out_len, GError **error)
+{
+	uint8_t *out = buffer;
+
+	*out_len = (size_t)clip(blob, offset, len);
+	return take_range(context, blob, offset, *out_len, copy_out, &out, error);
+}
+
+static void add_piece(ProllyNode *chunk, const uint8_t *data, size_t len, void *taker)
+{
+	static const uint8_t zeros[64 << 10];
+
+	while (len > 0) {
+		ProllyBlobPiece piece = {
+			.data = data ? data : zeros,
+			.len = data ? len : MIN(len, sizeof(zeros)),
+			.node = chunk ? prolly_node_ref(chunk) : NULL,
+		};
+
+		g_array_append_val((GArray *)taker, piece);
+		len -= piece.len;
+	}
+}
+
+bool prolly_blob_read_pieces(const ProllyTreeContext *context, const ProllyBlob *blob,
+			     uint64_t offset, size_t len, GArray *pieces, GError **error)
+{
+	return take_range(context, blob, offset, clip(blob, offset, len), add_piece, pieces, error);
+}
+
+void prolly_blob_piece_clear(ProllyBlobPiece *piece)
+{
+	g_clear_pointer(&piece->node, prolly_node_unref);
+}
+
+static void take_nothing(ProllyNode *chunk, const uint8_t *data, size_t len, void *taker)
+{
+}
+
+bool prolly_blob_load(const ProllyTreeContext *context, const ProllyBlob *blob, uint64_t offset,
+		      uint64_t len, GError **error)
+{
+	return take_range(context, blob, offset, clip(blob, offset, len), take_nothing, NULL,
+			  error);
 }
 
 /* ---- Holes ------------------------------------------------------------------------------- */

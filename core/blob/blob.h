@@ -72,6 +72,34 @@ uint64_t prolly_value_weigh(const uint8_t *stored, size_t len);
 bool prolly_blob_read(const ProllyTreeContext *context, const ProllyBlob *blob, uint64_t offset,
 		      void *buffer, size_t len, size_t *out_len, GError **error);
 
+/* Bytes of a blob, where they are in memory. */
+typedef struct {
+	const uint8_t *data; /* NODE's, or zeros */
+	size_t len;
+	ProllyNode *node; /* nullable; referenced */
+} ProllyBlobPiece;
+
+/* As prolly_blob_read, without a copy: appends to PIECES, of ProllyBlobPiece, which hold nodes: call
+ * prolly_blob_piece_clear for each. Also after a failure. */
+bool prolly_blob_read_pieces(const ProllyTreeContext *context, const ProllyBlob *blob,
+			     uint64_t offset, size_t len, GArray *pieces, GError **error);
+void prolly_blob_piece_clear(ProllyBlobPiece *piece);
+
+/*
+ * Reading ahead, in the store's pool, of a blob that is read in order. A help, never needed: damage
+ * is left to who reads it. Any number of threads.
+ */
+typedef struct ProllyBlobAhead ProllyBlobAhead;
+ProllyBlobAhead *prolly_blob_ahead_new(const ProllyTreeContext *context, const ProllyBlob *blob);
+ProllyBlobAhead *prolly_blob_ahead_ref(ProllyBlobAhead *ahead);
+void prolly_blob_ahead_unref(ProllyBlobAhead *ahead); /* NULL is allowed */
+bool prolly_blob_ahead_is_of(const ProllyBlobAhead *ahead, const ProllyBlob *blob);
+/* Call before LEN bytes at OFFSET are read: waits for them if they are being loaded, and has more
+ * loaded if reads follow each other. */
+void prolly_blob_ahead_note(ProllyBlobAhead *ahead, uint64_t offset, uint64_t len);
+/* Were they loaded, so that reading them will not wait for long? Never waits. */
+bool prolly_blob_ahead_has(ProllyBlobAhead *ahead, uint64_t offset, uint64_t len);
+
 /* The start of the first data (DATA true) or hole at or after OFFSET; the length if none is. */
 bool prolly_blob_seek(const ProllyTreeContext *context, const ProllyBlob *blob, uint64_t offset,
 		      bool data, uint64_t *out_offset, GError **error);
@@ -135,4 +163,5 @@ bool prolly_blob_walk(const ProllyTreeContext *context, const ProllyBlob *blob,
 bool prolly_blob_walk_node(const ProllyTreeContext *context, const ProllyHash *hash, unsigned level,
 			   ProllyBlobChildFunc child, void *data, GError **error);
 
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyBlobAhead, prolly_blob_ahead_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyBlobWriter, prolly_blob_writer_free)

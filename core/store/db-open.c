@@ -32,6 +32,7 @@
 #define MAX_LOG                "134217728"
 #define BLOCK_CACHE            (32u << 20)
 #define BLOCK_CACHE_SHARD_BITS 2
+#define CHUNK_CACHE            (2u << 20)
 #define XXH3                   4 /* rocksdb::ChecksumType, which the C interface does not name */
 
 /* clang-format off */
@@ -79,12 +80,13 @@ typedef struct {
 	const char *options;
 	int block_size;
 	int bloom_bits; /* 0: keys looked up are there, or the family is too small to matter */
+	bool has_own_cache; /* blocks are pinned there (db.c); an index entry is for 64 KiB */
 } FamilySpec;
 
 static const FamilySpec family_specs[] = {
 	[PROLLY_DB_META] = { "meta", PLAIN, 4096, 10 },
 	[PROLLY_DB_NODES] = { "nodes", PACKED, 16384, 0 },
-	[PROLLY_DB_CHUNKS] = { "chunks", PACKED, 16384, 0 },
+	[PROLLY_DB_CHUNKS] = { "chunks", PACKED, PROLLY_DB_BLOCK, 0, true },
 	[PROLLY_DB_INDEX] = { "index", PLAIN FILTERED, 4096, 10 },
 	[PROLLY_DB_STAGED] = { "staged", LAZY FILTERED, 16384, 10 },
 	[PROLLY_DB_EXTENTS] = { "extents", PLAIN, 16384, 0 },
@@ -123,11 +125,12 @@ static rocksdb_options_t *new_family_options(ProllyDb *db, const FamilySpec *spe
 	rocksdb_options_t *options = parse_options(db->options, spec->options);
 	rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
 
-	rocksdb_block_based_options_set_block_cache(table, db->block_cache);
+	rocksdb_block_based_options_set_block_cache(table, spec->has_own_cache ? db->chunk_cache
+									       : db->block_cache);
 	rocksdb_block_based_options_set_block_size(table, (size_t)spec->block_size);
 	rocksdb_block_based_options_set_format_version(table, 5);
 	rocksdb_block_based_options_set_checksum(table, XXH3);
-	rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
+	rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, !spec->has_own_cache);
 	rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
 	if (spec->bloom_bits)
 		rocksdb_block_based_options_set_filter_policy(
@@ -139,13 +142,13 @@ static rocksdb_options_t *new_family_options(ProllyDb *db, const FamilySpec *spe
 
 /* In few shards: a table's filter is one block, of a megabyte and more, and one that is larger than
  * a shard is read again for each key that is looked up. */
-static rocksdb_cache_t *new_block_cache(void)
+static rocksdb_cache_t *new_cache(size_t capacity, int shard_bits)
 {
 	rocksdb_lru_cache_options_t *options = rocksdb_lru_cache_options_create();
 	rocksdb_cache_t *cache;
 
-	rocksdb_lru_cache_options_set_capacity(options, BLOCK_CACHE);
-	rocksdb_lru_cache_options_set_num_shard_bits(options, BLOCK_CACHE_SHARD_BITS);
+	rocksdb_lru_cache_options_set_capacity(options, capacity);
+	rocksdb_lru_cache_options_set_num_shard_bits(options, shard_bits);
 	cache = rocksdb_cache_create_lru_opts(options);
 	rocksdb_lru_cache_options_destroy(options);
 	return cache;
@@ -156,7 +159,8 @@ static void make_options(ProllyDb *db)
 	rocksdb_options_t *base = rocksdb_options_create();
 
 	db->env = db->in_memory ? rocksdb_create_mem_env() : rocksdb_create_default_env();
-	db->block_cache = new_block_cache();
+	db->block_cache = new_cache(BLOCK_CACHE, BLOCK_CACHE_SHARD_BITS);
+	db->chunk_cache = new_cache(CHUNK_CACHE, 0);
 	rocksdb_options_set_env(base, db->env);
 	db->options = parse_options(base, database_options);
 	rocksdb_options_destroy(base);
@@ -177,6 +181,7 @@ static void free_options(ProllyDb *db)
 	for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++)
 		rocksdb_options_destroy(db->family_options[i]);
 	rocksdb_options_destroy(db->options);
+	rocksdb_cache_destroy(db->chunk_cache);
 	rocksdb_cache_destroy(db->block_cache);
 	rocksdb_env_destroy(db->env);
 }

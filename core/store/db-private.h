@@ -60,6 +60,7 @@ struct ProllyDb {
 
 	rocksdb_env_t *env;
 	rocksdb_cache_t *block_cache;
+	rocksdb_cache_t *chunk_cache;
 	rocksdb_options_t *options;
 	rocksdb_options_t *family_options[PROLLY_DB_N_FAMILIES];
 	rocksdb_readoptions_t *read;
@@ -81,6 +82,9 @@ struct ProllyDb {
 	uint64_t room;    /* bytes on disk that are known to be free for writing */
 	gint64 room_until;
 };
+
+#define PROLLY_DB_BLOCK \
+	16384 /* bytes of a block of nodes or chunks, or one value if that is larger */
 
 /* Free space below which RocksDB, once it ran out of it, does not resume. */
 #define PROLLY_DB_RESERVE (16u << 20)

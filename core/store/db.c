@@ -83,14 +83,25 @@ static const rocksdb_readoptions_t *get_read_options(const ProllyDb *db,
 	return snapshot ? snapshot->read : db->read;
 }
 
-/* (transfer full) A copy, since what RocksDB pins is aligned to nothing; consumes PINNED. */
-static GBytes *copy_pinned(rocksdb_pinnableslice_t *pinned)
+static void destroy_pinned(gpointer pinned)
+{
+	rocksdb_pinnableslice_destroy(pinned);
+}
+
+/*
+ * (transfer full) A copy, since what RocksDB pins is aligned to nothing; consumes PINNED. A chunk,
+ * of which nobody wants that, stays where it is, if it has a block to itself.
+ */
+static GBytes *take_pinned(rocksdb_pinnableslice_t *pinned, ProllyDbFamily family)
 {
 	size_t len;
 	const char *data = rocksdb_pinnableslice_value(pinned, &len);
-	GBytes *bytes = g_bytes_new(data, len);
+	GBytes *bytes;
 
-	rocksdb_pinnableslice_destroy(pinned);
+	if (family == PROLLY_DB_CHUNKS && len >= PROLLY_DB_BLOCK)
+		return g_bytes_new_with_free_func(data, len, destroy_pinned, pinned);
+	bytes = g_bytes_new(data, len);
+	destroy_pinned(pinned);
 	return bytes;
 }
 
@@ -104,7 +115,7 @@ static bool get_from_rocks(ProllyDb *db, ProllyDbFamily family, const ProllyDbSn
 
 	if (failure)
 		return prolly_db_throw(error, failure, db->path);
-	*out_value = pinned ? copy_pinned(pinned) : NULL;
+	*out_value = pinned ? take_pinned(pinned, family) : NULL;
 	return true;
 }
 
@@ -153,7 +164,7 @@ bool prolly_db_get_many(ProllyDb *db, ProllyDbFamily family, const void *const *
 	}
 	for (size_t i = 0; i < n; i++) {
 		if (ok)
-			out_values[i] = pinned[i] ? copy_pinned(pinned[i]) : NULL;
+			out_values[i] = pinned[i] ? take_pinned(pinned[i], family) : NULL;
 		else if (pinned[i])
 			rocksdb_pinnableslice_destroy(pinned[i]);
 	}

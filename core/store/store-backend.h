@@ -25,8 +25,7 @@ typedef struct {
 
 	/*
 	 * OUT_NODES[i] (transfer full): the bytes stored under HASHES[i], or NULL if there are
-	 * none. The bytes are unchecked, and 8-byte aligned. A node put under another class may be
-	 * found.
+	 * none. The bytes are unchecked. A node put under another class may be found.
 	 */
 	bool (*get_many)(ProllyBackend *self, ProllyNodeClass node_class, const ProllyHash *hashes,
 			 size_t n, GBytes **out_nodes, GError **error);

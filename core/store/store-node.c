@@ -24,14 +24,37 @@ ProllyNode *prolly_node_new_take(ProllyNodeClass node_class, const ProllyHash *h
 	ProllyNode *node = g_new0(ProllyNode, 1);
 	size_t len;
 
+	if (node_class == PROLLY_NODE_TREE && (uintptr_t)g_bytes_get_data(bytes, &len) & 7) {
+		GBytes *aligned = g_bytes_new(g_bytes_get_data(bytes, NULL), len);
+
+		g_bytes_unref(bytes);
+		bytes = aligned;
+	}
 	node->ref_count = 1;
 	node->node_class = (uint8_t)node_class;
 	node->hash = *hash;
 	node->owner = bytes;
 	node->bytes = g_bytes_get_data(bytes, &len);
 	node->len = (uint32_t)len;
-	g_assert(len <= UINT32_MAX && ((uintptr_t)node->bytes & 7) == 0);
+	g_assert(len <= UINT32_MAX);
 	return node;
+}
+
+void prolly_nodes_hash(GBytes *const *bytes, size_t n, ProllyHash *out_hashes)
+{
+	g_autofree ProllyHashMessage *messages = g_new(ProllyHashMessage, n);
+	size_t n_messages = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		ProllyHashMessage *message = &messages[n_messages];
+
+		if (!bytes[i])
+			continue;
+		message->data = g_bytes_get_data(bytes[i], &message->len);
+		message->out_hash = &out_hashes[i];
+		n_messages++;
+	}
+	prolly_hash_compute_many(messages, n_messages);
 }
 
 ProllyNode *prolly_node_new_in_arena(ProllyArena *arena, ProllyNodeClass node_class, size_t len,

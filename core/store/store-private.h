@@ -61,7 +61,10 @@ static inline bool node_has_hash(const ProllyNode *node, const ProllyHash *hash)
 	return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3])) == 0;
 }
 
-/* (transfer full) A node of BYTES (transfer full, 8-byte aligned), whose hash is known. */
+/* OUT_HASHES[i] of the bytes BYTES[i] (nullable). */
+void prolly_nodes_hash(GBytes *const *bytes, size_t n, ProllyHash *out_hashes);
+
+/* (transfer full) A node of BYTES (transfer full), whose hash is known. */
 ProllyNode *prolly_node_new_take(ProllyNodeClass node_class, const ProllyHash *hash, GBytes *bytes);
 
 /*

@@ -231,18 +231,18 @@ static ProllyNode *make_node(ProllyShared *shared, ProllyNodeClass node_class,
 	return node;
 }
 
-/* The node of BYTES (transfer full) (nullable), which the back end gave for HASH. */
+/* The node of BYTES (transfer full) (nullable), which the back end gave for HASH and whose hash is
+ * ACTUAL. */
 static bool check_node(ProllyShared *shared, ProllyNodeClass node_class, const ProllyHash *hash,
-		       GBytes *bytes, ProllyNode **out_node, GError **error)
+		       GBytes *bytes, const ProllyHash *actual, ProllyNode **out_node,
+		       GError **error)
 {
 	char hex[PROLLY_HASH_HEX_SIZE];
-	ProllyHash actual;
 
 	if (!bytes)
 		return prolly_throw(error, PROLLY_ERROR_MISSING, "node %s is missing",
 				    prolly_hash_to_hex(hash, hex));
-	prolly_hash_compute(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &actual);
-	if (!prolly_hash_equal(hash, &actual)) {
+	if (!prolly_hash_equal(hash, actual)) {
 		g_bytes_unref(bytes);
 		return prolly_throw(error, PROLLY_ERROR_CORRUPT,
 				    "node %s is damaged: its bytes have another hash",
@@ -266,18 +266,21 @@ static bool admit_nodes(ProllyStore *store, ProllyNodeClass node_class, const Pr
 			GError **error)
 {
 	ProllyShared *shared = store->shared;
+	g_autofree ProllyHash *actual = g_new(ProllyHash, n);
 	bool ok = true;
 
+	prolly_nodes_hash(bytes, n, actual);
 	for (size_t i = 0, j = 0; i < n; i++) {
 		if (nodes[i])
 			continue;
-		GBytes *of_one = bytes[j++];
+		GBytes *of_one = bytes[j];
+		const ProllyHash *its_hash = &actual[j++];
 
 		if (!ok) {
 			g_bytes_unref(of_one);
 			continue;
 		}
-		ok = check_node(shared, node_class, &hashes[i], of_one, &nodes[i], error);
+		ok = check_node(shared, node_class, &hashes[i], of_one, its_hash, &nodes[i], error);
 		if (ok && seen)
 			nodes[i] = prolly_cache_insert_unless(shared->caches[node_class], nodes[i],
 							      &shared->n_deletions, *seen);

@@ -40,7 +40,7 @@ typedef enum {
 ProllyNode *prolly_node_ref(ProllyNode *node);
 void prolly_node_unref(ProllyNode *node); /* NULL is allowed */
 const ProllyHash *prolly_node_get_hash(const ProllyNode *node);
-/* The node's bytes, valid while a reference is held. 8-byte aligned. */
+/* The node's bytes, valid while a reference is held. A tree node's are 8-byte aligned. */
 const uint8_t *prolly_node_get_bytes(const ProllyNode *node, size_t *out_len);
 
 /*

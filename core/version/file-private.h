@@ -96,6 +96,7 @@ struct ProllyFile {
 	bool must_rewrite;          /* the records say more than is true (a truncation) */
 	bool has_new_nodes;         /* the store has nodes that only this file refers to */
 	gsize kept;                 /* of the body's kept_bytes */
+	ProllyBlobAhead *ahead;     /* of the content, or an earlier one; NULL: not read yet */
 };
 
 /* All under write_lock. */

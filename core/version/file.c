@@ -59,6 +59,7 @@ static void free_file(ProllyFile *file)
 {
 	prolly_holder_remove(&file->holder);
 	prolly_file_unkeep(file);
+	prolly_blob_ahead_unref(file->ahead);
 	prolly_overlay_clear(&file->content);
 	prolly_attrs_clear(&file->attrs);
 	g_array_unref(file->unrecorded);
@@ -248,44 +249,7 @@ void prolly_file_unref(ProllyFile *file)
 		free_file(file);
 }
 
-/* ---- Reading ----------------------------------------------------------------------------- */
-
-bool prolly_file_read(ProllyFile *file, uint64_t offset, void *buffer, size_t len, size_t *out_len,
-		      GError **error)
-{
-	g_autoptr(GBytes) stored = NULL;
-	ProllyOverlay plain;
-	bool ok = true;
-
-	g_mutex_lock(&file->lock);
-	plain = file->content;
-	if (plain.runs->len) {
-		ok = prolly_overlay_read(&file->content, get_context(file), offset, buffer, len,
-					 out_len, error);
-		g_mutex_unlock(&file->lock);
-		return ok;
-	}
-	stored = g_bytes_ref(plain.stored);
-	g_mutex_unlock(&file->lock);
-
-	/* Nothing is laid over it, so others may read (and write) meanwhile. */
-	if (offset >= plain.length) {
-		*out_len = 0;
-		return true;
-	}
-	len = (size_t)MIN(len, plain.length - offset);
-	if (offset < plain.base_length)
-		ok = prolly_value_read(get_context(file), &plain.value, offset, buffer,
-				       (size_t)MIN(len, plain.base_length - offset), out_len,
-				       error);
-	else
-		*out_len = 0;
-	if (ok) {
-		memset((uint8_t *)buffer + *out_len, 0, len - *out_len);
-		*out_len = len;
-	}
-	return ok;
-}
+/* ---- What it is ------------------------------------------------------------------------ */
 
 bool prolly_file_seek(ProllyFile *file, uint64_t offset, bool data, uint64_t *out_offset,
 		      GError **error)

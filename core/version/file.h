@@ -30,6 +30,14 @@ void prolly_file_unref(ProllyFile *file); /* NULL is allowed */
 
 bool prolly_file_read(ProllyFile *file, uint64_t offset, void *buffer, size_t len, size_t *out_len,
 		      GError **error);
+/*
+ * The same without a copy, appended to PIECES (blob.h). *OUT_HAS false, and nothing happened: it does
+ * not lie in memory as it is read.
+ */
+bool prolly_file_read_pieces(ProllyFile *file, uint64_t offset, size_t len, GArray *pieces,
+			     bool *out_has, GError **error);
+/* Were LEN bytes at OFFSET loaded ahead, so that reading them will not wait for long? Never waits. */
+bool prolly_file_is_loaded(ProllyFile *file, uint64_t offset, size_t len);
 /* READ_ONLY on a view's file. */
 bool prolly_file_write(ProllyFile *file, uint64_t offset, const void *data, size_t len,
 		       GError **error);

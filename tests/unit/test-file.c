@@ -271,6 +271,61 @@ static void test_share(Fixture *self, gconstpointer data)
 	assert_content(out, bytes, 50000);
 }
 
+/* Does FILE give LEN bytes at OFFSET without a copy? If it does, they are CONTENT's there. */
+static bool read_in_pieces(ProllyFile *file, uint64_t offset, size_t len, const uint8_t *content)
+{
+	g_autoptr(GArray) pieces = g_array_new(FALSE, FALSE, sizeof(ProllyBlobPiece));
+	g_autoptr(GError) error = NULL;
+	bool has;
+
+	g_array_set_clear_func(pieces, (GDestroyNotify)prolly_blob_piece_clear);
+	prolly_file_read_pieces(file, offset, len, pieces, &has, &error);
+	g_assert_no_error(error);
+	for (guint i = 0; i < pieces->len; i++) {
+		const ProllyBlobPiece *piece = &g_array_index(pieces, ProllyBlobPiece, i);
+
+		g_assert_cmpmem(piece->data, piece->len, content + offset, piece->len);
+		offset += piece->len;
+		len -= piece->len;
+	}
+	g_assert_true(!has || len == 0);
+	return has;
+}
+
+/* What is stored is read where it is; what is written over it, and what is small, is not. */
+static void test_pieces(Fixture *self, gconstpointer data)
+{
+	const size_t length = 400000;
+	g_autoptr(ProllyFile) file = create_file(self, "big");
+	g_autofree uint8_t *bytes = g_malloc(length);
+	g_autoptr(GRand) random = g_rand_new_with_seed(32);
+
+	for (size_t i = 0; i < length; i++)
+		bytes[i] = (uint8_t)g_rand_int(random);
+	write_at(file, 0, bytes, length);
+	g_assert_false(read_in_pieces(file, 0, 1000, bytes));
+	flush(file);
+	g_clear_pointer(&file, prolly_file_unref);
+	file = open_file(self, "big");
+	for (size_t at = 0; at < length; at += 50000)
+		g_assert_true(read_in_pieces(file, at, 50000, bytes));
+	g_assert_false(read_in_pieces(file, length, 1, bytes));
+
+	bytes[77777] ^= 1;
+	write_at(file, 77777, bytes + 77777, 1);
+	g_assert_false(read_in_pieces(file, 0, 1000, bytes));
+	g_assert_false(prolly_file_is_loaded(file, 0, 1));
+	assert_content(file, bytes, length);
+	/* a content in the place of another is read ahead anew */
+	bytes[3] ^= 1;
+	write_at(file, 0, bytes, length);
+	flush(file);
+	g_clear_pointer(&file, prolly_file_unref);
+	file = open_file(self, "big");
+	g_assert_true(read_in_pieces(file, 0, 300000, bytes));
+	assert_content(file, bytes, length);
+}
+
 static void test_stream(Fixture *self, gconstpointer data)
 {
 	g_autoptr(ProllyFile) file = create_file(self, "big");
@@ -494,6 +549,7 @@ int main(int argc, char **argv)
 	TEST("links", NULL, test_links);
 	TEST("attrs", NULL, test_attrs);
 	TEST("share", NULL, test_share);
+	TEST("pieces", NULL, test_pieces);
 	TEST("stream", NULL, test_stream);
 	TEST("rewrite", NULL, test_rewrite);
 	TEST("sparse", NULL, test_sparse);
