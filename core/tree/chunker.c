@@ -360,12 +360,12 @@ static bool hash_chain(ProllyChunker *self, unsigned number, unsigned n, GError 
 	ProllyNode *nodes[TREE_LEVELS_MAX];
 	size_t ats[TREE_LEVELS_MAX];
 
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n; i++)
 		nodes[i] = self->levels[number + i].waiting[0].node;
-		ats[i] = i == 0 ? 0
-				: prolly_node_find_child_hash(
-					  nodes[i], self->levels[number + i - 1].waiting[0].index);
-	}
+	ats[0] = 0;
+	for (unsigned i = 1; i < n; i++)
+		ats[i] = prolly_node_find_child_hash(nodes[i],
+						     self->levels[number + i - 1].waiting[0].index);
 	prolly_store_hash_chain(self->context->store, nodes, ats, n);
 	tell_parent(self, number + n - 1, &self->levels[number + n - 1].waiting[0]);
 	for (unsigned i = 0; i < n; i++) {
