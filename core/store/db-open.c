@@ -407,8 +407,11 @@ static void free_db(ProllyDb *db)
 
 bool prolly_db_open(const ProllyDbOptions *options, ProllyDb **out_db, GError **error)
 {
-	ProllyDb *db = g_new0(ProllyDb, 1);
+	ProllyDb *db;
 
+	if (!prolly_rocksdb_load(error))
+		return false;
+	db = g_new0(ProllyDb, 1);
 	g_mutex_init(&db->room_lock);
 	db->in_memory = options->path == NULL;
 	db->path = g_strdup(db->in_memory ? "/database-in-memory" : options->path);

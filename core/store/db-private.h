@@ -6,9 +6,8 @@
  * db-mark.c share.
  */
 
-#include <rocksdb/c.h>
-
 #include "store/db.h"
+#include "store/rocksdb-private.h"
 
 /* ---- The mark (db-mark.c) ---------------------------------------------------------------- */
 
