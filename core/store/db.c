@@ -13,6 +13,11 @@
  *
  * Ingestion. Sorted entries become a table file beside the others, which RocksDB then adopts by a
  * link: no log, no memtable, and no compaction ever if the keys are above all others of the family.
+ *
+ * Ranges. A range that was deleted is cheap to write, and dear to everyone who reads its family until
+ * the memtable is flushed, since each iterator sorts all such ranges anew. A commit deletes two,
+ * mostly of a key or none: the thousandth commit of one key took 590 us so, of which 210 to stage
+ * it, where the first took 380 and 75. With keys deleted one by one all take 370, and 50 to stage.
  */
 #include "store/db-private.h"
 
@@ -23,6 +28,8 @@
 /* The watcher looks every 5 s; then it flushes. */
 #define RESUME_WAIT_USEC (15 * G_USEC_PER_SEC)
 #define RESUME_POLL_USEC (50 * 1000)
+
+#define DELETED_ONE_BY_ONE 64 /* keys of a range */
 
 /* A table that compression makes smaller by less than a sixteenth is dense. */
 #define DENSE_GAIN   16
@@ -338,6 +345,28 @@ void prolly_db_batch_delete_range(ProllyDbBatch *batch, ProllyDbFamily family, c
 					   lower_len, upper, upper_len);
 	if (family == PROLLY_DB_STAGED)
 		prolly_db_keys_add_all(batch->staged);
+}
+
+void prolly_db_batch_delete_present(ProllyDbBatch *batch, ProllyDbFamily family, const void *lower,
+				    size_t lower_len, const void *upper, size_t upper_len)
+{
+	g_autoptr(ProllyDbIter) iter =
+		prolly_db_iter_new(batch->db, family, NULL, lower, lower_len, upper, upper_len);
+	unsigned n = 0;
+
+	for (prolly_db_iter_seek_first(iter);
+	     n < DELETED_ONE_BY_ONE && prolly_db_iter_is_valid(iter); prolly_db_iter_next(iter))
+		n++;
+	if (prolly_db_iter_is_valid(iter) || !prolly_db_iter_check(iter, NULL)) {
+		prolly_db_batch_delete_range(batch, family, lower, lower_len, upper, upper_len);
+		return;
+	}
+	for (prolly_db_iter_seek_first(iter); n > 0; prolly_db_iter_next(iter), n--) {
+		size_t len;
+		const uint8_t *key = prolly_db_iter_get_key(iter, &len);
+
+		prolly_db_batch_delete(batch, family, key, len);
+	}
 }
 
 /* ---- Write ------------------------------------------------------------------------------- */

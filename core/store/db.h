@@ -92,6 +92,12 @@ void prolly_db_batch_delete(ProllyDbBatch *batch, ProllyDbFamily family, const v
 /* Deletes keys in [LOWER, UPPER). */
 void prolly_db_batch_delete_range(ProllyDbBatch *batch, ProllyDbFamily family, const void *lower,
 				  size_t lower_len, const void *upper, size_t upper_len);
+/*
+ * The same of the keys that are there now, for a range that nobody writes to any more, BATCH
+ * neither: one by one if they are few, since a deleted range slows the reads of its family down.
+ */
+void prolly_db_batch_delete_present(ProllyDbBatch *batch, ProllyDbFamily family, const void *lower,
+				    size_t lower_len, const void *upper, size_t upper_len);
 
 typedef enum {
 	PROLLY_DB_BUFFERED, /* survives the process */

@@ -82,8 +82,8 @@ void prolly_extents_delete_before(uint32_t branch_id, uint64_t generation, Proll
 
 	prolly_set_be64(lower, first);
 	prolly_set_be64(upper, all ? first_of_branch((uint64_t)branch_id + 1) : first | generation);
-	prolly_db_batch_delete_range(batch, PROLLY_DB_EXTENTS, lower, sizeof(lower), upper,
-				     sizeof(upper));
+	prolly_db_batch_delete_present(batch, PROLLY_DB_EXTENTS, lower, sizeof(lower), upper,
+				       sizeof(upper));
 }
 
 /* Lays one record over OVERLAY. */

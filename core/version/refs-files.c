@@ -415,10 +415,10 @@ static void files_unlock(ProllyRefs *refs, const ProllyRefUpdate *update)
 }
 
 /* Errno. */
-static int replace_file(const char *from, const char *path)
+static int replace_file(FileRefs *files, const char *from, const char *path)
 {
 	if (renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_EXCHANGE) == 0) {
-		if (unlink(from) == 0)
+		if (prolly_spares_remove(files->spares, from) == 0)
 			return 0;
 		/* What stood there was no file, which an exchange does not mind. */
 		(void)renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_EXCHANGE);
@@ -437,7 +437,7 @@ static bool finish_move(FileRefs *files, const ProllyRefUpdate *update, GError *
 
 	if (*update->log && !append_log(files, update, &local))
 		g_debug("reflog of %s: %s", update->name, local->message);
-	result = replace_file(lock, path);
+	result = replace_file(files, lock, path);
 	if (result) {
 		prolly_throw_errno(error, result, "move %s", path);
 		unlink(lock);
@@ -573,7 +573,7 @@ static bool replay_update(FileRefs *files, const ProllyRefUpdate *update, GError
 		return false;
 	if (!is_logged)
 		return finish_move(files, update, error);
-	result = replace_file(lock, path);
+	result = replace_file(files, lock, path);
 	return result == 0 || prolly_throw_errno(error, result, "move %s", path);
 }
 

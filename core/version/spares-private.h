@@ -20,5 +20,7 @@ bool prolly_spares_put(ProllySpares *spares, const char *path, const void *data,
 /* The same, if nothing is at PATH: *OUT_EXISTS. */
 bool prolly_spares_put_new(ProllySpares *spares, const char *path, const void *data, size_t len,
 			   mode_t mode, bool *out_exists, GError **error);
+/* Removes the file PATH: 0, or errno. Nobody waits for its space to be given back. */
+int prolly_spares_remove(ProllySpares *spares, const char *path);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllySpares, prolly_spares_free)

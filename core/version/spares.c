@@ -8,6 +8,10 @@
  * and none is left behind. What is put is written to one, which then gets its name by a link: the
  * name is never that of half a file.
  *
+ * A file that is removed has its blocks given back when nobody has it open any more, which takes as
+ * long as a sync where the filesystem tells the disk (mount option discard). So another thread
+ * closes it.
+ *
  * A process that puts but a few files makes them as it needs them. Where there are no files without
  * a name, one is made under a name of its own and moved.
  *
@@ -25,8 +29,9 @@
 
 struct ProllySpares {
 	char *dir;
-	GThreadPool *maker; /* one thread, there when it is needed; NULL: all files have names */
-	gint n_names;       /* atomic; given so far */
+	GThreadPool *maker;  /* one thread, there when it is needed; NULL: all files have names */
+	GThreadPool *closer; /* likewise; of files without a name any more */
+	gint n_names;        /* atomic; given so far */
 
 	GMutex lock; /* protects all below */
 	int spares[N_SPARES];
@@ -198,6 +203,24 @@ bool prolly_spares_put_new(ProllySpares *self, const char *path, const void *dat
 	return result == 0 || *out_exists || prolly_throw_errno(error, result, "make %s", path);
 }
 
+/* ---- Removing ---------------------------------------------------------------------------- */
+
+/* 1 + a file descriptor. */
+static void close_file(gpointer data, gpointer user_data)
+{
+	close(GPOINTER_TO_INT(data) - 1);
+}
+
+int prolly_spares_remove(ProllySpares *self, const char *path)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int result = unlink(path) == 0 ? 0 : errno;
+
+	if (fd >= 0)
+		g_thread_pool_push(self->closer, GINT_TO_POINTER(fd + 1), NULL);
+	return result;
+}
+
 /* ---- Lifecycle --------------------------------------------------------------------------- */
 
 ProllySpares *prolly_spares_new(const char *dir)
@@ -206,6 +229,7 @@ ProllySpares *prolly_spares_new(const char *dir)
 
 	self->dir = g_strdup(dir);
 	g_mutex_init(&self->lock);
+	self->closer = g_thread_pool_new(close_file, self, 1, FALSE, NULL);
 	/* Without /proc a file that has no name gets none. */
 	if (access("/proc/self/fd", X_OK) == 0)
 		self->maker = g_thread_pool_new(make_all, self, 1, FALSE, NULL);
@@ -221,6 +245,7 @@ void prolly_spares_free(ProllySpares *self)
 	g_mutex_unlock(&self->lock);
 	if (self->maker)
 		g_thread_pool_free(self->maker, FALSE, TRUE);
+	g_thread_pool_free(self->closer, FALSE, TRUE);
 	for (unsigned i = 0; i < self->n_ready; i++)
 		close(self->spares[i]);
 	g_mutex_clear(&self->lock);

@@ -176,8 +176,8 @@ void prolly_staged_delete_generation(uint32_t branch_id, uint64_t generation, Pr
 	uint8_t lower[GENERATION_HEAD], upper[GENERATION_HEAD];
 	size_t upper_len = bound_generation(branch_id, generation, lower, upper);
 
-	prolly_db_batch_delete_range(batch, PROLLY_DB_STAGED, lower, sizeof(lower), upper,
-				     upper_len);
+	prolly_db_batch_delete_present(batch, PROLLY_DB_STAGED, lower, sizeof(lower), upper,
+				       upper_len);
 }
 
 void prolly_staged_reclaim_generation(ProllyDb *db, uint32_t branch_id, uint64_t generation)

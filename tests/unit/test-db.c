@@ -186,6 +186,35 @@ static void test_delete_range(Site *site, gconstpointer in_memory)
 	assert_range(site, NULL, "", NULL, "a=1 c=2 e=1 f=1 ");
 }
 
+/* As many keys as are deleted one by one, about, and none. */
+static void test_delete_present(Site *site, gconstpointer in_memory)
+{
+	static const unsigned counts[] = {0, 1, 63, 64, 65, 300};
+	static const ProllyDbFamily families[] = {PROLLY_DB_META, PROLLY_DB_STAGED};
+	for (unsigned i = 0; i < G_N_ELEMENTS(counts) * G_N_ELEMENTS(families); i++) {
+		g_autoptr(GError) error = NULL;
+		g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(site->db);
+		ProllyDbFamily family = families[i % G_N_ELEMENTS(families)];
+		unsigned n = counts[i / G_N_ELEMENTS(families)];
+		char key[16];
+
+		put_in(site, family, "a", "below", PROLLY_DB_BUFFERED);
+		put_in(site, family, "c", "above", PROLLY_DB_BUFFERED);
+		for (unsigned j = 0; j < n; j++) {
+			g_snprintf(key, sizeof(key), "b%03u", j);
+			put_in(site, family, key, "in it", PROLLY_DB_BUFFERED);
+		}
+		prolly_db_batch_delete_present(batch, family, "b", 1, "c", 1);
+		g_assert_true(prolly_db_write(site->db, batch, PROLLY_DB_BUFFERED, &error));
+		assert_value_at(site, family, NULL, "a", "below");
+		assert_value_at(site, family, NULL, "c", "above");
+		for (unsigned j = 0; j < n; j++) {
+			g_snprintf(key, sizeof(key), "b%03u", j);
+			assert_value_at(site, family, NULL, key, NULL);
+		}
+	}
+}
+
 static void test_prefix_end(void)
 {
 	uint8_t out[3];
@@ -410,6 +439,7 @@ int main(int argc, char **argv)
 		{"iterate", test_iterate},
 		{"snapshot", test_snapshot},
 		{"delete-range", test_delete_range},
+		{"delete-present", test_delete_present},
 		{"ingest", test_ingest},
 		{"reclaim", test_reclaim},
 		{"recent", test_recent},

@@ -73,7 +73,8 @@ static void test_put(Fixture *self, gconstpointer data)
 	g_assert_true(put_new(self, path, "three"));
 	assert_file(path, "three", 0640);
 	umask(mask);
-	g_assert_cmpint(unlink(path), ==, 0);
+	g_assert_cmpint(prolly_spares_remove(self->spares, path), ==, 0);
+	g_assert_cmpint(prolly_spares_remove(self->spares, path), ==, ENOENT);
 	prolly_spares_free(self->spares);
 }
 
