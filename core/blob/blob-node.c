@@ -44,24 +44,22 @@ bool prolly_blob_entry_is_hole(const ProllyBlobEntry *entry)
 
 /* ---- Chunks ------------------------------------------------------------------------------ */
 
-bool prolly_chunk_put(ProllyStore *store, const uint8_t *data, size_t len,
-		      ProllyBlobEntry *out_entry, GError **error)
+ProllyNode *prolly_chunk_new_node(ProllyStore *store, const uint8_t *data, size_t len,
+				  ProllyBlobEntry *out_entry)
 {
-	uint8_t *bytes = g_malloc(PROLLY_CHUNK_HEADER + len);
-	ProllyBlobEntry entry = {
-		.length = len,
-		.data = len,
-		.ends_in_zero = data[len - 1] == 0,
-	};
+	uint8_t *bytes;
+	ProllyNode *node = prolly_store_new_node(store, PROLLY_NODE_CHUNK,
+						 PROLLY_CHUNK_HEADER + len, 0, &bytes);
 
 	memcpy(bytes, chunk_magic, sizeof(chunk_magic));
 	prolly_set_le32(bytes + 4, (uint32_t)len);
 	memcpy(bytes + PROLLY_CHUNK_HEADER, data, len);
-	if (!prolly_store_put(store, PROLLY_NODE_CHUNK, bytes, PROLLY_CHUNK_HEADER + len,
-			      &entry.hash, NULL, error))
-		return false;
-	*out_entry = entry;
-	return true;
+	*out_entry = (ProllyBlobEntry){
+		.length = len,
+		.data = len,
+		.ends_in_zero = data[len - 1] == 0,
+	};
+	return node;
 }
 
 bool prolly_chunk_get_data(const ProllyNode *node, uint64_t length, const uint8_t **out_data,

@@ -114,8 +114,9 @@ bool prolly_blob_node_put(ProllyStore *store, unsigned level, const ProllyBlobEn
 /* Does a node end after ENTRY, which is its entry number COUNT (from 1)? */
 bool prolly_blob_node_is_cut(const ProllyBlobEntry *entry, unsigned count);
 
-bool prolly_chunk_put(ProllyStore *store, const uint8_t *data, size_t len,
-		      ProllyBlobEntry *out_entry, GError **error);
+/* (transfer full) A chunk of DATA, LEN > 0, neither hashed nor put; OUT_ENTRY but for its hash. */
+ProllyNode *prolly_chunk_new_node(ProllyStore *store, const uint8_t *data, size_t len,
+				  ProllyBlobEntry *out_entry);
 /* The bytes of a chunk of LENGTH bytes in NODE. */
 bool prolly_chunk_get_data(const ProllyNode *node, uint64_t length, const uint8_t **out_data,
 			   GError **error);
@@ -158,6 +159,22 @@ bool prolly_blob_cursor_descend(ProllyBlobCursor *cursor, GError **error);
 void prolly_blob_cursor_ascend(ProllyBlobCursor *cursor);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyBlobCursor, prolly_blob_cursor_clear)
+
+/* ---- Chunks on their way (chunk-queue.c) ------------------------------------------------- */
+
+typedef struct ProllyChunkQueue ProllyChunkQueue;
+typedef bool (*ProllyChunkFunc)(const ProllyBlobEntry *entry, void *data, GError **error);
+
+/* TELL is called, in the queue's order, for each chunk that was put and each hole: within calls of
+ * add, add_hole and settle. After one of these failed the queue is only to be freed. */
+ProllyChunkQueue *prolly_chunk_queue_new(ProllyStore *store, ProllyChunkFunc tell, void *data);
+void prolly_chunk_queue_free(ProllyChunkQueue *queue); /* what was not put is dropped */
+bool prolly_chunk_queue_add(ProllyChunkQueue *queue, const uint8_t *data, size_t len,
+			    GError **error);
+bool prolly_chunk_queue_add_hole(ProllyChunkQueue *queue, uint64_t len, GError **error);
+/* All that is in the queue is put and told. */
+bool prolly_chunk_queue_settle(ProllyChunkQueue *queue, GError **error);
+bool prolly_chunk_queue_is_empty(const ProllyChunkQueue *queue);
 
 /* ---- The writer's inner half (blob-writer.c) --------------------------------------------- */
 

@@ -15,7 +15,7 @@
  *
  * The writer keeps back the zeros at the end of what it was given as a number (ZEROS), until a byte
  * that is not zero, or the end, says how long their run is; the bytes since the last cut are in
- * BUFFER. Hence
+ * BUFFER, and chunks that were cut may still be in a queue (chunk-queue.c). Hence
  *
  * I1. BUFFER holds no run of zeros that could be part of a hole, so a cut found in it is final.
  * I2. BUFFER has no cut in it: it is a chunk's beginning, shorter than chunk_max.
@@ -23,7 +23,7 @@
  *     content began here. Its zeros might continue a run, but none is open: the byte before is
  *     not zero, or the caller (splice.c) vouches for what it added.
  *
- * Memory: the buffer, and one unfinished node a level.
+ * Memory: the buffer, the queue, and one unfinished node a level.
  */
 #include "blob/blob-private.h"
 
@@ -39,21 +39,13 @@ struct ProllyBlobWriter {
 	ProllyCutter cutter;
 	uint64_t length; /* of everything given, taken over or kept back */
 	uint64_t zeros;
-	uint8_t *buffer; /* chunk_max * 2 bytes, made at the first use */
+	uint8_t *buffer; /* chunk_max bytes, made at the first use */
 	size_t fill;
 	ProllyCutState cut;
+	ProllyChunkQueue *chunks;                 /* and holes, on their way to the lowest level */
 	unsigned n_levels;                        /* of levels that had an entry */
 	Level levels[PROLLY_BLOB_HEIGHT_MAX + 2]; /* [0] is unused */
 };
-
-ProllyBlobWriter *prolly_blob_writer_new(const ProllyTreeContext *context)
-{
-	ProllyBlobWriter *writer = g_new0(ProllyBlobWriter, 1);
-
-	writer->store = prolly_store_ref(context->store);
-	prolly_cutter_init(&writer->cutter, prolly_format_get_parameters(context->format));
-	return writer;
-}
 
 void prolly_blob_writer_free(ProllyBlobWriter *writer)
 {
@@ -62,6 +54,7 @@ void prolly_blob_writer_free(ProllyBlobWriter *writer)
 	for (unsigned level = 1; level <= writer->n_levels; level++)
 		g_array_unref(writer->levels[level].pending);
 	g_free(writer->buffer);
+	prolly_chunk_queue_free(writer->chunks);
 	prolly_store_unref(writer->store);
 	g_free(writer);
 }
@@ -122,6 +115,7 @@ bool prolly_blob_writer_add(ProllyBlobWriter *writer, unsigned level, const Prol
 			    GError **error)
 {
 	g_assert(writer->fill == 0 && writer->zeros == 0);
+	g_assert(prolly_chunk_queue_is_empty(writer->chunks));
 	g_assert(prolly_blob_writer_is_aligned(writer, level));
 	if (!add_entry(writer, level, entry, error))
 		return false;
@@ -131,60 +125,76 @@ bool prolly_blob_writer_add(ProllyBlobWriter *writer, unsigned level, const Prol
 	return true;
 }
 
+/* What the queue gives. */
+static bool take_entry(const ProllyBlobEntry *entry, void *data, GError **error)
+{
+	return add_entry(data, 1, entry, error);
+}
+
+ProllyBlobWriter *prolly_blob_writer_new(const ProllyTreeContext *context)
+{
+	ProllyBlobWriter *writer = g_new0(ProllyBlobWriter, 1);
+
+	writer->store = prolly_store_ref(context->store);
+	writer->chunks = prolly_chunk_queue_new(context->store, take_entry, writer);
+	prolly_cutter_init(&writer->cutter, prolly_format_get_parameters(context->format));
+	return writer;
+}
+
 /* ---- Chunks and holes -------------------------------------------------------------------- */
 
+/* A chunk was cut, and follows what was cut before. */
 static bool emit_chunk(ProllyBlobWriter *writer, const uint8_t *data, size_t len, GError **error)
 {
-	ProllyBlobEntry entry;
-
 	writer->cut = (ProllyCutState){0};
-	return prolly_chunk_put(writer->store, data, len, &entry, error) &&
-	       add_entry(writer, 1, &entry, error);
+	return prolly_chunk_queue_add(writer->chunks, data, len, error);
 }
 
-/* Puts all chunks that end within the buffer and moves the rest to its front. */
-static bool cut_buffer(ProllyBlobWriter *writer, GError **error)
+/* Cuts chunks off DATA while there are any, and keeps the rest; the buffer is empty. */
+static bool cut_in_place(ProllyBlobWriter *writer, const uint8_t *data, size_t len, GError **error)
 {
-	size_t start = 0;
+	while (len > 0) {
+		size_t n = prolly_cutter_scan(&writer->cutter, &writer->cut, data, len);
 
-	for (;;) {
-		size_t len = prolly_cutter_scan(&writer->cutter, &writer->cut,
-						writer->buffer + start, writer->fill - start);
-
-		if (len == 0)
+		if (n == 0)
 			break;
-		if (!emit_chunk(writer, writer->buffer + start, len, error))
+		if (!emit_chunk(writer, data, n, error))
 			return false;
-		start += len;
+		data += n;
+		len -= n;
 	}
-	if (start > 0)
-		memmove(writer->buffer, writer->buffer + start, writer->fill - start);
-	writer->fill -= start;
+	if (len > 0)
+		memcpy(writer->buffer, data, len);
+	writer->fill = len;
 	return true;
 }
 
-/* Appends LEN bytes of DATA, or zeros if DATA is NULL, that are known to be in no hole. */
+/* Appends LEN bytes of DATA that are known to be in no hole. */
 static bool append(ProllyBlobWriter *writer, const uint8_t *data, size_t len, GError **error)
 {
-	size_t capacity = writer->cutter.max * 2;
-
 	if (!writer->buffer)
-		writer->buffer = g_malloc(capacity);
-	while (len > 0) {
-		size_t n = MIN(len, capacity - writer->fill);
+		writer->buffer = g_malloc(writer->cutter.max);
+	while (writer->fill > 0 && len > 0) {
+		size_t before = writer->fill, n = MIN(len, writer->cutter.max - before);
+		size_t cut;
 
-		if (data) {
-			memcpy(writer->buffer + writer->fill, data, n);
-			data += n;
-		} else {
-			memset(writer->buffer + writer->fill, 0, n);
-		}
-		writer->fill += n;
-		len -= n;
-		if (!cut_buffer(writer, error))
+		memcpy(writer->buffer + before, data, n);
+		cut = prolly_cutter_scan(&writer->cutter, &writer->cut, writer->buffer, before + n);
+		writer->fill = cut ? 0 : before + n;
+		if (cut && !emit_chunk(writer, writer->buffer, cut, error))
 			return false;
+		n = cut ? cut - before : n;
+		data += n;
+		len -= n;
 	}
-	return true;
+	return len == 0 || cut_in_place(writer, data, len, error);
+}
+
+static bool append_zeros(ProllyBlobWriter *writer, size_t len, GError **error)
+{
+	g_autofree uint8_t *zeros = len ? g_malloc0(len) : NULL;
+
+	return append(writer, zeros, len, error);
 }
 
 /* Ends the stretch of data that the buffer is the end of. */
@@ -200,12 +210,12 @@ static bool finish_data(ProllyBlobWriter *writer, GError **error)
 static bool settle_zeros(ProllyBlobWriter *writer, GError **error)
 {
 	uint64_t zeros = writer->zeros;
-	ProllyBlobEntry hole = {.length = zeros, .ends_in_zero = true};
 
 	writer->zeros = 0;
 	if (zeros < writer->cutter.average)
-		return append(writer, NULL, (size_t)zeros, error);
-	return finish_data(writer, error) && add_entry(writer, 1, &hole, error);
+		return append_zeros(writer, (size_t)zeros, error);
+	return finish_data(writer, error) &&
+	       prolly_chunk_queue_add_hole(writer->chunks, zeros, error);
 }
 
 bool prolly_blob_writer_settle(ProllyBlobWriter *writer, bool after_hole, bool *out_settled,
@@ -214,7 +224,7 @@ bool prolly_blob_writer_settle(ProllyBlobWriter *writer, bool after_hole, bool *
 	if (after_hole && writer->zeros >= writer->cutter.average && !settle_zeros(writer, error))
 		return false;
 	*out_settled = writer->fill == 0 && writer->zeros == 0;
-	return true;
+	return !*out_settled || prolly_chunk_queue_settle(writer->chunks, error);
 }
 
 /* ---- The stream -------------------------------------------------------------------------- */
@@ -298,6 +308,7 @@ bool prolly_blob_writer_finish(ProllyBlobWriter *writer, ProllyBlob *out_blob, G
 	ProllyBlob blob = {.length = writer->length};
 
 	if (!settle_zeros(writer, error) || !finish_data(writer, error) ||
+	    !prolly_chunk_queue_settle(writer->chunks, error) ||
 	    !finish_levels(writer, &blob, error))
 		return false;
 	*out_blob = blob;

@@ -480,7 +480,7 @@ ProllyNode *prolly_store_new_node(ProllyStore *store, ProllyNodeClass node_class
 		static const ProllyHash none;
 
 		node = prolly_node_new_take(node_class, &none,
-					    g_bytes_new_take(g_malloc0(len), len));
+					    g_bytes_new_take(g_malloc(len), len));
 		node->ref_count = 0;
 	}
 	*out_bytes = (uint8_t *)node->bytes;
