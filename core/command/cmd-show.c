@@ -24,6 +24,31 @@ bool prolly_command_print_commit_changes(ProllyCommand *command, const ProllyCom
 	return prolly_command_print_changes(command, before, after, select, style, &n, error);
 }
 
+/* What the annotated tag REV says, if it is one and COMMIT is its. */
+static bool print_annotation(ProllyCommand *command, const char *rev, const ProllyCommitId *commit,
+			     GError **error)
+{
+	g_autoptr(ProllyTag) tag = NULL;
+	g_autoptr(GString) text = NULL;
+
+	if (!prolly_tag_load(command->repo, rev, &tag, error))
+		return false;
+	if (!tag || !tag->message || !prolly_commit_id_equal(&tag->commit, commit))
+		return true;
+	text = g_string_new(NULL);
+	g_string_append_printf(text, "%stag %s%s\n", command->colour ? "\033[33m" : "", tag->name,
+			       command->colour ? "\033[m" : "");
+	if (tag->tagger.name) {
+		g_string_append_printf(text, "Tagger: %s <%s>\nDate:   ", tag->tagger.name,
+				       tag->tagger.email);
+		prolly_signature_append_date(text, &tag->tagger);
+		g_string_append_c(text, '\n');
+	}
+	g_string_append_printf(text, "\n%s\n\n", g_strchomp(tag->message));
+	prolly_command_write(command, text->str, text->len);
+	return true;
+}
+
 static bool show(ProllyCommand *command, const char *rev, ProllyCommitPrinter *printer,
 		 GError **error)
 {
@@ -34,6 +59,8 @@ static bool show(ProllyCommand *command, const char *rev, ProllyCommitPrinter *p
 	prolly_command_get_style(command, &style);
 	if (!prolly_command_resolve(command, rev, &id, error) ||
 	    !prolly_commit_load(command->repo, &id, &commit, error))
+		return false;
+	if (!command->json && !printer->oneline && !print_annotation(command, rev, &id, error))
 		return false;
 	prolly_commit_printer_print(printer, commit);
 	if (!command->json)

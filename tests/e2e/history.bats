@@ -49,6 +49,9 @@ v3"
 v2 Release two
 v3 from a file"
 	is "$(on_main tag -l 'v[12]' 'v?' | wc -l)" 3
+	# as git shows it, but for the changes
+	is "$(on_main show v2 | sed '/^commit/,$d')" "$(store_git show --no-color v2 | sed '/^commit/,$d')"
+	is "$(on_main show v1 | head -1)" "commit $(head_of main~1)"
 	file_is "$MNT/.prollyfs/at/v1/ns/a" 1
 	file_is "$MNT/.prollyfs/at/v2/ns/a" 2
 	store_git fsck --strict
