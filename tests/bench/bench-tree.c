@@ -6,8 +6,8 @@
  *	bench-tree --n N --dir DIR --cap SECONDS [--only memory|rocksdb] [--tsv]
  *
  * Prints one figure a line, {"peer","workload","n","value","unit","note"} with the peer "ours" or
- * "ours-rocksdb", as who runs others beside us wants it; or with --tsv, for scripts/bench, the fields
- * PEER, WORKLOAD, N, UNIT, VALUE, NOTE between tabs, with our name. A workload that takes longer than SECONDS is
+ * "ours-rocksdb", as who runs others beside us wants it; or with --tsv, for scripts/bench, the
+ * fields PEER, WORKLOAD, N, UNIT, VALUE, NOTE between tabs, with our name. A workload that takes longer than SECONDS is
  * ended early, and its note says after how many calls.
  *
  * What is timed is one call after the other on one thread, without counting. The same calls are
@@ -237,25 +237,37 @@ static bool next_of_stream(void *data, ProllyEdit *out_edit, bool *out_end, GErr
 	return true;
 }
 
+static void load_streamed(const ProllyTreeContext *context, size_t i, void *data)
+{
+	Bench *self = data;
+	Stream stream = {.n = self->n};
+	GError *error = NULL;
+
+	must(prolly_tree_apply(context, NULL, next_of_stream, &stream, &self->base, &error), error);
+}
+
 /* A load into a store on disk, with a cache far smaller than the tree. */
 static void run_bulk_streamed(Bench *self)
 {
-	Stream stream = {.n = self->n};
-	GError *error = NULL;
-	double before, start;
+	double before, seconds;
 
 	forget_peak();
 	before = get_status_mib("VmRSS:");
 	open_store_with_cache(self, true, SMALL_CACHE);
-	start = bench_get_seconds();
-	must(prolly_tree_apply(&self->context, NULL, next_of_stream, &stream, &self->base, &error),
-	     error);
+	seconds = bench_get_seconds();
+	load_streamed(&self->context, 0, self);
 	make_durable(self);
-	bench_emit(&self->report, "bulk_streamed",
-		   (bench_get_seconds() - start) * 1e9 / (double)self->n, "ns/entry",
-		   "entries made meanwhile, cache of 64 MiB");
-	bench_emit(&self->report, "rss_streamed", get_status_mib("VmHWM:") - before, "MiB",
-		   "of it 64 the cache");
+	seconds = bench_get_seconds() - seconds;
+
+	double grown = get_status_mib("VmHWM:") - before;
+	ProllyWorkFigures work;
+	g_autofree char *counts = count_work(&self->context, load_streamed, self, 1, &work);
+	g_autofree char *note =
+		g_strconcat(counts, "; entries made meanwhile, cache of 64 MiB", NULL);
+
+	bench_emit(&self->report, "bulk_streamed", seconds * 1e9 / (double)self->n, "ns/entry",
+		   note);
+	bench_emit(&self->report, "rss_streamed", grown, "MiB", "of it 64 the cache");
 	close_store(self);
 }
 
@@ -292,10 +304,13 @@ static void run_bulk_random(Bench *self)
 	must(prolly_tree_apply_array(&self->context, NULL, edits, self->n, &self->base, &error),
 	     error);
 	make_durable(self);
-	bench_emit(&self->report, "bulk_random",
-		   (bench_get_seconds() - start) * 1e9 / (double)self->n, "ns/entry",
-		   "sorted, then loaded");
+	start = bench_get_seconds() - start;
 	must(prolly_hash_equal(&top, &self->base.top), NULL);
+
+	g_autofree char *counts = count_load(self);
+	g_autofree char *note = g_strconcat(counts, "; sorted, then loaded", NULL);
+
+	bench_emit(&self->report, "bulk_random", start * 1e9 / (double)self->n, "ns/entry", note);
 }
 
 /* ---- Reads ------------------------------------------------------------------------------- */
@@ -577,6 +592,7 @@ static void run_commits(Bench *self)
 	Chain chain = {
 		.bench = self, .all = bench_edits_new(COMMITS), .batch = 1, .sorted = sorted};
 	double before, seconds;
+	ProllyWorkFigures work;
 	size_t calls;
 
 	close_store(self);
@@ -585,8 +601,11 @@ static void run_commits(Bench *self)
 	for (size_t i = 0; i < COMMITS; i++)
 		bench_edits_put(&chain.all, 2 * bench_random_below(&random, self->n) + 1, 2);
 	seconds = time_calls(self, commit_one, &chain, COMMITS, &calls);
-	bench_emit(&self->report, "commit_insert_1", seconds * 1e6 / (double)calls, "us",
-		   "nodes and root in one synced write");
+
+	g_autofree char *counts = count_work(&self->context, apply_next, &chain, calls, &work);
+	g_autofree char *note = g_strconcat(counts, "; nodes and root in one synced write", NULL);
+
+	bench_emit(&self->report, "commit_insert_1", seconds * 1e6 / (double)calls, "us", note);
 	bench_edits_clear(&chain.all);
 	close_store(self);
 	bench_emit(&self->report, "growth_per_commit",
@@ -600,7 +619,7 @@ static void run_cold_reads(Bench *self)
 {
 	g_autofree uint8_t *keys = g_malloc((size_t)COLD_READS * BENCH_KEY_LEN);
 	Reads reads = {.bench = self, .keys = keys};
-	double start;
+	double start, first, cold;
 	size_t calls;
 
 	close_store(self);
@@ -611,11 +630,18 @@ static void run_cold_reads(Bench *self)
 	start = bench_get_seconds();
 	open_store(self, false);
 	get_one(&self->context, 0, &reads);
-	bench_emit(&self->report, "reopen_first_get", (bench_get_seconds() - start) * 1e6, "us",
-		   "page cache warm");
-	bench_emit(&self->report, "get_cold",
-		   time_calls(self, get_one, &reads, COLD_READS, &calls) * 1e9 / (double)COLD_READS,
-		   "ns", "the first 2000 gets, page cache warm");
+	first = bench_get_seconds() - start;
+	cold = time_calls(self, get_one, &reads, COLD_READS, &calls);
+
+	ProllyWorkFigures work;
+	g_autofree char *of_first = count_work(&self->context, get_one, &reads, 1, &work);
+	g_autofree char *of_cold = count_work(&self->context, get_one, &reads, COLD_READS, &work);
+	g_autofree char *note_first = g_strconcat(of_first, "; page cache warm", NULL);
+	g_autofree char *note_cold =
+		g_strconcat(of_cold, "; the first 2000 gets, page cache warm", NULL);
+
+	bench_emit(&self->report, "reopen_first_get", first * 1e6, "us", note_first);
+	bench_emit(&self->report, "get_cold", cold * 1e9 / COLD_READS, "ns", note_cold);
 }
 
 /* ---- All of it --------------------------------------------------------------------------- */
