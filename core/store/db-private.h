@@ -77,6 +77,10 @@ struct ProllyDb {
 	gint n_uncompressed[PROLLY_DB_N_FAMILIES]; /* atomic; tables to be so (db.c) */
 	gint is_broken; /* atomic; the last write failed, so the log ends in a failure */
 
+	GMutex sync_lock;   /* leaf; protects the next two */
+	uint64_t n_written; /* writes that somebody may want synced */
+	uint64_t n_synced;  /* of them, those that are */
+
 	GMutex room_lock; /* what follows: see db-space.c */
 	uint64_t room;    /* bytes on disk that are known to be free for writing */
 	gint64 room_until;

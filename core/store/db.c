@@ -406,6 +406,39 @@ static bool write_batch(ProllyDb *db, rocksdb_writebatch_t *batch,
 	return failure ? prolly_db_throw(error, failure, db->path) : true;
 }
 
+/* How many writes there were before now that somebody may want synced. */
+static uint64_t count_written(ProllyDb *db)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&db->sync_lock);
+
+	return db->n_written;
+}
+
+/* One more, which is in the log. */
+static void note_written(ProllyDb *db)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&db->sync_lock);
+
+	db->n_written++;
+}
+
+/* The first COUNT of them are on disk, as is all up to number SEQUENCE. */
+static void note_synced(ProllyDb *db, uint64_t count, uint64_t sequence)
+{
+	g_mutex_lock(&db->sync_lock);
+	db->n_synced = MAX(db->n_synced, count);
+	g_mutex_unlock(&db->sync_lock);
+	if (db->mark)
+		prolly_db_mark_raise(db->mark, sequence);
+}
+
+static bool is_synced(ProllyDb *db, uint64_t count)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&db->sync_lock);
+
+	return count <= db->n_synced;
+}
+
 /*
  * A synced write takes the log before it along, so all up to its own last number is on disk; that
  * number is at least the last one before it, plus what the batch holds.
@@ -414,6 +447,7 @@ bool prolly_db_write(ProllyDb *db, ProllyDbBatch *batch, ProllyDbDurability dura
 		     GError **error)
 {
 	bool synced = durability == PROLLY_DB_SYNC;
+	uint64_t n_before = count_written(db);
 	uint64_t reached = rocksdb_get_latest_sequence_number(db->rocks) +
 			   (uint64_t)rocksdb_writebatch_count(batch->batch);
 
@@ -425,22 +459,27 @@ bool prolly_db_write(ProllyDb *db, ProllyDbBatch *batch, ProllyDbDurability dura
 	if (!done)
 		return false;
 	prolly_db_batch_clear(batch);
-	if (synced && db->mark)
-		prolly_db_mark_raise(db->mark, reached);
+	if (synced)
+		note_synced(db, n_before, reached);
+	else if (durability == PROLLY_DB_BUFFERED)
+		note_written(db);
 	return true;
 }
 
 bool prolly_db_sync(ProllyDb *db, GError **error)
 {
+	uint64_t n_before = count_written(db);
 	uint64_t reached = rocksdb_get_latest_sequence_number(db->rocks);
 	char *failure = NULL;
 
 	if (!db->mark) /* in memory there is no power to cut */
 		return true;
+	if (is_synced(db, n_before))
+		return true;
 	rocksdb_flush_wal(db->rocks, 1, &failure);
 	if (failure)
 		return prolly_db_throw(error, failure, db->path);
-	prolly_db_mark_raise(db->mark, reached);
+	note_synced(db, n_before, reached);
 	return true;
 }
 

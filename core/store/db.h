@@ -100,6 +100,8 @@ void prolly_db_batch_delete_present(ProllyDbBatch *batch, ProllyDbFamily family,
 				    size_t lower_len, const void *upper, size_t upper_len);
 
 typedef enum {
+	PROLLY_DB_TIDYING,  /* as BUFFERED, but of what a power cut may bring back: prolly_db_sync
+			       does not sync for it */
 	PROLLY_DB_BUFFERED, /* survives the process */
 	PROLLY_DB_SYNC,     /* survives a power cut, with all before it */
 } ProllyDbDurability;
@@ -108,7 +110,8 @@ typedef enum {
 bool prolly_db_write(ProllyDb *db, ProllyDbBatch *batch, ProllyDbDurability durability,
 		     GError **error);
 
-/* Everything written so far survives a power cut when this returns. */
+/* Everything written so far (but for TIDYING) survives a power cut when this returns. Costs nothing
+ * if it does already. */
 bool prolly_db_sync(ProllyDb *db, GError **error);
 
 /* For store-rocksdb and bulk loads: sorted entries, written past log and memtable. */

@@ -206,7 +206,7 @@ static void drop(Committing *self)
 	for (guint i = 1; i < generations->len; i++)
 		prolly_staged_delete_generation(id, g_array_index(generations, uint64_t, i), batch);
 	prolly_extents_delete_before(id, g_array_index(generations, uint64_t, 0), batch);
-	if (!prolly_db_write(db, batch, PROLLY_DB_BUFFERED, NULL))
+	if (!prolly_db_write(db, batch, PROLLY_DB_TIDYING, NULL))
 		return;
 	for (guint i = 1; i < generations->len; i++)
 		prolly_staged_reclaim_generation(db, id, g_array_index(generations, uint64_t, i));

@@ -60,7 +60,7 @@ static void discard(ProllyGeneration *self)
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(db);
 
 	prolly_staged_delete_generation(id, self->number, batch);
-	prolly_db_write(db, batch, PROLLY_DB_BUFFERED, NULL);
+	prolly_db_write(db, batch, PROLLY_DB_TIDYING, NULL);
 }
 
 void prolly_generation_clear(ProllyGeneration *self)

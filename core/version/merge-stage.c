@@ -283,7 +283,7 @@ static void delete_records(ProllyRepo *repo, ProllyBranch *branch, uint64_t gene
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(repo->body->db);
 
 	prolly_staged_delete_generation(prolly_branch_get_id(branch), generation, batch);
-	prolly_db_write(repo->body->db, batch, PROLLY_DB_BUFFERED, NULL);
+	prolly_db_write(repo->body->db, batch, PROLLY_DB_TIDYING, NULL);
 }
 
 bool prolly_merge_unstage(ProllyRepo *repo, ProllyBranch *branch, uint64_t generation,

@@ -404,7 +404,7 @@ static void drop_generations(Resetting *self)
 	for (guint i = 0; i < generations->len; i++)
 		prolly_staged_delete_generation(id, g_array_index(generations, uint64_t, i), batch);
 	prolly_extents_delete_before(id, self->generation.number, batch);
-	if (!prolly_db_write(db, batch, PROLLY_DB_BUFFERED, NULL))
+	if (!prolly_db_write(db, batch, PROLLY_DB_TIDYING, NULL))
 		return;
 	for (guint i = 0; i < generations->len; i++)
 		prolly_staged_reclaim_generation(db, id, g_array_index(generations, uint64_t, i));
