@@ -105,6 +105,7 @@ struct ProllyCommand {
 	bool is_terminal;
 	bool colour;
 	bool is_no;      /* exit status 1 */
+	bool changes;    /* prolly_command_check_writable was asked */
 	GString *output; /* what is not given to streams yet */
 	bool output_gone;
 };

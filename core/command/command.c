@@ -7,7 +7,8 @@
  * 1. A command returns an error for status 2, and says otherwise whether the answer is no (1).
  * 2. A failed command has printed one line on standard error, and nothing there before it; after it
  *    only what --work prints.
- * 3. A caller confined to a branch cannot name another with -b; what else it may not is asked with
+ * 3. What a command has changed is on disk when it returns.
+ * 4. A caller confined to a branch cannot name another with -b; what else it may not is asked with
  *    prolly_command_check_free where it would happen.
  */
 
@@ -29,6 +30,7 @@ bool prolly_command_check_free(ProllyCommand *command, const char *what, GError 
 
 bool prolly_command_check_writable(ProllyCommand *command, GError **error)
 {
+	command->changes = true;
 	if (!command->caller->read_only)
 		return true;
 	return prolly_throw(error, PROLLY_ERROR_READ_ONLY, "%s: the mount is read-only",
@@ -230,7 +232,8 @@ static bool run_parsed(ProllyCommand *command, GError **error)
 		return false;
 	if (is_short_change(command))
 		guard = prolly_guard_enter(command->repo);
-	if (!command->words->spec->run(command, error))
+	if (!command->words->spec->run(command, error) ||
+	    (command->changes && command->repo && !prolly_repo_sync(command->repo, error)))
 		return false;
 	prolly_command_flush(command);
 	/* An interrupt that comes too late interrupts nothing; output that was lost is a failure.
