@@ -13,7 +13,9 @@
  * The renames are durable once the directories are synced, which is sync()'s part.
  *
  *  I1  A name under tree/ or chunk/ stands for a complete file whose data are durable.
- *  I2  `dirty` holds every fan-out directory with a name in it that may not be durable.
+ *  I2  `dirty` holds every fan-out directory with a name in it that may not be durable; those too that
+ *      a process which died has left.
+ *  I3  After a sync that failed none succeeds, until the next opening: what the disk has is not known.
  *
  * Temporary names are unique within the process, and the store's lock keeps other processes out.
  * What a dead process left in incoming/ is removed at opening. Rejected: O_TMPFILE and linkat(2),
@@ -26,6 +28,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/sync.h"
 
 #define N_FANOUT 256
 /* A put of more files than this is synced as a whole filesystem. */
@@ -41,6 +45,7 @@ typedef struct {
 	gint n_names; /* atomic; for temporary names */
 	GMutex lock;  /* protects all below */
 	bool dirty[PROLLY_N_NODE_CLASSES][N_FANOUT];
+	bool is_unsure; /* a sync has failed */
 } FileBackend;
 
 static const ProllyBackendClass file_class;
@@ -242,7 +247,7 @@ static bool name_incoming(FileBackend *self, Incoming *file, GError **error)
 
 static bool store_incoming(FileBackend *self, Incoming *files, size_t n, GError **error)
 {
-	bool together = n > MAX_SINGLE_SYNCS;
+	bool together = n > MAX_SINGLE_SYNCS && prolly_syncs_together(self->incoming);
 
 	for (size_t i = 0; i < n; i++) {
 		if (!write_incoming(self, &files[i], !together, error))
@@ -318,10 +323,8 @@ static bool sync_class(FileBackend *self, ProllyNodeClass node_class, GError **e
 		if (!take_dirty(self, node_class, i))
 			continue;
 		any = true;
-		if (!sync_fanout(self, node_class, i, error)) {
-			mark_dirty(self, node_class, i);
+		if (!sync_fanout(self, node_class, i, error))
 			return false;
-		}
 	}
 	if (any && fsync(self->dirs[node_class]) < 0)
 		return prolly_throw_errno(error, errno, "sync %s/%s", self->path,
@@ -329,12 +332,26 @@ static bool sync_class(FileBackend *self, ProllyNodeClass node_class, GError **e
 	return true;
 }
 
+static bool is_unsure(FileBackend *self)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+	return self->is_unsure;
+}
+
 static bool file_sync(ProllyBackend *backend, GError **error)
 {
 	FileBackend *self = get_self(backend);
 
-	return sync_class(self, PROLLY_NODE_TREE, error) &&
-	       sync_class(self, PROLLY_NODE_CHUNK, error);
+	if (is_unsure(self))
+		return prolly_throw(error, PROLLY_ERROR_FAILED, "%s could not be synced before",
+				    self->path);
+	if (sync_class(self, PROLLY_NODE_TREE, error) && sync_class(self, PROLLY_NODE_CHUNK, error))
+		return true;
+	g_mutex_lock(&self->lock);
+	self->is_unsure = true;
+	g_mutex_unlock(&self->lock);
+	return false;
 }
 
 static bool file_delete_many(ProllyBackend *backend, ProllyNodeClass node_class,
@@ -468,6 +485,22 @@ static void remove_strays(FileBackend *self)
 		(void)unlinkat(self->incoming, name, 0);
 }
 
+/* I2. What was named before is synced now, or counts as dirty. */
+static bool take_over(FileBackend *self, GError **error)
+{
+	if (prolly_syncs_together(self->incoming))
+		return prolly_sync_tree(self->path, error);
+	for (int c = 0; c < PROLLY_N_NODE_CLASSES; c++) {
+		for (unsigned i = 0; i < N_FANOUT; i++) {
+			char name[3];
+
+			g_snprintf(name, sizeof(name), "%02x", i);
+			self->dirty[c][i] = faccessat(self->dirs[c], name, F_OK, 0) == 0;
+		}
+	}
+	return prolly_sync_path(self->path, error);
+}
+
 bool prolly_backend_file_open(const char *path, ProllyBackend **out_backend, GError **error)
 {
 	FileBackend *self = g_new0(FileBackend, 1);
@@ -481,7 +514,7 @@ bool prolly_backend_file_open(const char *path, ProllyBackend **out_backend, GEr
 		self->dirs[i] = -1;
 	for (int i = 0; i < PROLLY_N_NODE_CLASSES && ok; i++)
 		ok = open_dir(path, class_names[i], &self->dirs[i], error);
-	if (!ok || !open_dir(path, "incoming", &self->incoming, error)) {
+	if (!ok || !open_dir(path, "incoming", &self->incoming, error) || !take_over(self, error)) {
 		file_close(&self->base);
 		return false;
 	}

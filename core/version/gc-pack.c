@@ -19,12 +19,13 @@
  */
 #include "version/gc-private.h"
 
-#include <fcntl.h>
 #include <git2/sys/repository.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <utime.h>
+
+#include "base/sync.h"
 
 typedef struct {
 	git_oid oid;
@@ -311,7 +312,6 @@ static bool is_tidy(const ProllyGc *gc, const ProllyGcPacks *packs)
 static bool write_packs(ProllyGc *gc, ProllyGcPacks *packs, GPtrArray *written, GError **error)
 {
 	g_autoptr(GPtrArray) reached = g_ptr_array_new();
-	prolly_autofd int fd = open(packs->objects, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char *path = NULL;
 	GHashTableIter iter;
 	gpointer oid;
@@ -326,9 +326,7 @@ static bool write_packs(ProllyGc *gc, ProllyGcPacks *packs, GPtrArray *written, 
 		if (!save_young(gc, packs, g_ptr_array_index(packs->packs, i), written, error))
 			return false;
 	}
-	if (fd < 0 || syncfs(fd) < 0)
-		return prolly_throw_errno(error, errno, "sync %s", packs->objects);
-	return true;
+	return prolly_sync_tree(packs->objects, error);
 }
 
 /* ---- Removing ---------------------------------------------------------------------------- */

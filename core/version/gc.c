@@ -38,10 +38,9 @@
  */
 #include "version/gc-private.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/sync.h"
 #include "version/journal-private.h"
 
 #define DEFAULT_GRACE "2.weeks.ago"
@@ -159,10 +158,9 @@ static bool find_reached(ProllyGc *gc, ProllyGcPacks **out_packs, GError **error
 static bool sync_all(ProllyGc *gc, GError **error)
 {
 	const char *dir = gc->body->git->dir;
-	prolly_autofd int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
-	if (dir && (fd < 0 || syncfs(fd) < 0))
-		return prolly_throw_errno(error, errno, "sync %s", dir);
+	if (dir && !prolly_sync_tree(dir, error))
+		return false;
 	return prolly_store_flush(gc->body->store, NULL, error) &&
 	       prolly_db_sync(gc->body->db, error);
 }

@@ -12,10 +12,10 @@
  */
 #include "version/repo-private.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/sync.h"
 
 #define LOOSE_MAX  6700
 #define FANOUT     256
@@ -88,15 +88,6 @@ static int write_pack(git_repository *repo, const GArray *ids)
 	return result;
 }
 
-static bool sync_dir(const char *path, GError **error)
-{
-	prolly_autofd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || syncfs(fd) < 0)
-		return prolly_throw_errno(error, errno, "sync %s", path);
-	return true;
-}
-
 static void remove_loose(const char *objects_dir, const GArray *ids)
 {
 	for (guint i = 0; i < ids->len; i++) {
@@ -124,7 +115,7 @@ bool prolly_git_pack_loose(const char *git_dir, GError **error)
 		result = write_pack(repo, ids);
 	if (result < 0)
 		return prolly_throw_git(error, result, "pack %s", git_dir);
-	if (!sync_dir(objects_dir, error))
+	if (!prolly_sync_tree(objects_dir, error))
 		return false;
 	remove_loose(objects_dir, ids);
 	return prolly_git_write_commit_graph(git_dir, error);

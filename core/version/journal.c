@@ -17,15 +17,17 @@
  *  I2  Records are numbered in the order of their writes; publish_lock makes one at a time.
  *  I3  A lock file of a reference that a process of ours may have left is named by the note in META
  *      or by a record.
+ *  I4  After a sync that failed nobody knows what is on disk, and a later one that succeeds does not
+ *      tell: records are kept then, until an opening has carried them out again.
  *
  * A store in memory has no journal: nothing of it outlives the process.
  */
 #include "version/journal-private.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "base/sync.h"
 
 #define IDLE_US     (2 * G_USEC_PER_SEC)
 #define RECORDS_MAX 256
@@ -34,10 +36,10 @@ static const char note_key[] = "git-locks";
 
 struct ProllyJournal {
 	ProllyRepoBody *body;
-	int git_fd;    /* the git directory */
 	uint64_t next; /* number of the next record; protected by publish_lock */
 
 	GMutex trimming; /* one trim at a time */
+	bool is_unsure;  /* protected by trimming: a sync has failed */
 
 	GMutex lock; /* leaf */
 	GCond wake;
@@ -96,6 +98,18 @@ void prolly_journal_complete(ProllyJournal *journal, uint64_t sequence)
 
 /* ---- Trimming ---------------------------------------------------------------------------- */
 
+/* I4 */
+static bool sync_git(ProllyJournal *journal, GError **error)
+{
+	const char *dir = journal->body->git->dir;
+
+	if (journal->is_unsure)
+		return prolly_throw(error, PROLLY_ERROR_FAILED, "%s could not be synced before",
+				    dir);
+	journal->is_unsure = !prolly_sync_tree(dir, error);
+	return !journal->is_unsure;
+}
+
 /* Removes the records that are complete now, once the git directory is synced (I1). */
 static bool trim_records(ProllyJournal *journal, GError **error)
 {
@@ -110,15 +124,15 @@ static bool trim_records(ProllyJournal *journal, GError **error)
 	if (first >= end)
 		return true;
 
-	if (syncfs(journal->git_fd) < 0)
-		return prolly_throw_errno(error, errno, "sync %s", journal->body->git->dir);
+	if (!sync_git(journal, error))
+		return false;
 	for (uint64_t sequence = first; sequence < end; sequence++) {
 		uint8_t key[8];
 
 		prolly_set_be64(key, sequence);
 		prolly_db_batch_delete(batch, PROLLY_DB_JOURNAL, key, sizeof(key));
 	}
-	if (!prolly_db_write(journal->body->db, batch, PROLLY_DB_BUFFERED, error))
+	if (!prolly_db_write(journal->body->db, batch, PROLLY_DB_TIDYING, error))
 		return false;
 
 	g_mutex_lock(&journal->lock);
@@ -342,10 +356,7 @@ bool prolly_journal_open(ProllyRepoBody *body, ProllyJournal **out_journal, GErr
 	g_mutex_init(&journal->trimming);
 	g_mutex_init(&journal->lock);
 	g_cond_init(&journal->wake);
-	journal->git_fd = open(body->git->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (journal->git_fd < 0 || !replay(journal, error)) {
-		if (journal->git_fd < 0)
-			prolly_throw_errno(error, errno, "open %s", body->git->dir);
+	if (!replay(journal, error)) {
 		journal->complete = journal->first;
 		prolly_journal_close(journal);
 		return false;
@@ -370,7 +381,6 @@ void prolly_journal_close(ProllyJournal *journal)
 	}
 	if (!trim(journal, &error))
 		g_debug("%s", error->message);
-	prolly_close_fd(&journal->git_fd);
 	g_mutex_clear(&journal->trimming);
 	g_mutex_clear(&journal->lock);
 	g_cond_clear(&journal->wake);

@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/sync.h"
+
 #define DEFAULT_BRANCH "main"
 #define INIT_MOUNT     "(a store being made)"
 
@@ -132,11 +134,11 @@ static bool init_path(const char *path, const ProllyConfig *config, unsigned wai
 
 	if (existed && !check_may_init(path, error))
 		return false;
-	if (g_mkdir_with_parents(path, 0777) < 0)
-		return prolly_throw_errno(error, errno, "make %s", path);
-	if (!prolly_lock_take(path, NULL, wait_ms, &fd, error))
+	if (!prolly_make_directories(path, error) ||
+	    !prolly_lock_take(path, NULL, wait_ms, &fd, error))
 		return false;
-	ok = init_locked(path, config, error);
+	/* What a power cut leaves of a making is known by the lock's file. */
+	ok = prolly_sync_path(path, error) && init_locked(path, config, error);
 	if (!ok && !prolly_config_exists(path)) {
 		unlink(lock);
 		if (!existed)

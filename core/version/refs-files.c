@@ -18,7 +18,8 @@
  * (journal.c), and go if they have been there for a second; any that is older than the machine's
  * boot has nobody who could hold it.
  *
- * Replay makes those updates again whose reference stands where they began. Where git moved it
+ * Replay makes those updates again whose reference stands where they began, or where they ended: what
+ * is seen there may never have come to the disk. Where git moved it
  * there after we had moved it away, the reflog tells. After a power cut a loose reference may be
  * empty, and the end of a reflog may be zeros: replay takes an unreadable reference for one that
  * stands where the journal says it stood, and cuts a reflog to its last whole line.
@@ -563,10 +564,12 @@ static bool replay_update(FileRefs *files, const ProllyRefUpdate *update, GError
 						  path);
 		id = update->from;
 	}
-	if (!prolly_commit_id_equal(&id, &update->from))
-		return true;
 	if (prolly_commit_id_is_zero(&update->to))
-		return delete_ref(files, update, error);
+		return !prolly_commit_id_equal(&id, &update->from) ||
+		       delete_ref(files, update, error);
+	if (!prolly_commit_id_equal(&id, &update->from) &&
+	    !prolly_commit_id_equal(&id, &update->to))
+		return true;
 
 	remove_empty_directories(path);
 	if (!mend_log(files, update, &is_logged, error) || !make_lock(files, lock, update, error))
