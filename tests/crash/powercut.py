@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Power cuts: what a disk may hold at any moment of a store's life is a store that keeps its promises.
+
+A daemon works under a layer that records what it does to its files (disk-shim.c), from the making of
+the store on, through unmounts and a kill, for several users (workload.py). Then states of the disk are
+made, each for a moment of that recording and with some of what was not synced then (disk.py): it has
+to open, to pass fsck, and to have what was promised until then (promises.py). Some openings are
+recorded in turn, and cut off as well.
+
+A state is named by the recording's directory and its number. What fails is kept, and said how to see
+again.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from disk import Choice, Disk, NOTE, SYNC, SYNC_ALL, read_log
+from mounts import Mount, is_long, layer_environment, skip_unless_possible
+from promises import Promises
+from stores import Probe, Refused, Store
+from workload import NAMESPACES, Workload
+
+SESSIONS = 4  # mounts of a recording
+LIVES = {  # name: how the store is named, and what its disk looks like
+    'rocksdb': ('', {}),
+    'fuse': ('', {'PROLLY_DISK_FUSE': '1'}),
+    'file': ('file://', {}),
+}
+RECORD_EVERY = 10    # states: the opening of one is recorded
+OPENING_STATES = 5   # that are made of it
+
+
+def find_memory():
+    """A directory in memory, where thousands of states cost no waiting for a disk; None: there is none."""
+    return '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
+
+
+class Recording:
+    """DIR has `log`; the recorded files were below `disk` in it. IMAGE: what was there at first."""
+
+    def __init__(self, directory, image=None):
+        self.dir, self.image = directory, image
+        self.root = directory + '/disk'
+        self.records = read_log(directory + '/log')
+        self.syncs = [i for i, record in enumerate(self.records)
+                      if record.op in (SYNC, SYNC_ALL, NOTE)]
+
+    def choose_moment(self, r):
+        """How many records there were: half of the time just after something was synced or said."""
+        if r.random() < 0.5 and self.syncs:
+            return r.choice(self.syncs) + 1
+        return r.randrange(len(self.records) + 1)
+
+
+def record_life(build, directory, life, seed, turns):
+    """Records a store's life of SESSIONS mounts; one in the middle and the last end by a kill."""
+    kind, looks = LIVES[life]
+    disk, log, mount = directory + '/disk', directory + '/log', directory + '/mnt'
+    os.makedirs(disk)
+    environment = {**layer_environment(build, disk, log), **looks}
+    workload = Workload(build + '/src/prollyfs-ctl', mount, log, '%s %s' % (seed, life))
+    for session in range(SESSIONS):
+        daemon = Mount(build, kind + disk + '/store', mount, environment, directory + '/daemon.log')
+        try:
+            if session == 0:
+                workload.make_branches()
+            failure = workload.run(turns)
+            if failure or not daemon.is_alive():
+                raise RuntimeError('the daemon went: %s' % failure)
+            if session not in (1, SESSIONS - 1):
+                daemon.unmount()
+        finally:
+            daemon.kill()
+    return Recording(directory)
+
+
+def record_opening(build, directory, image, life):
+    """Records what the next command does to the disk IMAGE, of which a copy is worked on."""
+    kind, looks = LIVES[life]
+    disk = directory + '/disk'
+    shutil.rmtree(directory, ignore_errors=True)
+    shutil.copytree(image, disk)
+    subprocess.run([build + '/src/prollyfs-ctl', '-C', kind + disk + '/store', 'status'],
+                   env={**layer_environment(build, disk, directory + '/log'), **looks},
+                   stdout=subprocess.DEVNULL, check=False)
+    return Recording(directory, image)
+
+
+class Cutter:
+    """Makes states of a recording, and looks whether they keep their promises."""
+
+    def __init__(self, build, recording, seed, state):
+        self.build, self.recording, self.seed = build, recording, seed
+        self.state = state  # the path of the present one
+        self.disk = None
+        self.probe = Probe(build)
+
+    def choose(self, number):
+        """The moment of state NUMBER, and the random source of the rest of it."""
+        r = random.Random('%s state %d' % (self.seed, number))
+        return self.recording.choose_moment(r), r
+
+    def look(self, promises, r):
+        """Complaints about the present state."""
+        store = self.state + '/store'
+        if not os.path.exists(store + '/config'):
+            if promises.made:
+                return ['there is no store']
+            # what was cut off in its making is begun again
+            done = subprocess.run([self.build + '/src/prollyfs-ctl', 'init', store],
+                                  capture_output=True, check=False)
+            return [done.stderr.decode()] if done.returncode else []
+        try:
+            return list(promises.check(Store(self.probe, store, NAMESPACES, r)))
+        except Refused as refusal:
+            return [str(refusal)]
+
+    def cut(self, numbers, promises):
+        """Makes and looks at the states NUMBERS, at self.state; yields (number, what, complaints)."""
+        self.disk = disk = Disk(self.recording.root, self.recording.image)
+        at = 0
+        for moment, number in sorted((self.choose(number)[0], number) for number in numbers):
+            for record in self.recording.records[at:moment]:
+                if record.op == NOTE:
+                    promises.feed(record.data)
+                else:
+                    disk.feed(record)
+            at = moment
+            strategy, r = self.make(number, self.state)
+            yield number, '%s after record %d' % (strategy, moment), self.look(promises, r)
+
+    def make(self, number, path):
+        """Makes state NUMBER, whose moment it is, at PATH."""
+        _, r = self.choose(number)
+        strategy = r.choice(Choice.STRATEGIES)
+        shutil.rmtree(path, ignore_errors=True)
+        self.disk.write_state(path, Choice(r, self.disk.pending(), strategy))
+        return strategy, r
+
+    def close(self):
+        self.probe.close()
+
+
+class Report:
+    """Counts, and keeps what failed for whoever looks into it."""
+
+    def __init__(self):
+        self.n_states = self.n_bad = 0
+
+    def add(self, what, cutter, complaints):
+        self.n_states += 1
+        if not complaints:
+            return
+        self.n_bad += 1
+        print('# %s' % what)
+        for complaint in complaints[:5]:
+            print('#   ' + complaint.strip())
+        if self.n_bad == 1:
+            kept = tempfile.mkdtemp(prefix='powercut-', dir=cutter.build + '/meson-logs')
+            for name in ('log', 'image'):
+                if os.path.exists(cutter.recording.dir + '/' + name):
+                    subprocess.run(['cp', '-a', cutter.recording.dir + '/' + name, kept], check=True)
+            print('# again: powercut.py --recording %s --state ...' % kept)
+        sys.stdout.flush()
+
+
+def cut_life(options, life, scratch, report):
+    """The states of a life; every RECORD_EVERY-th is opened under the layer, and cut off again."""
+    directory = '%s/%s' % (scratch, life)
+    recording = Recording(options.recording) if options.recording else \
+        record_life(options.build, directory, life, options.seed, options.turns)
+    print('# %s: seed %s, %d records' % (life, options.seed, len(recording.records)), flush=True)
+    cutter = Cutter(options.build, recording, options.seed, scratch + '/state')
+    promises = Promises(False)
+    numbers = [options.state] if options.state is not None else \
+        range(options.states // len(options.lives))
+    for number, what, complaints in cutter.cut(numbers, promises):
+        report.add('%s, state %d: %s' % (life, number, what), cutter, complaints)
+        if promises.made and not complaints and number % RECORD_EVERY == 0:
+            cut_opening(options, life, scratch, cutter, number, promises, report)
+    cutter.close()
+
+
+def cut_opening(options, life, scratch, cutter, number, promises, report):
+    """States of an opening of the state that CUTTER has just made."""
+    directory = scratch + '/opening'
+    image = directory + '-image'
+    cutter.make(number, image)
+    opening = Cutter(options.build, record_opening(options.build, directory, image, life),
+                     '%s %d' % (options.seed, number), scratch + '/state')
+    for again, what, complaints in opening.cut(range(OPENING_STATES), promises.copy()):
+        report.add('%s, state %d of the opening of state %d: %s' % (life, again, number, what),
+                   opening, complaints)
+    opening.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--build', required=True)
+    parser.add_argument('--states', type=int, default=7200 if is_long() else 240,
+                        help='beside those of openings, which are half as many')
+    parser.add_argument('--turns', type=int, default=12, help='of the users, in each session')
+    parser.add_argument('--seed', default='1')
+    parser.add_argument('--lives', nargs='+', choices=LIVES, default=list(LIVES))
+    parser.add_argument('--recording', help='of one of the lives, made before: its directory')
+    parser.add_argument('--state', type=int, help='only that one')
+    options = parser.parse_args()
+    skip_unless_possible(options.build)
+    print('1..%d' % len(options.lives))
+    n_bad = 0
+    for i, life in enumerate(options.lives):
+        report = Report()
+        with tempfile.TemporaryDirectory(prefix='powercut.', dir=find_memory()) as scratch:
+            cut_life(options, life, os.path.realpath(scratch), report)
+        n_bad += report.n_bad
+        print('%s %d - %s: %d states of the disk after a power cut, %d bad' % (
+            'not ok' if report.n_bad else 'ok', i + 1, life, report.n_states, report.n_bad),
+            flush=True)
+    return 1 if n_bad else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

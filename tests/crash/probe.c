@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Looks into stores for the crash tests: opens each as the next mount would, and runs commands on it.
+ *
+ * Standard input is requests: a line with the store's path, command lines, an empty line. Each is
+ * answered by "opened" or "refused MESSAGE", then for each command "STATUS LENGTH" and so many bytes of
+ * what it printed, and "end", or "died SIGNAL". A request is carried out by a process of its own, which
+ * ends without closing the store, as a crash would: so a thousand of them cost little more than the
+ * openings, and one that takes its process down is told of.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "command/command.h"
+
+static bool print_to(void *data, const void *bytes, size_t len)
+{
+	g_string_append_len(data, bytes, (gssize)len);
+	return true;
+}
+
+static void run_command(ProllyRepo *repo, const char *line)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	ProllyStreams streams = {.write = print_to, .write_error = print_to, .data = text};
+	ProllyCaller caller = {.is_owner = true};
+	g_auto(GStrv) words = prolly_command_split(line, NULL);
+	int status = prolly_command_run(repo, &caller, &streams, (const char *const *)words, NULL);
+
+	printf("%d %zu\n", status, text->len);
+	fwrite(text->str, 1, text->len, stdout);
+}
+
+static void carry_out(char **lines)
+{
+	g_autoptr(GError) error = NULL;
+	ProllyRepoOptions options = {.wait_ms = 10000};
+	ProllyRepo *repo = NULL;
+
+	if (!prolly_repo_open(lines[0], &options, &repo, &error)) {
+		printf("refused %s\n", error->message);
+	} else {
+		printf("opened\n");
+		for (char **line = lines + 1; *line; line++)
+			run_command(repo, *line);
+	}
+	printf("end\n");
+	fflush(stdout);
+	_exit(0);
+}
+
+static void answer(char **lines)
+{
+	pid_t child;
+	int status = 0;
+
+	fflush(stdout);
+	child = fork();
+	if (child == 0)
+		carry_out(lines);
+	if (child < 0 || waitpid(child, &status, 0) < 0)
+		exit(2);
+	if (WIFSIGNALED(status))
+		printf("\ndied %d\n", WTERMSIG(status));
+	else if (WEXITSTATUS(status) != 0)
+		printf("\ndied with status %d\n", WEXITSTATUS(status));
+	fflush(stdout);
+}
+
+int main(void)
+{
+	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+	g_autofree char *line = NULL;
+	size_t size = 0;
+
+	while (getline(&line, &size, stdin) >= 0) {
+		line[strcspn(line, "\n")] = '\0';
+		if (*line) {
+			g_ptr_array_add(lines, g_strdup(line));
+			continue;
+		}
+		g_ptr_array_add(lines, NULL);
+		answer((char **)lines->pdata);
+		g_ptr_array_set_size(lines, 0);
+	}
+	return 0;
+}
