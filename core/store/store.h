@@ -135,8 +135,12 @@ ProllyNode *prolly_store_get(ProllyStore *store, ProllyNodeClass node_class, con
 ProllyNode *prolly_store_follow(ProllyStore *store, ProllyNodeLink *link, const ProllyHash *hash);
 /* Has the processor load what LINK leads to, for one who follows it soon. */
 void prolly_store_prefetch(const ProllyNodeLink *link);
-/* Makes LINK lead to NODE, which is STORE's. */
+/* Makes LINK lead to NODE, which is STORE's; or to where another link of it leads. */
 void prolly_store_link(ProllyStore *store, ProllyNodeLink *link, ProllyNode *node);
+static inline void prolly_store_copy_link(ProllyNodeLink *link, const ProllyNodeLink *other)
+{
+	link->node = __atomic_load_n(&other->node, __ATOMIC_ACQUIRE);
+}
 
 /* As N prolly_store_get, in one request of the back end. OUT_NODES[i] are (transfer full). */
 bool prolly_store_get_many(ProllyStore *store, ProllyNodeClass node_class, const ProllyHash *hashes,

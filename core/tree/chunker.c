@@ -37,14 +37,15 @@
  * The chunker holds one draft a level (C1), and hands a closed node's key, hash and counts to the
  * level above as an entry. mutate.c also gives it ranges of nodes that exist: of a leaf, entries;
  * of an internal node, subtrees that are taken by reference. That is right exactly where all levels
- * below are between two nodes, since a node follows from where it begins (C2). While a draft is
- * nothing but the first entries of an old node (`source`), the rule's answers are known: no cut
- * but, perhaps, after its last entry; and if it becomes the whole of it, its hash is known too (C3).
+ * below are between two nodes, since a node follows from where it begins (C2). While a draft is the
+ * first entries of an old node (draft.c), but for values as long, the rule's answers are known: no
+ * cut but, perhaps, after its last entry; and if it becomes the whole of it and no value is
+ * another, its hash is known too (C3).
  *
  * Invariants:
  * C1  Every entry added so far is in exactly one closed node or draft of its level.
  * C2  Entries are added to level N > 0 from outside only while the drafts below N are empty.
- * C3  While a level's source is set, the draft's entries are the source's first ones.
+ * C3  A draft that has a source is as draft.c says; any draft may lose it, and then copies it.
  * C4  The topmost level has a draft and no closed node, since closing a node makes the level above.
  * C5  Of each closed node that waits for its hash, the parent is a draft or waits too, on the level
  *     above. All entries but of those that wait have their hashes.
@@ -63,7 +64,7 @@
  * of a batch of 100 an edit takes 11.6 and 9.8 us, of 1000 9.1 and 7.7 us, of a load an entry 170 and
  * 150 ns.
  */
-#include "tree/tree-private.h"
+#include "tree/draft-private.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -71,6 +72,8 @@
 /* So many nodes of a level are hashed together if they can be; and so many at the latest. */
 #define WAITING_FEW 16u
 #define WAITING_MAX PROLLY_HASH_TOGETHER
+
+#define SPARE_MAX (1 << 20) /* bytes of buffers in a chunker that is kept */
 
 /* A closed node without a hash. */
 typedef struct {
@@ -80,17 +83,17 @@ typedef struct {
 } Waiting;
 
 typedef struct {
-	ProllyDraft draft;
-	size_t keys_len, keys_capacity;
-	size_t values_len, values_capacity;
-	size_t ends_capacity;
-	uint64_t measure;                  /* s of the draft */
-	ProllyNode *source;                /* the node of which the draft is the first entries */
-	const ProllyNodeView *source_view; /* both NULL: of none that is known */
+	DraftBuilder draft;
 	unsigned n_waiting;
 	unsigned n_owned; /* of them the first, whose parent is closed */
 	Waiting waiting[WAITING_MAX];
 } ChunkerLevel;
+
+/* A node that may be a draft's source. */
+typedef struct {
+	ProllyNode *node; /* borrowed, nullable */
+	const ProllyNodeView *view;
+} Offer;
 
 struct ProllyChunker {
 	const ProllyTreeContext *context;
@@ -98,16 +101,8 @@ struct ProllyChunker {
 	unsigned n_levels;
 	unsigned n_started; /* levels that have buffers, in use or not */
 	ChunkerLevel levels[TREE_LEVELS_MAX];
+	Offer offers[TREE_LEVELS_MAX];
 };
-
-/* One entry on its way into a draft. */
-typedef struct {
-	ProllyNodeKey key;
-	const void *value;
-	size_t value_len;
-	uint64_t keys; /* what it adds to the subtree's counts */
-	uint64_t bytes;
-} ChunkerEntry;
 
 /* ---- The rule ---------------------------------------------------------------------------- */
 
@@ -134,145 +129,7 @@ bool prolly_chunker_is_boundary(const ProllyFormat *format, unsigned level, uint
 	return hazard > UINT32_MAX || e < hazard << -shift;
 }
 
-/* ---- Drafts ------------------------------------------------------------------------------ */
-
-#define KEYS_INITIAL   (8 << 10)
-#define VALUES_INITIAL (16 << 10)
-#define ENDS_INITIAL   256
-#define SPARE_MAX      (1 << 20) /* bytes of buffers in a chunker that is kept */
-
-static void level_start(ChunkerLevel *level, unsigned number)
-{
-	*level = (ChunkerLevel){
-		.draft.level = number,
-		.keys_capacity = KEYS_INITIAL,
-		.values_capacity = VALUES_INITIAL,
-		.ends_capacity = ENDS_INITIAL,
-	};
-	level->draft.keys = g_malloc(KEYS_INITIAL);
-	level->draft.values = g_malloc(VALUES_INITIAL);
-	level->draft.ends = g_new(ProllyDraftEnds, ENDS_INITIAL);
-}
-
-static void set_child_hash(ChunkerLevel *level, uint32_t i, const ProllyHash *hash)
-{
-	memcpy(level->draft.values + i * sizeof(ProllyChildRecord) +
-		       offsetof(ProllyChildRecord, hash),
-	       hash, sizeof(*hash));
-}
-
-static void level_forget_source(ChunkerLevel *level)
-{
-	if (level->source)
-		prolly_node_unref(level->source);
-	level->source = NULL;
-	level->source_view = NULL;
-}
-
-static void level_clear(ChunkerLevel *level)
-{
-	g_free(level->draft.keys);
-	g_free(level->draft.values);
-	g_free(level->draft.ends);
-}
-
-static void level_empty(ChunkerLevel *level)
-{
-	level_forget_source(level);
-	level->draft.count = 0;
-	level->draft.total_keys = 0;
-	level->draft.total_bytes = 0;
-	level->keys_len = 0;
-	level->values_len = 0;
-	level->measure = 0;
-}
-
-static void level_drop_waiting(ChunkerLevel *level)
-{
-	for (unsigned i = 0; i < level->n_waiting; i++)
-		prolly_store_drop_node(level->waiting[i].node);
-	level->n_waiting = 0;
-	level->n_owned = 0;
-}
-
-static G_GNUC_NO_INLINE void level_grow(ChunkerLevel *level, size_t key_len, size_t value_len)
-{
-	ProllyDraft *draft = &level->draft;
-
-	if (level->keys_len + key_len > level->keys_capacity) {
-		level->keys_capacity = 2 * (level->keys_len + key_len);
-		draft->keys = g_realloc(draft->keys, level->keys_capacity);
-	}
-	if (level->values_len + value_len > level->values_capacity) {
-		level->values_capacity = 2 * (level->values_len + value_len);
-		draft->values = g_realloc(draft->values, level->values_capacity);
-	}
-	if (draft->count == level->ends_capacity) {
-		level->ends_capacity *= 2;
-		draft->ends = g_renew(ProllyDraftEnds, draft->ends, level->ends_capacity);
-	}
-}
-
-/* Is KEY greater than the draft's last? Old trees that lie of their keys could make it less. */
-static bool level_ascends(const ChunkerLevel *level, const ProllyNodeKey *key)
-{
-	const ProllyDraft *draft = &level->draft;
-	size_t start, last_len, overlap;
-	int order;
-
-	if (draft->count == 0)
-		return true;
-	start = draft_key_start(draft, draft->count - 1);
-	last_len = level->keys_len - start;
-	overlap = MIN(last_len, key->prefix_len);
-	order = memcmp(draft->keys + start, key->prefix, overlap);
-	if (order != 0 || last_len < key->prefix_len)
-		return order <= 0;
-	return prolly_bytes_compare(draft->keys + start + overlap, last_len - overlap, key->suffix,
-				    key->suffix_len) < 0;
-}
-
-/* Appends to the draft and nothing else. False if the counts would overflow. */
-static inline bool level_append(ChunkerLevel *level, const ChunkerEntry *entry)
-{
-	const ProllyNodeKey *key = &entry->key;
-	ProllyDraft *draft = &level->draft;
-	size_t key_len = key->prefix_len + key->suffix_len;
-
-	if (level->keys_len + key_len > level->keys_capacity ||
-	    level->values_len + entry->value_len > level->values_capacity ||
-	    draft->count == level->ends_capacity)
-		level_grow(level, key_len, entry->value_len);
-	if (__builtin_add_overflow(draft->total_keys, entry->keys, &draft->total_keys) ||
-	    __builtin_add_overflow(draft->total_bytes, entry->bytes, &draft->total_bytes))
-		return false;
-
-	memcpy(draft->keys + level->keys_len, key->prefix, key->prefix_len);
-	memcpy(draft->keys + level->keys_len + key->prefix_len, key->suffix, key->suffix_len);
-	memcpy(draft->values + level->values_len, entry->value, entry->value_len);
-	level->keys_len += key_len;
-	level->values_len += entry->value_len;
-	level->measure += key_len + entry->value_len;
-	draft->ends[draft->count].key_end = (uint32_t)level->keys_len;
-	draft->ends[draft->count].value_end = (uint32_t)level->values_len;
-	draft->count++;
-	return true;
-}
-
-static bool level_must_cut(const ChunkerLevel *level, const ProllyFormat *format)
-{
-	const ProllyDraft *draft = &level->draft;
-	uint32_t last = draft->count - 1;
-	size_t start = draft_key_start(draft, last);
-	size_t key_len = draft->ends[last].key_end - start;
-	size_t value_len = draft->ends[last].value_end - draft_value_start(draft, last);
-
-	if (draft->level > 0 && last == 0)
-		return false;
-	return prolly_chunker_is_boundary(format, draft->level,
-					  level->measure - key_len - value_len, level->measure,
-					  draft->keys + start, key_len);
-}
+/* ---- Closing nodes ----------------------------------------------------------------------- */
 
 static bool throw_unordered(GError **error)
 {
@@ -284,16 +141,25 @@ static bool throw_overflow(GError **error)
 	return prolly_throw(error, PROLLY_ERROR_TOO_BIG, "tree: its size is over 2^64 bytes");
 }
 
-/* ---- Closing nodes ----------------------------------------------------------------------- */
-
 static ChunkerLevel *get_level(ProllyChunker *self, unsigned number)
 {
 	while (self->n_levels <= number) {
 		if (self->n_levels == self->n_started)
-			level_start(&self->levels[self->n_started++], self->n_levels);
+			prolly_draft_init(&self->levels[self->n_started++].draft, self->n_levels);
 		self->n_levels++;
 	}
 	return &self->levels[number];
+}
+
+/* Fills in a child's hash, and how to get to it, in its parent. */
+static void set_child(ProllyChunker *self, const Waiting *child)
+{
+	const ProllyNodeView *view = prolly_node_get_view(child->parent);
+
+	prolly_node_set_child_hash(child->parent, child->index, prolly_node_get_hash(child->node));
+	if (view)
+		prolly_store_link(self->context->store, node_get_link(view, child->index),
+				  child->node);
 }
 
 /* The hash of a node is known: it goes to who waits for it. */
@@ -302,9 +168,17 @@ static void tell_parent(ProllyChunker *self, unsigned number, const Waiting *wai
 	const ProllyHash *hash = prolly_node_get_hash(waiting->node);
 
 	if (waiting->parent)
-		prolly_node_set_child_hash(waiting->parent, waiting->index, hash);
+		set_child(self, waiting);
 	else
-		set_child_hash(&self->levels[number + 1], waiting->index, hash);
+		draft_set_child_hash(&self->levels[number + 1].draft, waiting->index, hash);
+}
+
+static void drop_waiting(ChunkerLevel *level)
+{
+	for (unsigned i = 0; i < level->n_waiting; i++)
+		prolly_store_drop_node(level->waiting[i].node);
+	level->n_waiting = 0;
+	level->n_owned = 0;
 }
 
 /* Puts what waited on level NUMBER, and has its hash now. */
@@ -417,20 +291,53 @@ static void own_waiting(ProllyChunker *self, unsigned number, ProllyNode *node)
 static void close_node(ProllyChunker *self, unsigned number, ProllyHash *out_hash)
 {
 	ChunkerLevel *level = &self->levels[number];
+	const DraftBuilder *draft = &level->draft;
 	ProllyNode *node;
 
-	if (level->source && level->draft.count == level->source_view->count) {
-		*out_hash = *prolly_node_get_hash(level->source);
+	if (draft->source && draft->n_patched == 0) {
+		*out_hash = *prolly_node_get_hash(draft->source);
 		return;
 	}
-	node = prolly_node_encode(self->context->store, &level->draft);
+	node = prolly_draft_encode(draft, self->context);
 	if (number > 0)
 		own_waiting(self, number, node);
 	level->waiting[level->n_waiting++] = (Waiting){
 		.node = node,
-		.index = get_level(self, number + 1)->draft.count,
+		.index = get_level(self, number + 1)->draft.draft.count,
 	};
 	*out_hash = (ProllyHash){{0}};
+}
+
+/* Does the draft of NUMBER go on as its source does, with an entry of KEY and VALUE? An empty draft may
+ * begin as the node that is offered. */
+static bool patch_draft(ProllyChunker *self, unsigned number, const ProllyNodeKey *key,
+			const void *value, size_t value_len)
+{
+	DraftBuilder *draft = &self->levels[number].draft;
+	const Offer *offer = &self->offers[number];
+
+	if (!draft->source && offer->node && draft->draft.count == 0)
+		prolly_draft_follow(draft, offer->node, offer->view);
+	return draft->source && prolly_draft_patch(draft, key, value, value_len);
+}
+
+static bool append_plainly(ProllyChunker *self, DraftBuilder *draft, const DraftEntry *entry,
+			   bool ordered, GError **error)
+{
+	if (!prolly_draft_write_out(draft, self->context->format->weigh))
+		return throw_overflow(error);
+	if (!ordered && !prolly_draft_ascends(draft, &entry->key))
+		return throw_unordered(error);
+	return draft_append(draft, entry) || throw_overflow(error);
+}
+
+/* Is the draft of NUMBER to be cut after what was appended last? */
+static bool must_cut(ProllyChunker *self, unsigned number)
+{
+	DraftBuilder *draft = &self->levels[number].draft;
+
+	return (!draft->source || draft_is_whole(draft)) &&
+	       prolly_draft_must_cut(draft, self->context->format);
 }
 
 /* Appends a closed node of level NUMBER to its parent: KEY is its last. *OUT_CUT: the parent is to
@@ -439,7 +346,7 @@ static bool add_to_parent(ProllyChunker *self, unsigned number, const ProllyNode
 			  const ProllyChildRecord *record, bool *out_cut, GError **error)
 {
 	ChunkerLevel *parent = get_level(self, number + 1);
-	ChunkerEntry entry = {
+	DraftEntry entry = {
 		.key = *key,
 		.value = record,
 		.value_len = sizeof(*record),
@@ -447,13 +354,22 @@ static bool add_to_parent(ProllyChunker *self, unsigned number, const ProllyNode
 		.bytes = record->bytes,
 	};
 
-	level_forget_source(parent);
-	if (!level_ascends(parent, &entry.key))
-		return throw_unordered(error);
-	if (!level_append(parent, &entry))
-		return throw_overflow(error);
-	*out_cut = level_must_cut(parent, self->context->format);
+	if (!patch_draft(self, number + 1, key, record, sizeof(*record)) &&
+	    !append_plainly(self, &parent->draft, &entry, false, error))
+		return false;
+	*out_cut = must_cut(self, number + 1);
 	return true;
+}
+
+/* What is needed of a draft that ends. */
+static bool complete_draft(ProllyChunker *self, DraftBuilder *draft, GError **error)
+{
+	ProllyWeighFunc weigh = self->context->format->weigh;
+
+	if (draft_is_whole(draft) ? prolly_draft_sum(draft, weigh)
+				  : prolly_draft_write_out(draft, weigh))
+		return true;
+	return throw_overflow(error);
 }
 
 /* Ends the draft of NUMBER, which is not empty, and gives it to the level above. *OUT_CUT: that one
@@ -461,18 +377,22 @@ static bool add_to_parent(ProllyChunker *self, unsigned number, const ProllyNode
 static bool close_draft(ProllyChunker *self, unsigned number, bool *out_cut, GError **error)
 {
 	ChunkerLevel *level = &self->levels[number];
-	const ProllyDraft *draft = &level->draft;
-	size_t start = draft_key_start(draft, draft->count - 1);
-	ProllyChildRecord record = {.keys = draft->total_keys, .bytes = draft->total_bytes};
-	ProllyNodeKey key = {draft->keys + start, level->keys_len - start, draft->keys, 0};
+	DraftBuilder *draft = &level->draft;
+	ProllyChildRecord record;
+	ProllyNodeKey key;
 
 	if (number + 1 == TREE_LEVELS_MAX)
 		return prolly_throw(error, PROLLY_ERROR_TOO_BIG, "tree: more than %d levels",
 				    TREE_LEVELS_MAX);
+	if (!complete_draft(self, draft, error))
+		return false;
+	record = (ProllyChildRecord){.keys = draft->draft.total_keys,
+				     .bytes = draft->draft.total_bytes};
+	key = prolly_draft_get_last_key(draft);
 	close_node(self, number, &record.hash);
 	if (!add_to_parent(self, number, &key, &record, out_cut, error))
 		return false;
-	level_empty(level);
+	prolly_draft_empty(draft);
 	return level->n_waiting < WAITING_FEW || hash_some(self, number, error);
 }
 
@@ -511,7 +431,7 @@ ProllyChunker *prolly_chunker_new(const ProllyTreeContext *context, bool ordered
 static void destroy(ProllyChunker *self)
 {
 	for (unsigned i = 0; i < self->n_started; i++)
-		level_clear(&self->levels[i]);
+		prolly_draft_clear(&self->levels[i].draft);
 	g_free(self);
 }
 
@@ -521,7 +441,7 @@ static bool is_handy(const ProllyChunker *self)
 	size_t size = 0;
 
 	for (unsigned i = 0; i < self->n_started; i++)
-		size += self->levels[i].keys_capacity + self->levels[i].values_capacity;
+		size += self->levels[i].draft.keys_capacity + self->levels[i].draft.values_capacity;
 	return size <= SPARE_MAX;
 }
 
@@ -531,8 +451,8 @@ void prolly_chunker_free(ProllyChunker *self)
 	ProllyChunker *none = NULL;
 
 	for (unsigned i = 0; i < self->n_levels; i++) {
-		level_empty(&self->levels[i]);
-		level_drop_waiting(&self->levels[i]);
+		prolly_draft_empty(&self->levels[i].draft);
+		drop_waiting(&self->levels[i]);
 	}
 	self->n_levels = 0;
 	if (!is_handy(self) ||
@@ -550,8 +470,8 @@ void prolly_chunker_destroy_spare(ProllyFormat *format)
 bool prolly_chunker_add(ProllyChunker *self, const uint8_t *key, size_t key_len,
 			const uint8_t *value, size_t value_len, GError **error)
 {
-	ChunkerLevel *level = &self->levels[0];
-	ChunkerEntry entry = {
+	DraftBuilder *draft = &self->levels[0].draft;
+	DraftEntry entry = {
 		.key = {key, key_len, key, 0},
 		.value = value,
 		.value_len = value_len,
@@ -561,71 +481,47 @@ bool prolly_chunker_add(ProllyChunker *self, const uint8_t *key, size_t key_len,
 	if (__builtin_add_overflow(format_weigh(self->context->format->weigh, value, value_len),
 				   key_len, &entry.bytes))
 		return throw_overflow(error);
-	level_forget_source(level);
-	if (!self->ordered && !level_ascends(level, &entry.key))
-		return throw_unordered(error);
-	if (!level_append(level, &entry))
-		return throw_overflow(error);
-	return !level_must_cut(level, self->context->format) || cut(self, 0, error);
+	if (!patch_draft(self, 0, &entry.key, value, value_len) &&
+	    !append_plainly(self, draft, &entry, self->ordered, error))
+		return false;
+	return !must_cut(self, 0) || cut(self, 0, error);
 }
 
-static ChunkerEntry get_entry(const ProllyChunker *self, const ProllyNodeView *view, uint32_t i,
-			      ProllyChildRecord *record)
+void prolly_chunker_offer(ProllyChunker *self, unsigned level, ProllyNode *node,
+			  const ProllyNodeView *view)
 {
-	ChunkerEntry entry = {.key = node_get_key(view, i)};
-
-	if (view->level == 0) {
-		entry.value = node_get_value(view, i, &entry.value_len);
-		entry.keys = 1;
-		entry.bytes =
-			entry.key.prefix_len + entry.key.suffix_len +
-			format_weigh(self->context->format->weigh, entry.value, entry.value_len);
-	} else {
-		record->hash = *node_get_child_hash(view, i);
-		record->keys = node_get_child_keys(view, i);
-		record->bytes = node_get_child_bytes(view, i);
-		entry.value = record;
-		entry.value_len = sizeof(*record);
-		entry.keys = record->keys;
-		entry.bytes = record->bytes;
-	}
-	return entry;
+	self->offers[level] = (Offer){node, view};
 }
 
-/* Sets the level's source to NODE if its entry FROM goes on a copy of it (C3). */
-static void follow_source(ChunkerLevel *level, ProllyNode *node, const ProllyNodeView *view,
-			  uint32_t from)
+/* Does the draft go on as its source, NODE, does from FROM on; or is it empty, and may begin so? */
+static bool can_follow(DraftBuilder *draft, ProllyNode *node, const ProllyNodeView *view,
+		       uint32_t from)
 {
-	if (level->source_view == view && level->draft.count == from)
-		return;
-	level_forget_source(level);
-	if (from == 0 && level->draft.count == 0) {
-		level->source = prolly_node_ref(node);
-		level->source_view = view;
-	}
+	if (!draft->source && draft->draft.count == 0 && from == 0)
+		prolly_draft_follow(draft, node, view);
+	return draft->source_view == view && draft->draft.count == from;
 }
 
 bool prolly_chunker_add_range(ProllyChunker *self, ProllyNode *node, const ProllyNodeView *view,
 			      uint32_t from, uint32_t to, GError **error)
 {
-	ChunkerLevel *level;
+	ProllyWeighFunc weigh = self->context->format->weigh;
+	DraftBuilder *draft;
 
 	if (from >= to)
 		return true;
-	level = get_level(self, view->level);
-	follow_source(level, node, view, from);
+	draft = &get_level(self, view->level)->draft;
+	if (can_follow(draft, node, view, from)) {
+		draft->draft.count = to;
+		return !must_cut(self, view->level) || cut(self, view->level, error);
+	}
 	for (uint32_t i = from; i < to; i++) {
 		ProllyChildRecord record;
-		ChunkerEntry entry = get_entry(self, view, i, &record);
-		bool known = level->source && i + 1 < view->count;
+		DraftEntry entry = prolly_draft_read_entry(view, i, weigh, &record);
 
-		if (i == from && !level_ascends(level, &entry.key))
-			return throw_unordered(error);
-		if (!level_append(level, &entry))
-			return throw_overflow(error);
-		if (known || !level_must_cut(level, self->context->format))
-			continue;
-		if (!cut(self, view->level, error))
+		if (!append_plainly(self, draft, &entry, i > from, error))
+			return false;
+		if (must_cut(self, view->level) && !cut(self, view->level, error))
 			return false;
 	}
 	return true;
@@ -643,7 +539,7 @@ bool prolly_chunker_add_leaf(ProllyChunker *self, const uint8_t *key, size_t key
 bool prolly_chunker_is_aligned(const ProllyChunker *self, unsigned levels)
 {
 	for (unsigned i = 0; i < MIN(levels, self->n_levels); i++) {
-		if (self->levels[i].draft.count > 0)
+		if (self->levels[i].draft.draft.count > 0)
 			return false;
 	}
 	return true;
@@ -670,10 +566,13 @@ static bool descend_to_root(const ProllyTreeContext *context, ProllyTree *tree, 
 static bool finish_with_child(ProllyChunker *self, bool is_root, ProllyTree *out_tree,
 			      GError **error)
 {
+	DraftBuilder *draft = &self->levels[self->n_levels - 1].draft;
 	ProllyChildRecord record;
 	ProllyTree tree;
 
-	memcpy(&record, self->levels[self->n_levels - 1].draft.values, sizeof(record));
+	if (!prolly_draft_write_out(draft, self->context->format->weigh))
+		return throw_overflow(error);
+	memcpy(&record, draft->draft.values, sizeof(record));
 	tree = (ProllyTree){record.hash, record.keys, record.bytes};
 	if (!is_root && !descend_to_root(self->context, &tree, error))
 		return false;
@@ -691,10 +590,10 @@ bool prolly_chunker_finish(ProllyChunker *self, ProllyTree *out_tree, GError **e
 {
 	bool is_root = false;
 
-	if (self->n_levels == 1 && self->levels[0].draft.count == 0)
+	if (self->n_levels == 1 && self->levels[0].draft.draft.count == 0)
 		return prolly_tree_init_empty(self->context, out_tree, error);
 	for (unsigned i = 0;; i++) {
-		const ProllyDraft *draft = &self->levels[i].draft;
+		const ProllyDraft *draft = &self->levels[i].draft.draft;
 		bool top = i + 1 == self->n_levels;
 
 		if (top && i > 0 && draft->count == 1)

@@ -150,17 +150,22 @@ static void encode_header(uint8_t *out, const ProllyDraft *draft, bool wide, siz
 	prolly_set_le64(out + 32, draft->total_bytes);
 }
 
-static void encode_children(uint8_t *out, const ProllyDraft *draft, const NodeLayout *layout)
+/* Child I of COUNT, as DRAFT has it. */
+static void encode_child(uint8_t *out, size_t count, const ProllyDraft *draft, size_t i)
 {
-	for (size_t i = 0; i < draft->count; i++) {
-		ProllyChildRecord record;
+	NodeLayout layout = compute_layout(false, false, count, 0, 0, 0);
+	ProllyChildRecord record;
 
-		memcpy(&record, draft->values + i * sizeof(record), sizeof(record));
-		prolly_set_le64(out + layout->child_keys + 8 * i, record.keys);
-		prolly_set_le64(out + layout->child_bytes + 8 * i, record.bytes);
-		memcpy(out + layout->child_hashes + PROLLY_HASH_SIZE * i, &record.hash,
-		       PROLLY_HASH_SIZE);
-	}
+	memcpy(&record, draft->values + i * sizeof(record), sizeof(record));
+	prolly_set_le64(out + layout.child_keys + 8 * i, record.keys);
+	prolly_set_le64(out + layout.child_bytes + 8 * i, record.bytes);
+	memcpy(out + layout.child_hashes + PROLLY_HASH_SIZE * i, &record.hash, PROLLY_HASH_SIZE);
+}
+
+static void encode_children(uint8_t *out, const ProllyDraft *draft)
+{
+	for (size_t i = 0; i < draft->count; i++)
+		encode_child(out, draft->count, draft, i);
 }
 
 static void encode_keys(uint8_t *out, const ProllyDraft *draft, const NodeLayout *layout, bool wide,
@@ -233,7 +238,62 @@ ProllyNode *prolly_node_encode(ProllyStore *store, const ProllyDraft *draft)
 	if (draft->level == 0)
 		encode_values(out, draft, &form.layout, form.wide, form.values_len);
 	else
-		encode_children(out, draft, &form.layout);
+		encode_children(out, draft);
+	return node;
+}
+
+static void patch_value(uint8_t *out, const ProllyNodeView *old, const ProllyDraft *draft,
+			uint32_t i)
+{
+	size_t len, start = i ? node_get_value_end(old, i - 1) : 0;
+
+	(void)node_get_value(old, i, &len);
+	memcpy(out + old->values + start, draft->values + start, len);
+}
+
+/* (nullable) As decoding it would make it but for its counts, and with the old one's links but to the children that are others. */
+static ProllyNodeView *copy_view(ProllyNode *node, const uint8_t *bytes, const ProllyNodeView *old,
+				 const uint32_t *patched, uint32_t n)
+{
+	ProllyNodeView *view =
+		prolly_node_take_room(node, compute_view_size(old->level == 0, old->count));
+
+	if (!view)
+		return NULL;
+	memcpy(view, old, sizeof(*old) + node_count_heads(old->count) * sizeof(*old->heads));
+	view->data = bytes;
+	for (uint32_t i = 0; i < old->count && old->level > 0; i++)
+		prolly_store_copy_link(node_get_link(view, i), node_get_link(old, i));
+	for (uint32_t i = 0; i < n && old->level > 0; i++)
+		*node_get_link(view, patched[i]) = (ProllyNodeLink){NULL};
+	return view;
+}
+
+ProllyNode *prolly_node_encode_patched(ProllyStore *store, const ProllyNodeView *old,
+				       ProllyWeighFunc weigh, const ProllyDraft *draft,
+				       const uint32_t *patched, uint32_t n)
+{
+	size_t room = compute_view_size(old->level == 0, old->count);
+	uint8_t *out;
+	ProllyNode *node = prolly_store_new_node(store, PROLLY_NODE_TREE, old->len, room, &out);
+	ProllyNodeView *view;
+
+	memcpy(out, old->data, old->len);
+	prolly_set_le64(out + 24, draft->total_keys);
+	prolly_set_le64(out + 32, draft->total_bytes);
+	for (uint32_t i = 0; i < n; i++) {
+		if (old->level > 0)
+			encode_child(out, old->count, draft, patched[i]);
+		else
+			patch_value(out, old, draft, patched[i]);
+	}
+	view = copy_view(node, out, old, patched, n);
+	if (view) {
+		view->weigh = weigh;
+		view->keys = draft->total_keys;
+		view->bytes = draft->total_bytes;
+		prolly_node_set_view(node, view, room, NULL);
+	}
 	return node;
 }
 

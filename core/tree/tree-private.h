@@ -3,7 +3,7 @@
 
 /*
  * What the files of core/tree share, lowest first: the format, the node codec (node.c), the builder
- * of levels (chunker.c), and the path from the top to an entry (path.c).
+ * of levels (chunker.c, draft.c), and the path from the top to an entry (path.c).
  *
  * Words: an *entry* of a node is a key and a value in a leaf, a key and a child in an internal
  * node, where the key is the last one below that child. A node's *source bytes* are what is hashed;
@@ -234,6 +234,16 @@ static inline size_t draft_value_start(const ProllyDraft *draft, uint32_t i)
 /* (transfer full) A new node of STORE, not yet put: the one encoding of DRAFT, whose keys strictly
  * ascend. */
 G_GNUC_INTERNAL ProllyNode *prolly_node_encode(ProllyStore *store, const ProllyDraft *draft);
+/*
+ * The same of one that has the keys and counts of entries that VIEW has, and all its values but those
+ * of the N entries PATCHED, which are as long. These DRAFT has, where they are if it has all; and
+ * its sums. The view of the new node is there with it, and leads where the old one's does.
+ */
+G_GNUC_INTERNAL ProllyNode *prolly_node_encode_patched(ProllyStore *store,
+						       const ProllyNodeView *view,
+						       ProllyWeighFunc weigh,
+						       const ProllyDraft *draft,
+						       const uint32_t *patched, uint32_t n);
 /* Of an internal node that was encoded before the hash of its child I was known: where in its bytes
  * that is to be, and the same done. */
 G_GNUC_INTERNAL size_t prolly_node_find_child_hash(const ProllyNode *node, uint32_t i);
@@ -268,6 +278,11 @@ G_GNUC_INTERNAL bool prolly_chunker_add(ProllyChunker *chunker, const uint8_t *k
 G_GNUC_INTERNAL bool prolly_chunker_add_range(ProllyChunker *chunker, ProllyNode *node,
 					      const ProllyNodeView *view, uint32_t from,
 					      uint32_t to, GError **error);
+
+/* NODE, of the old tree, may be the source (draft.c) of a draft on its level, until it is taken back
+ * (NULL). */
+G_GNUC_INTERNAL void prolly_chunker_offer(ProllyChunker *chunker, unsigned level, ProllyNode *node,
+					  const ProllyNodeView *view);
 
 /* Appends a leaf that is closed and put: its last key, and what its parent says of it. A leaf must
  * begin here. */

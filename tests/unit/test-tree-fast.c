@@ -69,6 +69,91 @@ static void test_sort(void)
 	}
 }
 
+/* ---- Nodes that are made of old ones ----------------------------------------------------- */
+
+/* What an edit left with a node is what decoding its bytes gives, and its links lead where they say. */
+static void check_views(const ProllyTreeContext *context, ProllyNode *node)
+{
+	size_t len;
+	const uint8_t *bytes = prolly_node_get_bytes(node, &len);
+	const char *flaw = NULL;
+	const ProllyNodeView *view = prolly_node_decode(context, node, NULL);
+	g_autofree ProllyNodeView *fresh =
+		prolly_node_view_new(bytes, len, context->format->weigh, &flaw);
+
+	g_assert_null(flaw);
+	g_assert_nonnull(view);
+	g_assert_true(view->data == bytes && view->weigh == fresh->weigh);
+	g_assert_cmpmem(
+		&view->keys, offsetof(ProllyNodeView, level) - offsetof(ProllyNodeView, keys),
+		&fresh->keys, offsetof(ProllyNodeView, level) - offsetof(ProllyNodeView, keys));
+	g_assert_true(view->level == fresh->level && view->wide == fresh->wide);
+	g_assert_cmpmem(view->heads, node_count_heads(view->count) * sizeof(int32_t), fresh->heads,
+			node_count_heads(fresh->count) * sizeof(int32_t));
+	for (uint32_t i = 0; view->level > 0 && i < view->count; i++) {
+		const ProllyHash *hash = node_get_child_hash(view, i);
+		g_autoptr(ProllyNode) child =
+			prolly_store_follow(context->store, node_get_link(view, i), hash);
+
+		if (!child)
+			child = prolly_store_get(context->store, PROLLY_NODE_TREE, hash, NULL);
+		g_assert_true(prolly_hash_equal(prolly_node_get_hash(child), hash));
+		check_views(context, child);
+	}
+}
+
+/* Edits of old entries, mostly: values as long and not, entries that come and go, all of a leaf. */
+static GTree *edit_numbered(Random *random, uint32_t n)
+{
+	GTree *batch = model_new();
+	uint32_t edits = 1 + random_below(random, random_below(random, 4) ? 8 : 200);
+	uint32_t at = random_below(random, 2 * n), step = random_below(random, 3);
+
+	for (uint32_t i = 0; i < edits; i++) {
+		uint32_t kind = random_below(random, 16);
+		g_autofree char *key = NULL, *value = NULL;
+
+		at = step > 0 ? (at + step) % (2 * n) : random_below(random, 2 * n);
+		key = g_strdup_printf("%06u", kind < 14 ? at & ~1u : at);
+		if (kind > 0)
+			value = g_strdup_printf(kind < 12 ? "value %u" : "longer, %u",
+						random_below(random, 10));
+		model_set_text(batch, key, value);
+	}
+	return batch;
+}
+
+static void test_patched(gconstpointer parameters)
+{
+	enum { N = 4000 };
+	g_autoptr(GTree) model = numbered_model(N);
+	Random random = random_start(33);
+	ProllyTree tree;
+	TreeTest test, other;
+
+	tree_test_start(&test, *(const ProllyFormatParameters *)parameters);
+	tree_test_start(&other, *(const ProllyFormatParameters *)parameters);
+	tree = apply_batch(&test.context, NULL, model);
+	for (unsigned round = 0; round < 60; round++) {
+		g_autoptr(GTree) batch = edit_numbered(&random, N);
+		ProllyTree expected;
+
+		model_apply(model, batch);
+		tree = apply_batch(&test.context, &tree, batch);
+		expected = reference_build(&other.context, model);
+		g_assert_true(prolly_tree_equal(&tree, &expected));
+		g_assert_cmpuint(tree.keys, ==, expected.keys);
+		g_assert_cmpuint(tree.bytes, ==, expected.bytes);
+
+		g_autoptr(ProllyNode) top =
+			prolly_store_get(test.store, PROLLY_NODE_TREE, &tree.top, NULL);
+
+		check_views(&test.context, top);
+	}
+	tree_test_stop(&test);
+	tree_test_stop(&other);
+}
+
 /* ---- Many at once ------------------------------------------------------------------------ */
 
 static void test_get_many(void)
@@ -366,8 +451,12 @@ static void test_locks(void)
 
 int main(int argc, char **argv)
 {
+	const ProllyFormatParameters usual = default_parameters(), tiny = tiny_parameters();
+
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/tree/fast/sort", test_sort);
+	g_test_add_data_func("/tree/fast/patched", &usual, test_patched);
+	g_test_add_data_func("/tree/fast/patched-tiny", &tiny, test_patched);
 	g_test_add_func("/tree/fast/get-many", test_get_many);
 	g_test_add_func("/tree/fast/get-many-fails", test_get_many_fails);
 	g_test_add_func("/tree/fast/links-count", test_links_count);
