@@ -95,7 +95,6 @@ bool pfs_branches_find(PfsMount *mount, PfsInode *dir, const char *name, PfsFoun
 {
 	g_autofree char *full = full_name(dir, name);
 	g_autoptr(ProllyBranch) branch = NULL;
-	g_autoptr(GPtrArray) below = NULL;
 
 	*out_found_it = false;
 	if (dir->kind == PFS_KIND_ROOT && !strcmp(name, PFS_META_NAME))
@@ -107,10 +106,9 @@ bool pfs_branches_find(PfsMount *mount, PfsInode *dir, const char *name, PfsFoun
 		return pfs_found_scope(mount, pfs_scope_get_branch(mount, branch), out_found,
 				       error);
 	}
-	if (!pfs_branch_level(mount, full, &below, error))
+	if (!prolly_branch_is_level(mount->repo, full, out_found_it, error))
 		return false;
-	if (below->len) {
-		*out_found_it = true;
+	if (*out_found_it) {
 		out_found->kind = PFS_KIND_LEVEL;
 		out_found->path = g_steal_pointer(&full);
 		pfs_stat_virtual(mount, PFS_KIND_LEVEL, pfs_virtual_ino(dir->ino, name),
@@ -203,15 +201,14 @@ static bool is_merged(PfsMount *mount, ProllyBranch *branch, bool *out_merged, G
 static bool delete_branch(PfsMount *mount, const char *name, GError **error)
 {
 	g_autoptr(ProllyBranch) branch = NULL;
-	g_autoptr(GPtrArray) below = NULL;
-	bool empty, merged;
+	bool empty, merged, is_level;
 
 	if (!prolly_branch_lookup(mount->repo, name, &branch, error))
 		return false;
 	if (!branch) {
-		if (!pfs_branch_level(mount, name, &below, error))
+		if (!prolly_branch_is_level(mount->repo, name, &is_level, error))
 			return false;
-		if (below->len)
+		if (is_level)
 			return prolly_throw(error, PROLLY_ERROR_NOT_EMPTY, "%s holds branches",
 					    name);
 		return prolly_throw(error, PROLLY_ERROR_NOT_FOUND, "branch %s is not there", name);

@@ -40,6 +40,11 @@ bool prolly_branch_list_level(ProllyRepo *repo, const char *level, GPtrArray **o
 	return prolly_ref_list(repo, &prolly_ref_branch, level, out_names, error);
 }
 
+bool prolly_branch_is_level(ProllyRepo *repo, const char *level, bool *out_is, GError **error)
+{
+	return prolly_ref_is_level(repo, &prolly_ref_branch, level, out_is, error);
+}
+
 /* ---- Objects ----------------------------------------------------------------------------- */
 
 ProllyBranch *prolly_branch_new(ProllyRepoBody *body, uint32_t id, const char *name,

@@ -314,7 +314,7 @@ static bool check_references(Fsck *self, GError **error)
 	bool ok;
 
 	g_mutex_lock(&body->git_lock);
-	ok = refs->ops->list(refs, "refs/", names, error);
+	ok = refs->ops->list(refs, "refs/", G_MAXUINT, names, error);
 	g_array_set_size(heads, names->len);
 	for (guint i = 0; ok && i < names->len; i++) {
 		bool found;

@@ -321,7 +321,7 @@ bool prolly_gc_note_references(ProllyGc *gc, GError **error)
 	bool ok;
 
 	g_mutex_lock(&gc->body->git_lock);
-	ok = refs->ops->list(refs, "refs/", names, error);
+	ok = refs->ops->list(refs, "refs/", G_MAXUINT, names, error);
 	g_mutex_unlock(&gc->body->git_lock);
 	for (guint i = 0; ok && i < names->len; i++)
 		ok = note_reference(gc, g_ptr_array_index(names, i), error);

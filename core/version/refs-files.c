@@ -47,6 +47,7 @@ typedef struct {
 	char *dir;
 	GPtrArray *packed;       /* of char *: the names in packed-refs, in order */
 	struct stat packed_stat; /* of the packed-refs that was read; zero: none */
+	char *last_found;        /* when one was asked for (find_last); nullable */
 } FileRefs;
 
 static FileRefs *as_files(ProllyRefs *refs)
@@ -94,7 +95,8 @@ static void add_name(GPtrArray *names, const char *name)
 }
 
 /* Adds the references that are files below NAME ("refs/heads/"), which need not be there. */
-static bool list_loose(FileRefs *files, const char *name, GPtrArray *names, GError **error)
+static bool list_loose(FileRefs *files, const char *name, guint max, GPtrArray *names,
+		       GError **error)
 {
 	g_autofree char *path = get_path(files, name);
 	g_autoptr(DIR) dir = opendir(path);
@@ -104,7 +106,7 @@ static bool list_loose(FileRefs *files, const char *name, GPtrArray *names, GErr
 	if (!dir)
 		return errno == ENOENT || errno == ENOTDIR ||
 		       prolly_throw_errno(error, errno, "list %s", path);
-	while ((entry = readdir(dir))) {
+	while (names->len < max && (entry = readdir(dir))) {
 		struct stat st;
 		bool is_directory = entry->d_type == DT_DIR;
 
@@ -120,7 +122,7 @@ static bool list_loose(FileRefs *files, const char *name, GPtrArray *names, GErr
 			continue;
 		}
 		g_string_append_c(child, '/');
-		if (!list_loose(files, child->str, names, error))
+		if (!list_loose(files, child->str, max, names, error))
 			return false;
 	}
 	return true;
@@ -187,7 +189,8 @@ static guint find_packed(const FileRefs *files, const char *name)
 }
 
 /* Adds the packed references below PREFIX that are no files, which would hide them. */
-static bool list_packed(FileRefs *files, const char *prefix, GPtrArray *names, GError **error)
+static bool list_packed(FileRefs *files, const char *prefix, guint max, GPtrArray *names,
+			GError **error)
 {
 	g_autoptr(GHashTable) loose = NULL;
 
@@ -196,7 +199,7 @@ static bool list_packed(FileRefs *files, const char *prefix, GPtrArray *names, G
 	for (guint i = find_packed(files, prefix); i < files->packed->len; i++) {
 		const char *name = g_ptr_array_index(files->packed, i);
 
-		if (!g_str_has_prefix(name, prefix))
+		if (names->len >= max || !g_str_has_prefix(name, prefix))
 			break;
 		if (!loose) {
 			loose = g_hash_table_new(g_str_hash, g_str_equal);
@@ -209,12 +212,38 @@ static bool list_packed(FileRefs *files, const char *prefix, GPtrArray *names, G
 	return true;
 }
 
+/* Adds the one that was found last, if it starts with PREFIX and is a file still. A directory of
+ * thousands takes long to open, and is asked for again with each name that is looked up in it. */
+static void find_last(FileRefs *files, const char *prefix, GPtrArray *names)
+{
+	g_autofree char *path = NULL;
+	struct stat st;
+
+	if (!files->last_found || !g_str_has_prefix(files->last_found, prefix))
+		return;
+	path = get_path(files, files->last_found);
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+		g_ptr_array_add(names, g_strdup(files->last_found));
+}
+
 /* Loose ones first: git packs a reference before it removes its file, so none is missed. */
-static bool files_list(ProllyRefs *refs, const char *prefix, GPtrArray *names, GError **error)
+static bool files_list(ProllyRefs *refs, const char *prefix, guint max, GPtrArray *names,
+		       GError **error)
 {
 	FileRefs *files = as_files(refs);
 
-	return list_loose(files, prefix, names, error) && list_packed(files, prefix, names, error);
+	if (max == 1)
+		find_last(files, prefix, names);
+	if (names->len >= max)
+		return true;
+	if (!list_loose(files, prefix, max, names, error) ||
+	    !list_packed(files, prefix, max, names, error))
+		return false;
+	if (max == 1 && names->len) {
+		g_free(files->last_found);
+		files->last_found = g_strdup(names->pdata[0]);
+	}
+	return true;
 }
 
 /* ---- Reflogs, as they are read ------------------------------------------------------------ */
@@ -672,6 +701,7 @@ void prolly_refs_break_locks(const char *git_dir, const GPtrArray *updates)
 static void files_free(ProllyRefs *refs)
 {
 	g_ptr_array_unref(as_files(refs)->packed);
+	g_free(as_files(refs)->last_found);
 	g_free(as_files(refs)->dir);
 	g_free(refs);
 }

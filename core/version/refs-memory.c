@@ -65,13 +65,14 @@ static bool memory_get(ProllyRefs *refs, const char *name, ProllyCommitId *out_i
 	return true;
 }
 
-static bool memory_list(ProllyRefs *refs, const char *prefix, GPtrArray *names, GError **error)
+static bool memory_list(ProllyRefs *refs, const char *prefix, guint max, GPtrArray *names,
+			GError **error)
 {
 	GHashTableIter iter;
 	gpointer name;
 
 	g_hash_table_iter_init(&iter, ((MemoryRefs *)refs)->table);
-	while (g_hash_table_iter_next(&iter, &name, NULL))
+	while (names->len < max && g_hash_table_iter_next(&iter, &name, NULL))
 		if (g_str_has_prefix(name, prefix))
 			g_ptr_array_add(names, g_strdup(name));
 	return true;

@@ -78,16 +78,16 @@ bool prolly_ref_read(ProllyRepo *repo, const ProllyRefKind *kind, const char *na
 	return ok;
 }
 
-/* (transfer full) The references below PREFIX, in any order. */
-static bool list_references(ProllyRepo *repo, const char *prefix, GPtrArray **out_references,
-			    GError **error)
+/* (transfer full) The references below PREFIX, in any order, or MAX of them. */
+static bool list_references(ProllyRepo *repo, const char *prefix, guint max,
+			    GPtrArray **out_references, GError **error)
 {
 	g_autoptr(GPtrArray) references = g_ptr_array_new_with_free_func(g_free);
 	ProllyRefs *refs = repo->body->git->refs;
 	bool ok;
 
 	g_mutex_lock(&repo->body->git_lock);
-	ok = refs->ops->list(refs, prefix, references, error);
+	ok = refs->ops->list(refs, prefix, max, references, error);
 	g_mutex_unlock(&repo->body->git_lock);
 	if (ok)
 		*out_references = g_steal_pointer(&references);
@@ -106,7 +106,7 @@ bool prolly_ref_list(ProllyRepo *repo, const ProllyRefKind *kind, const char *le
 		*out_names = g_ptr_array_new_with_free_func(g_free);
 		return true;
 	}
-	if (!list_references(repo, prefix, &references, error))
+	if (!list_references(repo, prefix, G_MAXUINT, &references, error))
 		return false;
 	names = g_ptr_array_new_full(references->len, g_free);
 	for (guint i = 0; i < references->len; i++) {
@@ -119,6 +119,29 @@ bool prolly_ref_list(ProllyRepo *repo, const ProllyRefKind *kind, const char *le
 	}
 	g_ptr_array_sort(names, prolly_strings_compare);
 	*out_names = names;
+	return true;
+}
+
+bool prolly_ref_is_level(ProllyRepo *repo, const ProllyRefKind *kind, const char *level,
+			 bool *out_is, GError **error)
+{
+	g_autofree char *prefix = g_strconcat(kind->prefix, level, "/", NULL);
+	g_autoptr(GPtrArray) found = NULL, all = NULL;
+
+	*out_is = false;
+	if (!prolly_ref_check_name(kind, level, NULL))
+		return true;
+	if (!list_references(repo, prefix, 1, &found, error))
+		return false;
+	if (!found->len)
+		return true;
+	if (prolly_ref_check_name(kind, (char *)found->pdata[0] + strlen(kind->prefix), NULL)) {
+		*out_is = true;
+		return true;
+	}
+	if (!prolly_ref_list(repo, kind, level, &all, error))
+		return false;
+	*out_is = all->len > 0;
 	return true;
 }
 
@@ -155,7 +178,7 @@ bool prolly_ref_check_free(ProllyRepo *repo, const ProllyRefKind *kind, const ch
 		if (!check_absent(repo, kind, name, parent, except, error))
 			return false;
 	}
-	if (!list_references(repo, below, &children, error))
+	if (!list_references(repo, below, G_MAXUINT, &children, error))
 		return false;
 	for (guint i = 0; i < children->len; i++) {
 		const char *child = g_ptr_array_index(children, i);

@@ -76,8 +76,10 @@ typedef struct {
 	/* CORRUPT if it cannot be read. */
 	bool (*get)(ProllyRefs *refs, const char *name, ProllyCommitId *out_id, bool *out_found,
 		    GError **error);
-	/* Adds the names (char *) that start with PREFIX, in any order. */
-	bool (*list)(ProllyRefs *refs, const char *prefix, GPtrArray *names, GError **error);
+	/* Adds the names (char *) that start with PREFIX, in any order, but no more when MAX are in
+	 * NAMES. */
+	bool (*list)(ProllyRefs *refs, const char *prefix, guint max, GPtrArray *names,
+		     GError **error);
 	/* STALE if it does not stand at FROM; BUSY if a git process holds it. */
 	bool (*lock)(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error);
 	/* A reference that git has made, moved or deleted between lock and apply stays as it is. */
@@ -122,6 +124,9 @@ bool prolly_ref_read(ProllyRepo *repo, const ProllyRefKind *kind, const char *na
  * only those that begin with it and a '/'. */
 bool prolly_ref_list(ProllyRepo *repo, const ProllyRefKind *kind, const char *level,
 		     GPtrArray **out_names, GError **error);
+/* Would prolly_ref_list find any? However many there are. */
+bool prolly_ref_is_level(ProllyRepo *repo, const ProllyRefKind *kind, const char *level,
+			 bool *out_is, GError **error);
 /* EXISTS if NAME is there, or is a directory of references, or needs a reference to be a directory.
  * EXCEPT (nullable) is one that is about to go. */
 bool prolly_ref_check_free(ProllyRepo *repo, const ProllyRefKind *kind, const char *name,

@@ -108,6 +108,8 @@ bool prolly_branch_list(ProllyRepo *repo, GPtrArray **out_names, GError **error)
 /* The same of those that begin with LEVEL and a '/'; costs what they are. */
 bool prolly_branch_list_level(ProllyRepo *repo, const char *level, GPtrArray **out_names,
 			      GError **error);
+/* Are there any? Costs the same however many they are. */
+bool prolly_branch_is_level(ProllyRepo *repo, const char *level, bool *out_is, GError **error);
 /* *OUT_BRANCH (transfer full) is NULL if there is none. One object a branch while anyone holds it.
  * A branch that git moved meanwhile is taken over as it stands (the observer hears of it). */
 bool prolly_branch_lookup(ProllyRepo *repo, const char *name, ProllyBranch **out_branch,

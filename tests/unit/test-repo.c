@@ -329,6 +329,49 @@ static void test_numbers(Fixture *self, gconstpointer data)
 	}
 }
 
+/* ---- Levels ------------------------------------------------------------------------------ */
+
+static void assert_level(ProllyRepo *repo, const char *level, bool expected)
+{
+	g_autoptr(GError) error = NULL;
+	bool is_level = !expected;
+
+	prolly_branch_is_level(repo, level, &is_level, &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(is_level, ==, expected);
+}
+
+/* Whether branches are below a name, as git makes, packs and deletes them. */
+static void test_levels(Fixture *self, gconstpointer data)
+{
+	g_autoptr(ProllyRepo) repo = new_store(self);
+	g_autofree char *git = g_strdup_printf("git --git-dir='%s/git'", self->store);
+
+	assert_level(repo, "a", false);
+	run("%s branch a/x main && %s branch a/y main && %s branch ab main", git, git, git);
+	for (unsigned round = 0; round < 2; round++) {
+		assert_level(repo, "a", true);
+		assert_level(repo, "ab", false);
+		assert_level(repo, "a/x", false);
+		assert_level(repo, "main", false);
+	}
+	for (const char *gone = "xy"; *gone; gone++) {
+		run("%s branch -q -D a/%c", git, *gone);
+		assert_level(repo, "a", *gone == 'x');
+	}
+	run("%s branch a/b/c main && %s pack-refs --all", git, git);
+	assert_level(repo, "a", true);
+	assert_level(repo, "a/b", true);
+	run("%s branch -q -D a/b/c", git);
+	assert_level(repo, "a/b", false);
+	/* A name that is too long for us is none. */
+	run("%s update-ref refs/heads/c/$(printf '%%0240d/' 1 2 3 4 5)x main", git);
+	assert_level(repo, "c", false);
+	run("%s branch c/x main", git);
+	assert_level(repo, "c", true);
+	assert_level(repo, "..", false);
+}
+
 int main(int argc, char **argv)
 {
 	set_identity();
@@ -347,6 +390,7 @@ int main(int argc, char **argv)
 	WITH_STORE("lock/held", test_lock);
 	WITH_STORE("lock/wait", test_lock_wait);
 	WITH_STORE("counters/never-twice", test_numbers);
+	WITH_STORE("branch/levels", test_levels);
 	g_test_add_func("/version/open/memory", test_memory);
 	return g_test_run();
 }
