@@ -88,14 +88,15 @@ static bool find_level(PfsMount *mount, PfsInode *dir, const char *name, PfsFoun
 		       bool *out_found_it, GError **error)
 {
 	g_autofree char *full = full_path(dir, name);
-	g_autoptr(GPtrArray) below = NULL, tags = NULL;
+	g_autoptr(GPtrArray) tags = NULL;
+	bool is_level;
 
-	if (!pfs_branch_level(mount, full, &below, error))
+	if (!prolly_branch_is_level(mount->repo, full, &is_level, error))
 		return false;
-	if (!below->len && dir->kind == PFS_KIND_AT &&
+	if (!is_level && dir->kind == PFS_KIND_AT &&
 	    !prolly_tag_list(mount->repo, full, &tags, error))
 		return false;
-	if (!below->len && !(tags && tags->len))
+	if (!is_level && !(tags && tags->len))
 		return true;
 	found_virtual(mount, dir, name, dir->kind, out_found);
 	out_found->verb = dir->verb;
@@ -184,7 +185,9 @@ bool pfs_text_make(PfsMount *mount, PfsInode *inode, GBytes **out_text, GError *
 {
 	g_autofree char *own = NULL;
 	GString *text = NULL;
-	const char *words[] = {inode->verb, NULL};
+	bool is_stats = !strcmp(inode->verb, "stats");
+	/* What is staged would have to be put into trees to be counted: seconds for a million keys. */
+	const char *words[] = {inode->verb, is_stats ? "--at=HEAD" : NULL, NULL};
 	ProllyCaller caller;
 
 	if (is_branch_meta(inode))
@@ -192,7 +195,7 @@ bool pfs_text_make(PfsMount *mount, PfsInode *inode, GBytes **out_text, GError *
 	caller = pfs_control_caller(inode->scope, inode->path ? inode->path : own);
 	if (!prolly_command_capture(mount->repo, &caller, words, &text, error))
 		return false;
-	if (!strcmp(inode->verb, "stats"))
+	if (is_stats)
 		pfs_latency_append(mount->latency, text);
 	*out_text = g_string_free_to_bytes(text);
 	return true;

@@ -575,7 +575,12 @@ side"
 	is "$(cat "$MNT/.prollyfs/status/main")" "$(on_main status)"
 	grep -qi cache "$MNT/.prollyfs/stats"
 	grep -q "$STORE" "$MNT/.prollyfs/stats"
+	is "$(grep -c '^namespace' "$MNT/.prollyfs/stats")" 0
+	on_main stats | grep -q '^namespace .*ns: 1 key,'
 	commit_all main
+	echo y >"$MNT/main/ns/l"
+	grep -q '^namespace .*ns: 1 key,' "$MNT/.prollyfs/stats"
+	on_main stats | grep -q '^namespace .*ns: 2 keys,'
 	is "$(cat "$MNT/.prollyfs/status/main")" "$(on_main status)"
 }
 
