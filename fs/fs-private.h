@@ -270,10 +270,11 @@ bool pfs_file_open(PfsMount *mount, PfsInode *inode, ProllyFile **out_file, GErr
 
 typedef struct PfsDirHandle PfsDirHandle; /* ops-dir.c */
 
-/* (transfer full) Handles are listed until they are freed, so that the end of a mount finds them.
- */
+/* (transfer full) Handles are listed until they are freed, so that the end of a mount finds them:
+ * what the kernel has open when it gives the mount up is not released. */
 PfsHandle *pfs_handle_new(PfsMount *mount, PfsInode *inode);
 void pfs_handle_free(PfsMount *mount, PfsHandle *handle);
+void pfs_dir_handles_free(PfsMount *mount); /* all of them */
 
 /* ---- The mount --------------------------------------------------------------------------- */
 
@@ -304,7 +305,8 @@ struct PfsMount {
 	GMutex reply_lock;        /* held over a readdirplus: invalidate.c says why */
 	int64_t branches_changed; /* when the set of branches did; protected by table.lock */
 	GMutex handles_lock;
-	GQueue handles;
+	GQueue handles;     /* of PfsHandle */
+	GQueue dir_handles; /* of PfsDirHandle */
 	PfsNotifier *notifier;
 	PfsLatency *latency;
 };

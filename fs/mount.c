@@ -341,6 +341,7 @@ static void mount_init(PfsMount *mount, const PfsOptions *options, int ready_fd)
 	g_mutex_init(&mount->reply_lock);
 	g_mutex_init(&mount->handles_lock);
 	g_queue_init(&mount->handles);
+	g_queue_init(&mount->dir_handles);
 	pfs_table_init(&mount->table);
 }
 
@@ -349,6 +350,7 @@ static void free_handles(PfsMount *mount)
 {
 	while (mount->handles.head)
 		pfs_handle_free(mount, mount->handles.head->data);
+	pfs_dir_handles_free(mount);
 }
 
 static void mount_clear(PfsMount *mount)

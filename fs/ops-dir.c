@@ -38,6 +38,7 @@
 
 struct PfsDirHandle {
 	PfsInode *inode;            /* referenced */
+	GList link;                 /* in mount->dir_handles */
 	ProllyDirectory *directory; /* keys; pinned; NULL: not read yet */
 	gint changes;               /* of the scope, when it was pinned */
 	GPtrArray *names;           /* no keys; as pfs_branches_list gives them */
@@ -67,12 +68,35 @@ static void forget_state(PfsDirHandle *handle)
 	handle->has_entry = false;
 }
 
+static PfsDirHandle *handle_new(PfsMount *mount, PfsInode *inode)
+{
+	PfsDirHandle *handle = g_new0(PfsDirHandle, 1);
+
+	handle->inode = pfs_inode_ref(&mount->table, inode);
+	handle->checkpoints = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+	handle->position = N_DOTS;
+	handle->link.data = handle;
+	g_mutex_lock(&mount->handles_lock);
+	g_queue_push_tail_link(&mount->dir_handles, &handle->link);
+	g_mutex_unlock(&mount->handles_lock);
+	return handle;
+}
+
 static void handle_free(PfsMount *mount, PfsDirHandle *handle)
 {
+	g_mutex_lock(&mount->handles_lock);
+	g_queue_unlink(&mount->dir_handles, &handle->link);
+	g_mutex_unlock(&mount->handles_lock);
 	forget_state(handle);
 	g_ptr_array_unref(handle->checkpoints);
 	pfs_inode_unref(&mount->table, handle->inode);
 	g_free(handle);
+}
+
+void pfs_dir_handles_free(PfsMount *mount)
+{
+	while (mount->dir_handles.head)
+		handle_free(mount, mount->dir_handles.head->data);
 }
 
 static bool holds_keys(const PfsDirHandle *handle)
@@ -111,10 +135,7 @@ void pfs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	handle = g_new0(PfsDirHandle, 1);
-	handle->inode = pfs_inode_ref(&mount->table, inode);
-	handle->checkpoints = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
-	handle->position = N_DOTS;
+	handle = handle_new(mount, inode);
 	fi->fh = (uintptr_t)handle;
 	if (fuse_reply_open(req, fi) < 0)
 		handle_free(mount, handle); /* interrupted: no release will come */

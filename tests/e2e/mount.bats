@@ -446,3 +446,25 @@ requests_of()
 	[ "$(stat -f -c %f "$MNT")" -gt 0 ]
 	[ "$(stat -f -c %b "$MNT")" -ge "$(stat -f -c %f "$MNT")" ]
 }
+
+@test "a connection that is cut while directories and files are open: the daemon ends in order" {
+	[ "$(id -u)" = 0 ] || skip "only root can cut it"
+	mount_store
+	mkdir "$MNT/main/ns"
+	touch "$MNT/main/ns"/{1..100}
+	python3 -c 'import os, subprocess, sys
+place = sys.argv[1] + "/main/ns"
+names = os.scandir(place)
+next(names)
+file = open(place + "/new", "w")
+file.write("not closed yet")
+file.flush()
+subprocess.run(["umount", "-f", sys.argv[1]], stderr=subprocess.DEVNULL)
+os._exit(0)' "$MNT"
+	umount -l "$MNT"
+	wait_for 60 gone "$DAEMON"
+	wait "$DAEMON"
+	! grep -i assertion "$T/daemon.log"
+	mount_store
+	is "$(ls "$MNT/main/ns" | wc -l)" 101
+}
