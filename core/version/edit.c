@@ -433,11 +433,6 @@ static bool link_to(ProllyTransaction *txn, Object *object, const ProllyPlace *t
 		    GError **error)
 {
 	Name *name = object_get(object, 0);
-	ProllyStagedRecord extents = {
-		.extents = name->finding.extents,
-		.base_length = name->finding.base_length,
-		.length = name->finding.length,
-	};
 	ProllyAttrRecord record;
 
 	join_group(txn, object, to);
@@ -453,12 +448,8 @@ static bool link_to(ProllyTransaction *txn, Object *object, const ProllyPlace *t
 	record.attrs.has &= ~(uint32_t)PROLLY_ATTR_SALT;
 	record.attrs.has |= salt ? PROLLY_ATTR_SALT : 0;
 	prolly_transaction_touch(txn, to);
-	if (name->finding.value_level == 0)
-		prolly_transaction_put(txn, to, name->finding.stored, name->finding.stored_len,
-				       &extents, &record);
-	else if (!prolly_transaction_copy_value(txn, to, &name->finding, &record, error))
-		return false;
-	return prolly_transaction_add_child(txn, to, false, error);
+	return prolly_transaction_copy_value(txn, to, &name->finding, &record, error) &&
+	       prolly_transaction_add_child(txn, to, false, error);
 }
 
 bool prolly_edit_link(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *from,

@@ -212,16 +212,18 @@ bool prolly_transaction_copy_value(ProllyTransaction *self, const ProllyPlace *p
 	ProllyRepo *repo = self->working.repo;
 	g_auto(ProllyEntry) entry = {0};
 	g_autoptr(GBytes) folded = NULL;
+	ProllyStagedRecord extents = get_extents(finding);
 	const uint8_t *stored = finding->stored;
 	size_t len = finding->stored_len;
 
-	if (finding->extents) {
+	if (finding->extents && finding->value_level != 0) {
 		if (!prolly_finding_to_entry(finding, &entry, error) ||
 		    !prolly_extents_fold(repo, NULL, &entry, &folded, error))
 			return false;
 		stored = g_bytes_get_data(folded, &len);
+		extents.extents = 0;
 	}
-	prolly_transaction_put(self, place, stored, len, NULL, record);
+	prolly_transaction_put(self, place, stored, len, &extents, record);
 	return true;
 }
 

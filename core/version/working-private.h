@@ -336,8 +336,8 @@ bool prolly_transaction_new_record(ProllyTransaction *self, uint64_t salt,
 void prolly_transaction_put(ProllyTransaction *self, const ProllyPlace *place,
 			    const uint8_t *stored, size_t len, const ProllyStagedRecord *extents,
 			    const ProllyAttrRecord *record);
-/* The value that was found, under another key or in the newest generation: extents that do not
- * belong there are folded. */
+/* The value that was found, under another key: with its extents, if they are of the newest
+ * generation, else folded. */
 bool prolly_transaction_copy_value(ProllyTransaction *self, const ProllyPlace *place,
 				   const ProllyFinding *finding, const ProllyAttrRecord *record,
 				   GError **error);

@@ -100,7 +100,22 @@ static void test_rename(Fixture *self, gconstpointer data)
 	assert_staged(self, "b", "onetwo");
 }
 
-/* A large file, a little over it, renamed, and written again: the records follow. */
+static bool has_extents(Fixture *self, const char *key)
+{
+	g_autoptr(ProllyView) view = prolly_view_new_live(self->repo, self->branch);
+	g_autoptr(GError) error = NULL;
+	g_auto(ProllyEntry) entry = {0};
+	ProllyPlace place = place_of(key);
+	bool found = false;
+
+	prolly_view_get(view, &place, true, &entry, &found, &error);
+	g_assert_no_error(error);
+	g_assert_true(found);
+	return entry.extents != 0;
+}
+
+/* A large file, a little over it, renamed, and written again: the records follow, and nothing is
+ * spliced while the branch is locked. */
 static void test_rename_extents(Fixture *self, gconstpointer data)
 {
 	ProllyPlace a = place_of("a");
@@ -117,6 +132,9 @@ static void test_rename_extents(Fixture *self, gconstpointer data)
 	g_assert_cmpuint(count_records(self), ==, 1);
 	prolly_edit_rename(self->repo, self->branch, &a, &b, 0, &error);
 	g_assert_no_error(error);
+	g_assert_true(has_extents(self, "b"));
+	assert_staged(self, "b", text);
+	g_assert_cmpuint(count_records(self), ==, 1);
 	memcpy(text + 40000, "two", 3);
 	write_text(file, 40000, "two");
 	flush(file);
