@@ -3,7 +3,9 @@
 /*
  * cmd-fsck: fsck, which reads everything and says what is damaged: exit status 1 if anything is.
  *
- * It is about the whole store, so it is not for who is confined to a branch.
+ * It is about the whole store, so it is not for who is confined to a branch. With --repair what is
+ * damaged is taken back from where it is still held; what was is told as well, and is no damage any
+ * more for the exit status.
  */
 
 #include "command/command-private.h"
@@ -24,6 +26,8 @@ static bool print_json(ProllyCommand *command, const ProllyDamage *damage)
 		prolly_json_add_commit_id(json, NULL, &damage->commits[i]);
 	prolly_json_end(json, ']');
 	prolly_json_add_text(json, "message", damage->message);
+	if (damage->remedy)
+		prolly_json_add_text(json, "repaired", damage->remedy);
 	prolly_json_end(json, '}');
 	prolly_command_print_json(command, json);
 	return true;
@@ -36,6 +40,8 @@ static bool print_damage(const ProllyDamage *damage, void *data, GError **error)
 	if (command->json)
 		return print_json(command, damage);
 	prolly_command_print(command, "%s %s: %s\n", damage->kind, damage->object, damage->message);
+	if (damage->remedy)
+		prolly_command_print(command, "    repaired: %s\n", damage->remedy);
 	for (const char *const *path = damage->paths; *path; path++)
 		prolly_command_print(command, "    %s\n", *path);
 	for (size_t i = 0; i < damage->n_commits; i++) {
@@ -57,10 +63,16 @@ static bool tell(uint64_t done, void *data, GError **error)
 
 static bool run_fsck(ProllyCommand *command, GError **error)
 {
-	ProllyFsckOptions options = {.damage = print_damage, .progress = tell, .data = command};
+	ProllyFsckOptions options = {
+		.repair = prolly_command_option(command, "repair") != NULL,
+		.damage = print_damage,
+		.progress = tell,
+		.data = command,
+	};
 	uint64_t n = 0;
 
 	if (!prolly_command_check_free(command, "fsck", error) ||
+	    (options.repair && !prolly_command_check_writable(command, error)) ||
 	    !prolly_fsck_run(command->repo, &options, &n, error))
 		return false;
 	if (n > 0)
@@ -71,10 +83,16 @@ static bool run_fsck(ProllyCommand *command, GError **error)
 	return true;
 }
 
+static const ProllyOptionSpec OPTIONS[] = {
+	{"repair", 0, NULL, "take back what is damaged from where it is still held"},
+	{0},
+};
+
 const ProllyCommandSpec prolly_cmd_fsck = {
 	.name = "fsck",
-	.arguments = "",
+	.arguments = "[--repair]",
 	.summary = "verify everything, and name what is damaged",
+	.options = OPTIONS,
 	.flags = PROLLY_COMMAND_WORKING,
 	.run = run_fsck,
 };

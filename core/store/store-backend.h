@@ -66,5 +66,6 @@ struct ProllyBackend {
 
 /* Constructors, one a back end. OUT_BACKEND is (transfer full). */
 ProllyBackend *prolly_backend_memory_new(void);
+ProllyBackend *prolly_backend_void_new(void);
 bool prolly_backend_file_open(const char *path, ProllyBackend **out_backend, GError **error);
 bool prolly_backend_rocksdb_open(ProllyDb *db, ProllyBackend **out_backend, GError **error);

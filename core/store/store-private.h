@@ -178,6 +178,7 @@ struct ProllyStore {
 	ProllyShared *shared;
 	ProllyWork *work; /* NULL: not counted */
 	bool is_passing;  /* what it reads does not enter the cache */
+	bool is_direct;   /* nor does what is there spare it the reading */
 };
 
 /* ---- Nodes on their way to the back end (store-pending.c) --------------------------------- */

@@ -129,6 +129,11 @@ ProllyStore *prolly_store_new_memory(void)
 	return new_store(PROLLY_BACKEND_MEMORY, prolly_backend_memory_new(), 0);
 }
 
+ProllyStore *prolly_store_new_void(void)
+{
+	return new_store(PROLLY_BACKEND_MEMORY, prolly_backend_void_new(), 1);
+}
+
 ProllyStore *prolly_store_new_counting(ProllyStore *store, ProllyWork *work)
 {
 	ProllyStore *counting = g_new0(ProllyStore, 1);
@@ -197,10 +202,12 @@ ProllyBackend *prolly_store_get_backend(ProllyStore *store)
 /* ---- Read -------------------------------------------------------------------------------- */
 
 /* (transfer full) (nullable) What needs no back end. */
-static ProllyNode *find_resident(ProllyShared *shared, ProllyNodeClass node_class,
+static ProllyNode *find_resident(const ProllyStore *store, ProllyNodeClass node_class,
 				 const ProllyHash *hash)
 {
-	ProllyNode *node = prolly_cache_lookup(shared->caches[node_class], hash);
+	ProllyShared *shared = store->shared;
+	ProllyNode *node =
+		store->is_direct ? NULL : prolly_cache_lookup(shared->caches[node_class], hash);
 
 	return node ? node : prolly_pending_find(shared, hash);
 }
@@ -359,7 +366,7 @@ void prolly_store_prefetch(const ProllyNodeLink *link)
 
 ProllyNode *prolly_store_follow(ProllyStore *store, ProllyNodeLink *link, const ProllyHash *hash)
 {
-	ProllyNode *node = try_link(store->shared, link, hash);
+	ProllyNode *node = store->is_direct ? NULL : try_link(store->shared, link, hash);
 
 	if (node && store->work)
 		prolly_work_count_read(store->work, node);
@@ -377,10 +384,11 @@ ProllyNode *prolly_store_get(ProllyStore *store, ProllyNodeClass node_class, con
 {
 	ProllyShared *shared = store->shared;
 	ProllyNodeLink *recent = &shared->recent[hash->bytes[0] & (PROLLY_N_RECENT - 1)];
-	ProllyNode *node = node_class == PROLLY_NODE_TREE ? try_link(shared, recent, hash) : NULL;
+	bool is_linked = node_class == PROLLY_NODE_TREE && !store->is_direct;
+	ProllyNode *node = is_linked ? try_link(shared, recent, hash) : NULL;
 
 	if (!node) {
-		node = find_resident(shared, node_class, hash);
+		node = find_resident(store, node_class, hash);
 		if (!node && !read_absent(store, node_class, hash, 1, &node, error))
 			return NULL;
 		prolly_store_link(store, recent, node);
@@ -396,7 +404,7 @@ bool prolly_store_get_many(ProllyStore *store, ProllyNodeClass node_class, const
 	size_t n_found = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		nodes[i] = find_resident(store->shared, node_class, &hashes[i]);
+		nodes[i] = find_resident(store, node_class, &hashes[i]);
 		n_found += nodes[i] != NULL;
 	}
 	if (n_found < n && !read_absent(store, node_class, hashes, n, nodes, error)) {

@@ -117,6 +117,11 @@ ProllyStore *prolly_store_new_counting(ProllyStore *store, ProllyWork *work);
 /* (transfer full) Another handle, for who reads everything once: what it reads from the back end does
  * not enter the cache. */
 ProllyStore *prolly_store_new_passing(ProllyStore *store);
+/* (transfer full) The same for who wants to know what is on the disk: it is read whatever the cache
+ * has. */
+ProllyStore *prolly_store_new_direct(ProllyStore *store);
+/* A store that keeps nothing but what is in its bounded sets: for who wants hashes alone. */
+ProllyStore *prolly_store_new_void(void);
 
 ProllyStore *prolly_store_ref(ProllyStore *store);
 /* The last handle's unref closes the back end. What was not flushed is dropped. NULL is allowed. */

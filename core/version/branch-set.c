@@ -156,11 +156,18 @@ bool prolly_branch_drop_lost(ProllyRepo *repo, GError **error)
 		return false;
 	for (guint i = 0; i < names->len; i++) {
 		const char *name = g_ptr_array_index(names, i);
+		g_autoptr(GError) local = NULL;
 		ProllyCommitId head;
 		bool found;
 
-		if (!prolly_branch_read_head(repo, name, &head, &found, error) ||
-		    (!found && !prolly_branch_drop_record(repo, name, error)))
+		if (!prolly_branch_read_head(repo, name, &head, &found, &local)) {
+			/* It is there, and nobody can tell where; that is for who asks for it. */
+			if (prolly_error_is(local, PROLLY_ERROR_CORRUPT))
+				continue;
+			g_propagate_error(error, g_steal_pointer(&local));
+			return false;
+		}
+		if (!found && !prolly_branch_drop_record(repo, name, error))
 			return false;
 	}
 	return true;

@@ -525,6 +525,16 @@ static bool files_apply(ProllyRefs *refs, const ProllyRefUpdate *update, GError 
 	return finish_move(as_files(refs), update, error);
 }
 
+static bool files_restore(ProllyRefs *refs, const char *name, const ProllyCommitId *id,
+			  GError **error)
+{
+	FileRefs *files = as_files(refs);
+	ProllyRefUpdate update = {.name = (char *)name, .to = *id, .log = (char *)""};
+	g_autofree char *lock = get_lock_path(files, name);
+
+	return make_lock(files, lock, &update, error) && finish_move(files, &update, error);
+}
+
 /* ---- After a crash ----------------------------------------------------------------------- */
 
 /* UPDATES has one of NAME that left LINE, with its newline, in the reflog. */
@@ -717,6 +727,7 @@ ProllyRefs *prolly_refs_new_files(git_repository *repo, const char *git_dir, Pro
 		.unlock = files_unlock,
 		.replay = files_replay,
 		.load_log = files_load_log,
+		.restore = files_restore,
 	};
 	FileRefs *files = g_new0(FileRefs, 1);
 

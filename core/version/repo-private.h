@@ -88,6 +88,9 @@ typedef struct {
 	/* After a crash: makes those of UPDATES, in order, whose reference stands at FROM or is
 	 * unreadable, unless git moved it since. */
 	bool (*replay)(ProllyRefs *refs, const GPtrArray *updates, GError **error);
+	/* Makes NAME, which cannot be read, stand at ID; its reflog stays as it is. */
+	bool (*restore)(ProllyRefs *refs, const char *name, const ProllyCommitId *id,
+			GError **error);
 	/* (transfer full) The reflog's lines, oldest first; NULL: none. */
 	bool (*load_log)(ProllyRefs *refs, const char *name, GBytes **out_log, GError **error);
 } ProllyRefsOps;

@@ -31,6 +31,7 @@
  *     it looks at the state again, another one, and starts over.
  */
 
+#include "version/repo-private.h"
 #include "version/working-private.h"
 
 #include <string.h>
@@ -299,26 +300,27 @@ void prolly_staged_put_tombstone(const ProllyWorking *working, const ProllyPlace
 
 /* ---- What a crash left ------------------------------------------------------------------- */
 
-/* The generations that are listed by some branch: (id, generation) as their 12 bytes. */
+/* The generations that are listed by some branch's record: (id, generation) as their 12 bytes. That it
+ * can be read is enough; what git says of the branch may be damaged. */
 static bool list_generations(ProllyRepo *repo, GHashTable *listed, GError **error)
 {
-	g_autoptr(GPtrArray) names = NULL;
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 
-	if (!prolly_branch_list(repo, &names, error))
+	if (!prolly_state_list_names(repo->body, names, error))
 		return false;
 	for (guint i = 0; i < names->len; i++) {
-		g_autoptr(ProllyBranch) branch = NULL;
 		g_autoptr(ProllyState) state = NULL;
+		g_autofree char *name = NULL;
+		uint32_t id;
 
-		if (!prolly_branch_lookup(repo, g_ptr_array_index(names, i), &branch, error))
+		if (!prolly_state_find_branch(repo->body, g_ptr_array_index(names, i), &id,
+					      error) ||
+		    (id && !prolly_state_load(repo->body, id, &name, &state, error)))
 			return false;
-		if (!branch)
-			continue;
-		state = prolly_branch_get_state(branch);
-		for (guint g = 0; g < state->generations->len; g++) {
+		for (guint g = 0; state && g < state->generations->len; g++) {
 			uint8_t head[12];
 
-			prolly_set_be32(head, branch->id);
+			prolly_set_be32(head, id);
 			prolly_set_be64(head + 4, g_array_index(state->generations, uint64_t, g));
 			g_hash_table_add(listed, g_bytes_new(head, sizeof(head)));
 		}
