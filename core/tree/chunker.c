@@ -310,8 +310,8 @@ static void close_node(ProllyChunker *self, unsigned number, ProllyHash *out_has
 
 /* Does the draft of NUMBER go on as its source does, with an entry of KEY and VALUE? An empty draft may
  * begin as the node that is offered. */
-static bool patch_draft(ProllyChunker *self, unsigned number, const ProllyNodeKey *key,
-			const void *value, size_t value_len)
+static inline bool patch_draft(ProllyChunker *self, unsigned number, const ProllyNodeKey *key,
+			       const void *value, size_t value_len)
 {
 	DraftBuilder *draft = &self->levels[number].draft;
 	const Offer *offer = &self->offers[number];
@@ -321,10 +321,10 @@ static bool patch_draft(ProllyChunker *self, unsigned number, const ProllyNodeKe
 	return draft->source && prolly_draft_patch(draft, key, value, value_len);
 }
 
-static bool append_plainly(ProllyChunker *self, DraftBuilder *draft, const DraftEntry *entry,
-			   bool ordered, GError **error)
+static inline bool append_plainly(ProllyChunker *self, DraftBuilder *draft, const DraftEntry *entry,
+				  bool ordered, GError **error)
 {
-	if (!prolly_draft_write_out(draft, self->context->format->weigh))
+	if (draft->source && !prolly_draft_write_out(draft, self->context->format->weigh))
 		return throw_overflow(error);
 	if (!ordered && !prolly_draft_ascends(draft, &entry->key))
 		return throw_unordered(error);
@@ -332,12 +332,24 @@ static bool append_plainly(ProllyChunker *self, DraftBuilder *draft, const Draft
 }
 
 /* Is the draft of NUMBER to be cut after what was appended last? */
-static bool must_cut(ProllyChunker *self, unsigned number)
+static inline bool must_cut(ProllyChunker *self, unsigned number)
 {
-	DraftBuilder *draft = &self->levels[number].draft;
+	DraftBuilder *builder = &self->levels[number].draft;
+	const ProllyDraft *draft = &builder->draft;
+	uint32_t last = draft->count - 1;
+	size_t start, key_len, value_len;
 
-	return (!draft->source || draft_is_whole(draft)) &&
-	       prolly_draft_must_cut(draft, self->context->format);
+	if (builder->source)
+		return draft_is_whole(builder) &&
+		       prolly_draft_must_cut_source(builder, self->context->format);
+	if (number > 0 && last == 0)
+		return false;
+	start = draft_key_start(draft, last);
+	key_len = draft->ends[last].key_end - start;
+	value_len = draft->ends[last].value_end - draft_value_start(draft, last);
+	return prolly_chunker_is_boundary(self->context->format, number,
+					  builder->measure - key_len - value_len, builder->measure,
+					  draft->keys + start, key_len);
 }
 
 /* Appends a closed node of level NUMBER to its parent: KEY is its last. *OUT_CUT: the parent is to

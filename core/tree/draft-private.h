@@ -42,8 +42,6 @@ G_GNUC_INTERNAL DraftEntry prolly_draft_read_entry(const ProllyNodeView *view, u
 
 /* Is KEY greater than the last? Old trees that lie of their keys could make it less. No source. */
 G_GNUC_INTERNAL bool prolly_draft_ascends(const DraftBuilder *self, const ProllyNodeKey *key);
-/* Is there a cut after the last entry? With a source, that is the source's last. */
-G_GNUC_INTERNAL bool prolly_draft_must_cut(DraftBuilder *self, const ProllyFormat *format);
 /* With a source, after its last entry. */
 G_GNUC_INTERNAL ProllyNodeKey prolly_draft_get_last_key(const DraftBuilder *self);
 
@@ -73,6 +71,9 @@ static inline bool draft_is_whole(const DraftBuilder *self)
 {
 	return self->source && self->draft.count == self->source_view->count;
 }
+
+/* Is there a cut after the source's last entry? */
+G_GNUC_INTERNAL bool prolly_draft_must_cut_source(DraftBuilder *self, const ProllyFormat *format);
 
 /* (transfer full) The draft's node, not yet put. A source is whole, and summed up. */
 G_GNUC_INTERNAL ProllyNode *prolly_draft_encode(const DraftBuilder *self,

@@ -166,7 +166,7 @@ static uint64_t measure_node(const ProllyNodeView *view)
 				       : node_get_value_end(view, last));
 }
 
-static bool must_cut_source(DraftBuilder *self, const ProllyFormat *format)
+bool prolly_draft_must_cut_source(DraftBuilder *self, const ProllyFormat *format)
 {
 	const ProllyNodeView *view = self->source_view;
 	uint32_t last = view->count - 1;
@@ -174,29 +174,14 @@ static bool must_cut_source(DraftBuilder *self, const ProllyFormat *format)
 	size_t len = key.prefix_len + key.suffix_len;
 	uint64_t s1 = measure_node(view);
 
+	if (view->level > 0 && last == 0)
+		return false;
 	/* The array of keys is free (D1). */
 	reserve(self, len, 0, 0);
 	memcpy(self->draft.keys, key.prefix, key.prefix_len);
 	memcpy(self->draft.keys + key.prefix_len, key.suffix, key.suffix_len);
 	return prolly_chunker_is_boundary(format, view->level, s1 - len - get_value_len(view, last),
 					  s1, self->draft.keys, len);
-}
-
-bool prolly_draft_must_cut(DraftBuilder *self, const ProllyFormat *format)
-{
-	const ProllyDraft *draft = &self->draft;
-	uint32_t last = draft->count - 1;
-	size_t start, key_len, value_len;
-
-	if (draft->level > 0 && last == 0)
-		return false;
-	if (self->source)
-		return must_cut_source(self, format);
-	start = draft_key_start(draft, last);
-	key_len = draft->ends[last].key_end - start;
-	value_len = draft->ends[last].value_end - draft_value_start(draft, last);
-	return prolly_chunker_is_boundary(format, draft->level, self->measure - key_len - value_len,
-					  self->measure, draft->keys + start, key_len);
 }
 
 ProllyNodeKey prolly_draft_get_last_key(const DraftBuilder *self)
