@@ -36,6 +36,7 @@ typedef struct {
 	int first;
 	uint64_t sequence;
 	GPtrArray *names; /* of char *: of all namespaces that are there, or were */
+	GArray *recorded; /* of uint64_t: generations that have entries, and are no loads */
 } Folding;
 
 static const ProllyTreeContext *get_context(const Folding *self)
@@ -57,6 +58,30 @@ static bool has_entry_records(const Folding *self)
 			return true;
 	}
 	return false;
+}
+
+/* Which generations has_staged_marker has to look into; for a load of many keys mostly none. */
+static bool find_recorded(Folding *self, GError **error)
+{
+	const ProllyWorking *working = self->working;
+
+	self->recorded = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	for (guint i = (guint)self->first; i < working->state->generations->len; i++) {
+		g_autoptr(ProllyDbIter) iter = NULL;
+		uint64_t generation = g_array_index(working->state->generations, uint64_t, i);
+
+		if (is_load(self, i))
+			continue;
+		iter = prolly_staged_iter_new_entries(working->repo->body->db, working->snapshot,
+						      prolly_branch_get_id(working->branch),
+						      generation);
+		prolly_db_iter_seek_first(iter);
+		if (prolly_db_iter_is_valid(iter))
+			g_array_append_val(self->recorded, generation);
+		else if (!prolly_db_iter_check(iter, error))
+			return false;
+	}
+	return true;
 }
 
 static bool has_load(const Folding *self)
@@ -144,20 +169,17 @@ static bool has_marker(const Folding *self, const ProllyTree *tree, const uint8_
 static bool has_staged_marker(const Folding *self, const char *ns, const uint8_t *key, size_t len,
 			      bool *out_has, GError **error)
 {
-	const GArray *generations = self->working->state->generations;
 	ProllyDb *db = self->working->repo->body->db;
 
 	*out_has = false;
-	for (guint i = (guint)self->first; i < generations->len && !*out_has; i++) {
+	for (guint i = 0; i < self->recorded->len && !*out_has; i++) {
 		g_auto(ProllyRecordKey) record_key = {0};
 		g_autoptr(GBytes) bytes = NULL;
 		ProllyStagedRecord record;
 
-		if (is_load(self, i))
-			continue;
 		prolly_record_key_init(&record_key, prolly_branch_get_id(self->working->branch),
-				       g_array_index(generations, uint64_t, i), PROLLY_RECORD_ENTRY,
-				       ns, key, len);
+				       g_array_index(self->recorded, uint64_t, i),
+				       PROLLY_RECORD_ENTRY, ns, key, len);
 		if (!prolly_db_get(db, PROLLY_DB_STAGED, self->working->snapshot, record_key.data,
 				   record_key.len, &bytes, error))
 			return false;
@@ -290,7 +312,7 @@ static bool fold_values(const Folding *self, const char *ns, const ProllyTree *o
 		.ns = ns,
 		.old = old,
 		.may_void = prolly_namespace_has_directories(ns) && has_load(self) &&
-			    ((old && old->keys) || has_entry_records(self)),
+			    ((old && old->keys) || self->recorded->len > 0),
 		.scan = prolly_scan_new(self->working, ns, NULL, 0, self->first,
 					PROLLY_SCAN_DELETED),
 		.parent = g_byte_array_new(),
@@ -680,8 +702,9 @@ bool prolly_fold_run(const ProllyWorking *working, int first, uint64_t sequence,
 		return false;
 	fold.namespaces = g_array_new(FALSE, FALSE, sizeof(ProllyNamespace));
 	g_array_set_clear_func(fold.namespaces, prolly_namespace_clear);
-	ok = run(&self, present, with_attrs, &fold, error);
+	ok = find_recorded(&self, error) && run(&self, present, with_attrs, &fold, error);
 	g_ptr_array_unref(self.names);
+	g_array_unref(self.recorded);
 	if (!ok)
 		return false;
 	*out_fold = fold;

@@ -270,26 +270,41 @@ static void test_numbers(Fixture *self, gconstpointer data)
 	g_assert_cmpuint(second.ino, !=, before.ino);
 }
 
-/* A load that lies over an empty directory takes its marker away, also when it is committed. */
-static void test_load_over_marker(Fixture *self, gconstpointer data)
+static void load_keys(Fixture *self, const char *ns)
 {
 	g_autoptr(GError) error = NULL;
 	ProllyLoad *load;
 
-	make_directory(self, "n", "");
-	make_directory(self, "n", "d/");
-	commit(self);
-	prolly_load_new(self->repo, self->branch, "n", &load, &error);
+	prolly_load_new(self->repo, self->branch, ns, &load, &error);
 	g_assert_no_error(error);
 	prolly_load_add(load, "d/x", 3, "1", 1, &error);
 	prolly_load_add(load, "d-", 2, "1", 1, &error);
 	prolly_load_attach(load, &error);
 	g_assert_no_error(error);
 	prolly_load_free(load);
+}
+
+/* A load that lies over an empty directory takes its marker away, also when it is committed. */
+static void test_load_over_marker(Fixture *self, gconstpointer is_staged)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(ProllyView) view = view_of(self);
+	ProllyNamespaceFigures figures, clean;
+
+	make_directory(self, "n", "");
+	make_directory(self, "n", "d/");
+	if (!is_staged)
+		commit(self);
+	load_keys(self, "n");
+	load_keys(self, "clean");
 	assert_keys(self, "n", "d-,d/x");
 	g_assert_false(is_empty(self, "n", "d/"));
 	commit(self);
 	assert_keys(self, "n", "d-,d/x");
+	prolly_view_get_figures(view, "n", &figures, &error);
+	prolly_view_get_figures(view, "clean", &clean, &error);
+	g_assert_no_error(error);
+	g_assert_true(prolly_hash_equal(&figures.root, &clean.root));
 	delete (self, "n", "d/x");
 	assert_keys(self, "n", "d/,d-");
 }
@@ -387,6 +402,8 @@ int main(int argc, char **argv)
 	TEST("links", test_links);
 	TEST("numbers", test_numbers);
 	TEST("load-over-marker", test_load_over_marker);
+	g_test_add("/version/working/load-over-staged-marker", Fixture, GINT_TO_POINTER(true),
+		   set_up, test_load_over_marker, tear_down);
 	TEST("pinned", test_pinned);
 	TEST("emptied-behind", test_emptied_behind);
 	TEST_EMPTY("ascending");
