@@ -22,7 +22,8 @@
  * is seen there may never have come to the disk. Where git moved it
  * there after we had moved it away, the reflog tells. After a power cut a loose reference may be
  * empty, and the end of a reflog may be zeros: replay takes an unreadable reference for one that
- * stands where the journal says it stood, and cuts a reflog to its last whole line.
+ * stands where the journal says it stood, and cuts a reflog to its last whole line. An unreadable one
+ * is not removed first: were the power cut again, it would seem to have been deleted by git.
  */
 #include "version/repo-private.h"
 
@@ -598,10 +599,10 @@ static bool replay_update(FileRefs *files, const ProllyRefUpdate *update, GError
 	int result;
 
 	if (!files_get(&files->base, update->name, &id, &found, &local)) {
-		if (unlink(path) < 0 && errno != ENOENT)
+		id = update->from;
+		if (prolly_commit_id_is_zero(&update->to) && unlink(path) < 0 && errno != ENOENT)
 			return prolly_throw_errno(error, errno, "remove %s, which is damaged",
 						  path);
-		id = update->from;
 	}
 	if (prolly_commit_id_is_zero(&update->to))
 		return !prolly_commit_id_equal(&id, &update->from) ||
