@@ -3,7 +3,8 @@
  * One root, one contents; and of one contents one tree. Every small contents has a root of its own.
  * A *peer* sends trees that no writer of ours made, with hashes, counts and keys that fit together:
  * nodes with bytes changed, and nodes cut elsewhere. Of what prolly_tree_verify accepts, the root
- * must be the one that the reference makes of the contents that are read from it.
+ * must be the one that the reference makes of the contents that are read from it. (And where the rule
+ * changes, at the limits of a size, a byte decides.)
  */
 #include "tree-model.h"
 
@@ -332,11 +333,37 @@ static void test_cut_elsewhere(void)
 	g_assert_cmpuint(accepted, <, rounds / 2);
 }
 
+/* ---- Limits ------------------------------------------------------------------------------ */
+
+/* The limits themselves: at the least size a cut is possible, at the largest it is certain. */
+static void test_limits(void)
+{
+	ProllyFormatParameters parameters = default_parameters();
+	g_autoptr(ProllyFormat) format = NULL;
+	unsigned n_cuts[3] = {0}; /* below the least size, at it, and at the largest */
+
+	g_assert_true(prolly_format_new(&parameters, NULL, &format, NULL));
+	for (unsigned i = 0; i < 100000; i++) {
+		const uint64_t sizes[] = {parameters.min - 1, parameters.min, parameters.max};
+		char key[16];
+		size_t len = (size_t)g_snprintf(key, sizeof(key), "%u", i);
+
+		for (int j = 0; j < 3; j++)
+			n_cuts[j] +=
+				prolly_chunker_is_boundary(format, 0, sizes[j] - (j < 2 ? 500 : 1),
+							   sizes[j], (const uint8_t *)key, len);
+	}
+	g_assert_cmpuint(n_cuts[0], ==, 0);
+	g_assert_cmpuint(n_cuts[1], >, 0);
+	g_assert_cmpuint(n_cuts[2], ==, 100000);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/tree/injective/every-contents", test_every_contents);
 	g_test_add_func("/tree/injective/changed-bytes", test_changed_bytes);
 	g_test_add_func("/tree/injective/cut-elsewhere", test_cut_elsewhere);
+	g_test_add_func("/tree/injective/limits", test_limits);
 	return g_test_run();
 }

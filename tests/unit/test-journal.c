@@ -5,6 +5,7 @@
  * putting an older git directory back, or emptying what it had not synced.
  */
 #include "repo-fixture.h"
+#include "version/journal-private.h"
 
 /* ---- git at work on an open store ---------------------------------------------------------- */
 
@@ -175,6 +176,38 @@ static void test_trimmed(Fixture *self, gconstpointer data)
 	prolly_repo_free(repo);
 }
 
+/* ---- Records ------------------------------------------------------------------------------ */
+
+/* Is a record that moves the reference NAME one that is carried out? */
+static bool is_taken(const char *name)
+{
+	g_autoptr(GPtrArray) updates =
+		g_ptr_array_new_with_free_func((GDestroyNotify)prolly_ref_update_free);
+	g_autoptr(GByteArray) record = g_byte_array_new();
+	g_autoptr(GPtrArray) objects = NULL;
+	g_autoptr(GPtrArray) read = NULL;
+	ProllyRefUpdate *update = g_new0(ProllyRefUpdate, 1);
+
+	update->name = g_strdup(name);
+	update->log = g_strdup("");
+	g_ptr_array_add(updates, update);
+	prolly_journal_encode(NULL, updates, record);
+	return prolly_journal_decode(record->data, record->len, &objects, &read, NULL);
+}
+
+/* A name becomes a path: it stays below the references. */
+static void test_hostile_records(void)
+{
+	static const char *const bad[] = {
+		"refs/../config", "refs/heads/../../config", "refs/heads/",          "/etc/passwd",
+		"HEAD",           "refs/heads/x.lock",       "refs/heads/.hidden/x", "refs//x"};
+
+	prolly_git_start();
+	g_assert_true(is_taken("refs/heads/feature/x"));
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+		g_assert_false(is_taken(bad[i]));
+}
+
 int main(int argc, char **argv)
 {
 	set_identity();
@@ -194,6 +227,7 @@ int main(int argc, char **argv)
 	g_test_add("/version/journal/torn-reflog", Fixture,
 		   "printf 'abc\\0\\0\\0' >> git/logs/refs/heads/main", set_up, test_crash,
 		   tear_down);
+	g_test_add_func("/version/journal/hostile-records", test_hostile_records);
 	WITH_STORE("journal/then-git", test_crash_then_git);
 	WITH_STORE("journal/trimmed", test_trimmed);
 	return g_test_run();

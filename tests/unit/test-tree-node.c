@@ -534,6 +534,32 @@ static void test_forms(void)
 	tree_test_stop(&test);
 }
 
+/* What a header says of the keys and bytes below is what the entries add up to. */
+static void test_counts(void)
+{
+	static const size_t counts[] = {24, 32}; /* offsets of keys and bytes */
+	TreeTest test;
+
+	tree_test_start(&test, default_parameters());
+	for (unsigned level = 0; level < 2; level++) {
+		ReferenceEntry entries[2] = {make_entry(4, 'a', 5), make_entry(4, 'b', 5)};
+		g_autoptr(GByteArray) node = NULL;
+
+		for (int i = 0; i < 2 && level > 0; i++)
+			entries[i].keys = 1;
+		node = reference_encode(level, entries, 2, reference_form(level, entries, 2));
+		g_assert_true(try_node(&test.context, node->data, node->len));
+		for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
+			node->data[counts[i]] ^= 1;
+			g_assert_false(try_node(&test.context, node->data, node->len));
+			node->data[counts[i]] ^= 1;
+		}
+		reference_entry_clear(&entries[0]);
+		reference_entry_clear(&entries[1]);
+	}
+	tree_test_stop(&test);
+}
+
 /* ---- Hostile trees ----------------------------------------------------------------------- */
 
 /* Appends to CHILDREN a leaf of two entries, which ends with a cut, and of which SAID says that it
@@ -754,6 +780,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/tree/node/lengths", test_lengths);
 	g_test_add_func("/tree/node/noise", test_noise);
 	g_test_add_func("/tree/node/forms", test_forms);
+	g_test_add_func("/tree/node/counts", test_counts);
 	g_test_add_func("/tree/node/hostile-trees", test_hostile_trees);
 	g_test_add_func("/tree/node/wrong-tops", test_wrong_tops);
 	g_test_add_func("/tree/node/weighing", test_weighing);
