@@ -533,8 +533,7 @@ static int sync_file(int fd, uint32_t op, int (*real)(int fd))
 	lock();
 	if (!strike(PROLLY_DISK_SYNCS))
 		result = shim.syncs ? real(fd) : 0;
-	if (result == 0)
-		append_record(op, handle, 0, NULL, NULL, NULL, 0);
+	append_record(result == 0 ? op : PROLLY_DISK_LOSE, handle, 0, NULL, NULL, NULL, 0);
 	unlock();
 	return result;
 }
@@ -569,20 +568,6 @@ int fstatfs(int fd, struct statfs *out)
 int fstatfs64(int fd, struct statfs64 *out)
 {
 	return fstatfs(fd, (struct statfs *)out);
-}
-
-/* It promises nothing. */
-int sync_file_range(int fd, off_t offset, off_t len, unsigned flags)
-{
-	int result = 0;
-
-	if (!get_handle(fd))
-		return REAL(sync_file_range)(fd, offset, len, flags);
-	lock();
-	if (strike(PROLLY_DISK_SYNCS))
-		result = -1;
-	unlock();
-	return result;
 }
 
 /* ---- Names ------------------------------------------------------------------------------- */

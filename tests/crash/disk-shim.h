@@ -29,6 +29,7 @@ enum {
 	PROLLY_DISK_LINK,     /* path, other; or handle and other: what is open gets that name */
 	PROLLY_DISK_UNLINK,   /* path */
 	PROLLY_DISK_RMDIR,    /* path */
+	PROLLY_DISK_LOSE,     /* handle: a sync has failed */
 	PROLLY_DISK_NOTE,     /* data: what the test says */
 };
 
@@ -45,7 +46,8 @@ typedef struct {
 /* Sets of calls. */
 enum {
 	PROLLY_DISK_DATA = 1 << 0,   /* write, truncate, allocate */
-	PROLLY_DISK_SYNCS = 1 << 1,  /* fsync, fdatasync, syncfs, sync_file_range, msync */
+	PROLLY_DISK_SYNCS = 1 << 1,  /* fsync, fdatasync, syncfs, msync; not sync_file_range, which
+				      promises nothing */
 	PROLLY_DISK_NAMES = 1 << 2,  /* rename, link, unlink, rmdir */
 	PROLLY_DISK_MAKING = 1 << 3, /* mkdir, open of a file that is made */
 };

@@ -9,6 +9,8 @@ all, in any order.
  - A name is there when its directory was synced since: not when the file was that it names, nor when
    the directory above was. A rename is one change to two names; it happens or does not.
  - syncfs(2) syncs everything.
+ - When a sync fails, what it was for is never on disk, whatever is synced later: the kernel takes it for
+   written.
 
 Order is kept only where two changes are to the same byte, length or name.
 """
@@ -19,7 +21,7 @@ import struct
 
 RECORD = struct.Struct('<IIIIqII')  # disk-shim.h
 (OPEN, WRITE, TRUNCATE, ALLOCATE, SYNC, SYNC_ALL, MKDIR, RENAME, LINK, UNLINK, RMDIR,
- NOTE) = range(1, 13)
+ LOSE, NOTE) = range(1, 14)
 SECTOR = 512
 EXCHANGE = 2  # of renameat2(2)
 
@@ -160,6 +162,14 @@ class Disk:
             what.sync()
             self.changed.discard(what)
 
+    def lose(self, what):
+        if isinstance(what, Directory):
+            self.names = [change for change in self.names
+                          if not any(part[0] is what for part in change[1])]
+        else:
+            what.changes = []
+            self.changed.discard(what)
+
     def sync_all(self):
         self.store_names(lambda changes: True)
         for file in self.changed:
@@ -202,6 +212,8 @@ class Disk:
             self.sync(self.files[record.file])
         elif op == SYNC_ALL:
             self.sync_all()
+        elif op == LOSE:
+            self.lose(self.files[record.file])
         elif op == MKDIR:
             self.name((*self.split(record.path), Directory()))
         elif op == RENAME:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Daemons on a store, for the crash tests: started under the layer, unmounted, killed."""
 
+import mmap
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -13,6 +15,11 @@ PATIENCE = 120  # seconds: for what hangs, never for what is slow
 
 def is_long():
     return bool(os.environ.get('PROLLYFS_LONG'))
+
+
+def find_memory():
+    """A directory in memory, where thousands of stores cost no waiting for a disk; None: there is none."""
+    return '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
 
 
 def skip_unless_possible(build):
@@ -76,3 +83,39 @@ class Mount:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait(PATIENCE)
         subprocess.run(['fusermount3', '-u', '-z', self.mount], stderr=subprocess.DEVNULL, check=False)
+
+
+class Control:
+    """What the layer is to do: disk-shim.h."""
+
+    DATA, SYNCS, NAMES, MAKING = 1, 2, 4, 8
+    ALL = 15
+    PASS, FAIL, PART, KILL = range(4)
+    FIELDS = struct.Struct('<IIiIqqq')
+
+    def __init__(self, path):
+        self.path = path
+        with open(path, 'wb') as file:
+            file.write(bytes(self.FIELDS.size))
+        self.fd = os.open(path, os.O_RDWR)
+        self.map = mmap.mmap(self.fd, self.FIELDS.size)
+
+    def arm(self, action, wait=0, calls=ALL, error=0, times=1):
+        """From now on, after WAIT CALLS. (The set comes last: until then nothing is meant.)"""
+        self.map[:4] = bytes(4)
+        fields = self.FIELDS.pack(calls, action, error, times, wait, 0, 0)
+        self.map[4:] = fields[4:]
+        self.map[:4] = fields[:4]
+
+    def disarm(self):
+        self.map[:4] = bytes(4)
+
+    def n_calls(self):
+        return self.FIELDS.unpack(self.map[:])[5]
+
+    def n_struck(self):
+        return self.FIELDS.unpack(self.map[:])[6]
+
+    def close(self):
+        self.map.close()
+        os.close(self.fd)

@@ -13,6 +13,7 @@ again.
 """
 
 import argparse
+import errno
 import os
 import random
 import shutil
@@ -21,7 +22,7 @@ import sys
 import tempfile
 
 from disk import Choice, Disk, NOTE, SYNC, SYNC_ALL, read_log
-from mounts import Mount, is_long, layer_environment, skip_unless_possible
+from mounts import Control, Mount, find_memory, is_long, layer_environment, skip_unless_possible
 from promises import Promises
 from stores import Probe, Refused, Store
 from workload import NAMESPACES, Workload
@@ -31,14 +32,11 @@ LIVES = {  # name: how the store is named, and what its disk looks like
     'rocksdb': ('', {}),
     'fuse': ('', {'PROLLY_DISK_FUSE': '1'}),
     'file': ('file://', {}),
+    # In the second session a sync fails, in which nobody believes afterwards; that is all.
+    'lost-sync': ('', {}),
 }
 RECORD_EVERY = 10    # states: the opening of one is recorded
 OPENING_STATES = 5   # that are made of it
-
-
-def find_memory():
-    """A directory in memory, where thousands of states cost no waiting for a disk; None: there is none."""
-    return '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
 
 
 class Recording:
@@ -46,7 +44,11 @@ class Recording:
 
     def __init__(self, directory, image=None):
         self.dir, self.image = directory, image
-        self.root = directory + '/disk'
+        self.root = directory + '/disk'  # one that was kept says where that was
+        if os.path.exists(directory + '/root'):
+            with open(directory + '/root', encoding='utf-8') as file:
+                self.root = file.read()
+            self.image = directory + '/image' if os.path.isdir(directory + '/image') else None
         self.records = read_log(directory + '/log')
         self.syncs = [i for i, record in enumerate(self.records)
                       if record.op in (SYNC, SYNC_ALL, NOTE)]
@@ -65,18 +67,30 @@ def record_life(build, directory, life, seed, turns):
     os.makedirs(disk)
     environment = {**layer_environment(build, disk, log), **looks}
     workload = Workload(build + '/src/prollyfs-ctl', mount, log, '%s %s' % (seed, life))
-    for session in range(SESSIONS):
+    control = Control(directory + '/control')
+    environment['PROLLY_DISK_CONTROL'] = control.path
+    r = random.Random('%s syncs' % seed)
+    for session in range(2 if life == 'lost-sync' else SESSIONS):
         daemon = Mount(build, kind + disk + '/store', mount, environment, directory + '/daemon.log')
         try:
             if session == 0:
                 workload.make_branches()
+            elif life == 'lost-sync':
+                control.arm(Control.FAIL, r.randrange(60), Control.SYNCS, errno.EIO)
             failure = workload.run(turns)
+            control.disarm()
+            if life == 'lost-sync' and session == 1:
+                break
             if failure or not daemon.is_alive():
                 raise RuntimeError('the daemon went: %s' % failure)
             if session not in (1, SESSIONS - 1):
                 daemon.unmount()
         finally:
             daemon.kill()
+    if life == 'lost-sync':
+        subprocess.run([build + '/src/prollyfs-ctl', '-C', disk + '/store', 'status'],
+                       env=environment, stdout=subprocess.DEVNULL, check=False)
+    control.close()
     return Recording(directory)
 
 
@@ -163,10 +177,12 @@ class Report:
             print('#   ' + complaint.strip())
         if self.n_bad == 1:
             kept = tempfile.mkdtemp(prefix='powercut-', dir=cutter.build + '/meson-logs')
-            for name in ('log', 'image'):
-                if os.path.exists(cutter.recording.dir + '/' + name):
-                    subprocess.run(['cp', '-a', cutter.recording.dir + '/' + name, kept], check=True)
-            print('# again: powercut.py --recording %s --state ...' % kept)
+            shutil.copy(cutter.recording.dir + '/log', kept)
+            with open(kept + '/root', 'w', encoding='utf-8') as file:
+                file.write(cutter.recording.root)
+            if cutter.recording.image:
+                shutil.copytree(cutter.recording.image, kept + '/image')
+            print('# again: powercut.py --recording %s --seed "%s" --state N' % (kept, cutter.seed))
         sys.stdout.flush()
 
 

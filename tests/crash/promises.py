@@ -121,7 +121,9 @@ class Promises:
         self.begun = {}         # what a command that runs began with
 
     def feed(self, text):
-        note = json.loads(text)
+        self.feed_note(json.loads(text))
+
+    def feed_note(self, note):
         getattr(self, 'feed_' + note.pop('what'))(**note)
 
     def state(self, branch):
@@ -201,6 +203,40 @@ class Promises:
 
     def feed_tagged(self, tag, head):
         self.tags[tag] = head
+
+    def settle(self, store):
+        """What STORE has is how what was cut off went: nobody is at work any more."""
+        for branch in self.moving:
+            head = store.branches[branch]
+            if head not in self.commits:
+                bounds = self.state(branch).copy()
+                bounds.low = {**self.commits[self.heads[branch]].low, **self.begun[branch]}
+                self.commits[head] = bounds
+            self.heads[branch] = head
+        for branch in self.unsure:
+            if branch not in store.branches:
+                self.heads.pop(branch, None)
+                self.states.pop(branch, None)
+            else:
+                head = self.heads[branch] = store.branches[branch]
+                self.states.setdefault(branch, self.commits[head].copy())
+        self.moving, self.resetting, self.unsure = set(), set(), set()
+        branches = sorted(self.states)
+        for branch, entries in zip(branches, store.read(branches, [])):
+            self.settle_state(branch, entries)
+
+    def settle_state(self, branch, entries):
+        state = self.states[branch]
+        for key, data in entries.items():
+            parts = [(key, data)]
+            if key.startswith('block'):
+                parts = [('%s#%d' % (key, i), data[i * BLOCK:(i + 1) * BLOCK])
+                         for i in range(BLOCKS)]
+            for name, content in parts:
+                version = find_version(name, content)
+                if version >= 0 and name in state.high:
+                    state.low[name] = state.high[name] = version
+                    self.closed.setdefault(branch, {})[name] = version
 
     # ---- Looking
 

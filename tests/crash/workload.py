@@ -12,7 +12,7 @@ import struct
 import subprocess
 import threading
 
-from disk import NOTE, RECORD
+from disk import NOTE, RECORD, read_log
 from promises import BLOCK, BLOCKS, PART, make_content
 
 ENVIRONMENT = {'GIT_AUTHOR_NAME': 'A', 'GIT_AUTHOR_EMAIL': 'a@example.org',
@@ -36,6 +36,11 @@ class Notes:
 
     def close(self):
         os.close(self.fd)
+
+
+def read_notes(path):
+    """What a log that has nothing but notes says."""
+    return [record.data for record in read_log(path)]
 
 
 class Writer:

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Errors from below: each call that a command makes to change a file fails once.
+
+Of each command that changes a store the first such call fails, then its second... with no space left, an
+input/output error, an interruption, or a write that writes less than it was given. The command says so,
+or goes on as if nothing had been; what was there is there, nothing else is; and the same command,
+given again, succeeds.
+
+RocksDB as Debian builds it ends the process by an assertion where it closes a file that it could not
+write while it opens a database. That is a kill: what is there has to be whole, and is counted.
+"""
+
+import argparse
+import errno
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+
+from kills import COMMANDS, Report, Stepper, look, make_image
+from mounts import Control, find_memory, is_long, skip_unless_possible
+
+ERRORS = (('no space left', Control.FAIL, errno.ENOSPC), ('input/output error', Control.FAIL, errno.EIO),
+          ('interrupted', Control.FAIL, errno.EINTR), ('short write', Control.PART, errno.ENOSPC))
+
+
+class Failer(Stepper):
+    n_asserted = 0  # by RocksDB
+
+    def fail(self, words, note, action, error, at):
+        """Complaints about the failure of call AT."""
+        promises = self.prepare(note)
+        done = self.run(words, action, at, error)
+        complaints = look(self.probe, self.disk + '/store', promises, random.Random(at))[0]
+        if done.returncode == -signal.SIGABRT and b'rocksdb::' in done.stderr:
+            self.n_asserted += 1
+        elif done.returncode < 0 or (done.returncode and not done.stderr):
+            complaints.append('it ended with %d: %s' % (done.returncode, done.stderr.decode()))
+        if complaints or not done.returncode:
+            return complaints
+        again = self.run(words, Control.PASS)
+        if again.returncode < 0 or (again.returncode == 2 and not self.is_done(words)):
+            complaints.append('it said %s, and again: %s' % (done.stderr.decode(),
+                                                             again.stderr.decode()))
+        return complaints + look(self.probe, self.disk + '/store', promises, random.Random(at))[0]
+
+    def is_done(self, words):
+        """What WORDS do was done before it failed, and cannot be done twice."""
+        branches = self.run(('branch',), Control.PASS).stdout.decode().split()
+        return words[0] == 'branch' and ('new' in branches) == (words[1] == 'new')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--build', required=True)
+    parser.add_argument('--calls', type=int, default=1000000 if is_long() else 2,
+                        help='of each command, for each error, at most')
+    parser.add_argument('--seed', default='1')
+    options = parser.parse_args()
+    skip_unless_possible(options.build)
+    r = random.Random(options.seed + ' failures')
+    print('1..%d\n# seed %s' % (len(ERRORS), options.seed), flush=True)
+    n_bad = 0
+    with tempfile.TemporaryDirectory(prefix='failures.', dir=find_memory()) as scratch:
+        scratch = os.path.realpath(scratch)
+        failer = Failer(options, make_image(options, scratch), scratch)
+        counts = {words: failer.count(words)[0] for words, _ in COMMANDS}
+        for number, (name, action, error) in enumerate(ERRORS):
+            report = Report('failures')
+            for words, note in COMMANDS:
+                n = counts[words]
+                for at in sorted(r.sample(range(n), min(options.calls, n))):
+                    report.add('%s, %s at call %d of %d' % (words[0], name, at, n),
+                               failer.fail(words, note, action, error, at))
+            n_bad += report.say(number + 1, name)
+        print('# %d ended by an assertion of RocksDB' % failer.n_asserted)
+        failer.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+    return 1 if n_bad else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
