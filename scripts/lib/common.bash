@@ -14,6 +14,7 @@ USE_PACKAGES=(git jq)
 TEST_PACKAGES=(
 	bats clang-format universal-ctags mandoc groff-base python3 jq git rocksdb-tools
 	rsync sqlite3 attr tar diffutils findutils procps util-linux e2fsprogs
+	vim nano emacs-nox python3-pip
 )
 
 say()

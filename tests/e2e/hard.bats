@@ -126,6 +126,173 @@ all()
 	is "$(find "$NS" -name '.*.sw*')" ""
 }
 
+# What NAME's files are: modes, links and contents.
+edited()
+{
+	(cd "$1" && find . -type f ! -name '.*.sw?' -printf '%p %m %n\n' -exec md5sum {} + | sort)
+}
+
+@test "emacs saves as on any other filesystem: backups by renaming and copying, through links" {
+	have emacs
+	local dir
+	mkdir "$T/plain" "$NS/edit"
+	for dir in "$T/plain" "$NS/edit"; do
+		printf 'one\n' >"$dir/file"
+		ln "$dir/file" "$dir/hard"
+		ln -s file "$dir/link"
+		chmod 640 "$dir/file"
+		emacs -Q --batch --eval "(progn
+			(setq make-backup-files t backup-enable-predicate (lambda (name) t))
+			(dolist (way '((file nil nil) (file t nil) (link nil t) (file nil t)))
+				(setq backup-by-copying (nth 1 way) file-precious-flag (nth 2 way)
+				      version-control t kept-new-versions 9)
+				(find-file (concat \"$dir/\" (symbol-name (nth 0 way))))
+				(goto-char (point-max))
+				(insert (format \"%s\\n\" way))
+				(save-buffer)
+				(kill-buffer)))" 2>"$T/emacs.log" || fail "$(cat "$T/emacs.log")"
+	done
+	[ "$(grep -c . "$T/plain/file")" -eq 4 ]
+	is "$(edited "$NS/edit")" "$(edited "$T/plain")"
+	commit_all main
+	remount
+	is "$(edited "$NS/edit")" "$(edited "$T/plain")"
+}
+
+@test "nano saves, with and without a backup, what is typed at it" {
+	have nano
+	printf 'old\n' >"$NS/file"
+	chmod 600 "$NS/file"
+	TERM=xterm python3 - "$NS" <<-'EOF'
+		import os, pty, sys
+
+		def nano(keys, *arguments):
+		    pid, terminal = pty.fork()
+		    if pid == 0:
+		        os.chdir(sys.argv[1])
+		        os.execvp("nano", ["nano", "--ignorercfiles", *arguments])
+		    shown = b""
+		    try:
+		        while chunk := os.read(terminal, 4096):
+		            shown += chunk
+		            if keys and keys[0][0] in shown:
+		                os.write(terminal, keys.pop(0)[1])
+		                shown = b""
+		    except OSError:  # what a terminal says when the last program has left it
+		        pass
+		    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0 and not keys, (keys, shown)
+
+		# what is waited for, and what is typed then
+		save = [(b"File Name", b"\r"), (b"Wrote", b"\x18")]
+		nano([(b"Help", b"first \x0f")] + save, "file")
+		nano([(b"Help", b"second \x0f")] + save, "--backup", "file")
+		nano([(b"Help", b"made\x0f")] + save, "new")
+	EOF
+	file_is "$NS/file" "second first old"
+	file_is "$NS/file~" "first old"
+	file_is "$NS/new" made
+	is "$(stat -c %a "$NS/file" "$NS/file~" | tr '\n' ' ')" "600 600 "
+}
+
+@test "npm install of a package with hundreds of files" {
+	have npm
+	local i
+	mkdir -p "$T/thing/lib/deep" "$NS/app"
+	for i in $(seq 400); do
+		echo "module.exports = $i" >"$T/thing/lib/deep/part$i.js"
+	done
+	printf '#!/usr/bin/env node\nconsole.log(require("../lib/deep/part7.js") + 35)\n' >"$T/thing/lib/run.js"
+	echo '{"name": "thing", "version": "1.0.0", "bin": {"thing": "lib/run.js"}}' >"$T/thing/package.json"
+	tar -C "$T" --transform 's,^thing,package,' -czf "$T/thing.tgz" thing
+	echo '{"name": "app", "version": "1.0.0"}' >"$NS/app/package.json"
+	cd "$NS/app"
+	npm install --offline --no-audit --no-fund --no-update-notifier "$T/thing.tgz" >"$T/npm.log" 2>&1 ||
+		fail "$(cat "$T/npm.log")"
+	is "$(find node_modules/thing -name 'part*.js' | wc -l)" 400
+	is "$(node_modules/.bin/thing)" 42
+	on_main -q commit -m installed
+	npm uninstall --offline --no-audit --no-fund --no-update-notifier thing >"$T/npm.log" 2>&1 ||
+		fail "$(cat "$T/npm.log")"
+	missing node_modules/thing
+	on_main -q reset --hard
+	is "$(node_modules/.bin/thing)" 42
+	cd "$T"
+}
+
+@test "a git repository of thousands of commits: cloned, rebased, gc'd, fsck'd" {
+	git init -q -b trunk "$NS/big"
+	python3 - <<-'EOF' | git -C "$NS/big" fast-import --quiet
+		for i in range(1, 2001):
+		    text = f"{i}\n" * (i % 7 + 1)
+		    print(f"commit refs/heads/trunk\nmark :{i}\ncommitter C <c@x> {1700000000 + i} +0000\n"
+		          f"data 2\nc\nM 644 inline d{i % 13}/e{i % 37}/f{i % 211}\ndata {len(text)}\n{text}")
+		for i in range(50, 2001, 50):
+		    print(f"commit refs/heads/side/{i}\ncommitter C <c@x> {1700000000 + i} +0000\n"
+		          f"data 1\ns\nfrom :{i}\nM 644 inline side\ndata 2\ns\n")
+	EOF
+	cd "$NS/big"
+	git reset -q --hard
+	is "$(git rev-list --all --count)" 2040
+	git clone -q "$NS/big" "$NS/clone"
+	cd "$NS/clone"
+	git checkout -q -b topic trunk~300
+	for i in 1 2 3; do
+		echo "$i" >"new$i"
+		git add . && git commit -q -m "new $i"
+	done
+	git rebase -q trunk
+	is "$(git rev-list --count HEAD)" 2003
+	git worktree add -q "$NS/tree" topic~1
+	git gc -q --prune=now
+	git fsck --full --strict
+	cd "$T"
+	commit_all main
+	remount
+	is "$(git -C "$NS/clone" status --porcelain)" ""
+	is "$(git -C "$NS/tree" status --porcelain)" ""
+	git -C "$NS/clone" fsck --full --strict
+	git -C "$NS/big" repack -q -a -d
+	git -C "$NS/big" fsck --full
+	diff -r --exclude=.git "$NS/big" "$NS/clone" | sort >"$T/differs"
+	is "$(wc -l <"$T/differs")" 3
+}
+
+@test "an SQLite database in WAL mode: two processes write, two read, and every sum is whole" {
+	python3 - "$NS/wal.db" <<-'EOF'
+		import multiprocessing, sqlite3, sys
+
+		path = sys.argv[1]
+		db = sqlite3.connect(path)
+		assert db.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",)
+		with db:
+		    db.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
+		    db.executemany("INSERT INTO t VALUES (?, 0)", [(i,) for i in range(100)])
+
+		def write(k):
+		    own = sqlite3.connect(path, timeout=300, isolation_level=None)
+		    for i in range(60):
+		        own.execute("BEGIN IMMEDIATE")
+		        own.execute("UPDATE t SET b = b + 1 WHERE a = ?", (k,))
+		        own.execute("UPDATE t SET b = b - 1 WHERE a = ?", (k + 50,))
+		        own.execute("COMMIT")
+
+		def read(k):
+		    own = sqlite3.connect(path, timeout=300)
+		    for i in range(200):
+		        assert own.execute("SELECT sum(b) FROM t").fetchone() == (0,)
+
+		all = [multiprocessing.Process(target=what, args=(k,)) for what in (write, read) for k in (1, 2)]
+		for one in all: one.start()
+		for one in all: one.join()
+		assert [one.exitcode for one in all] == [0] * 4
+		assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+		assert db.execute("SELECT b FROM t WHERE a IN (1, 2, 51, 52)").fetchall() == [(60,), (60,), (-60,), (-60,)]
+	EOF
+	commit_all main
+	is "$(sqlite3 "$MNT/.prollyfs/at/main/ns/wal.db" 'PRAGMA integrity_check' 2>/dev/null ||
+		{ cp "$MNT/.prollyfs/at/main/ns/wal.db" "$T/wal.db" && sqlite3 "$T/wal.db" 'PRAGMA integrity_check'; })" ok
+}
+
 # ---- Many at once --------------------------------------------------------------------------------
 
 @test "find -delete and rm -rf while others create" {
