@@ -14,7 +14,9 @@
 
 #include "fs.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXIT_USAGE 2
 
@@ -25,6 +27,7 @@ typedef struct {
 	bool help, version;
 	bool is_helper; /* called by mount(8) */
 	bool is_fake;   /* which only wants to know whether it could be */
+	bool is_remount;
 } Arguments;
 
 /* ---- Values ------------------------------------------------------------------------------ */
@@ -65,6 +68,11 @@ static bool take_rw(Arguments *arguments, const char *value)
 static bool take_debug(Arguments *arguments, const char *value)
 {
 	return arguments->options.debug = arguments->options.foreground = true;
+}
+
+static bool take_remount(Arguments *arguments, const char *value)
+{
+	return arguments->is_remount = true;
 }
 
 static bool take_allow_other(Arguments *arguments, const char *value)
@@ -131,23 +139,41 @@ typedef struct {
 } MountOption;
 
 static const MountOption MOUNT_OPTIONS[] = {
-	{"create", take_create}, {"branch=", take_branch},
-	{"rev=", take_rev},      {"cache=", take_cache},
-	{"spin=", take_spin},    {"ctl_gid=", take_ctl_gid},
-	{"ro", take_ro},         {"rw", take_rw},
-	{"debug", take_debug},   {"allow_other", take_allow_other},
-	{"uid=", take_uid},      {"gid=", take_gid},
-	{"umask=", take_umask},  {"allow_root", NULL},
-	{"auto_unmount", NULL},  {"default_permissions", NULL},
-	{"fsname=", NULL},       {"subtype=", NULL},
-	{"max_read=", NULL},     {"blksize=", NULL},
-	{"context=", NULL},      {"fscontext=", NULL},
-	{"defcontext=", NULL},   {"rootcontext=", NULL},
-	{"suid", NULL},          {"nosuid", NULL},
-	{"dev", NULL},           {"nodev", NULL},
-	{"exec", NULL},          {"noexec", NULL},
-	{"atime", NULL},         {"noatime", NULL},
-	{"sync", NULL},          {"async", NULL},
+	{"create", take_create},
+	{"branch=", take_branch},
+	{"rev=", take_rev},
+	{"cache=", take_cache},
+	{"spin=", take_spin},
+	{"ctl_gid=", take_ctl_gid},
+	{"ro", take_ro},
+	{"rw", take_rw},
+	{"debug", take_debug},
+	{"allow_other", take_allow_other},
+	{"remount", take_remount},
+	{"uid=", take_uid},
+	{"gid=", take_gid},
+	{"umask=", take_umask},
+	{"allow_root", NULL},
+	{"auto_unmount", NULL},
+	{"default_permissions", NULL},
+	{"fsname=", NULL},
+	{"subtype=", NULL},
+	{"max_read=", NULL},
+	{"blksize=", NULL},
+	{"context=", NULL},
+	{"fscontext=", NULL},
+	{"defcontext=", NULL},
+	{"rootcontext=", NULL},
+	{"suid", NULL},
+	{"nosuid", NULL},
+	{"dev", NULL},
+	{"nodev", NULL},
+	{"exec", NULL},
+	{"noexec", NULL},
+	{"atime", NULL},
+	{"noatime", NULL},
+	{"sync", NULL},
+	{"async", NULL},
 	{"dirsync", NULL},
 };
 
@@ -163,9 +189,12 @@ static const char *const IGNORED[] = {
 
 static bool is_ignored(const char *option)
 {
-	if (g_str_has_prefix(option, "x-") || g_str_has_prefix(option, "comment=") ||
-	    g_str_has_prefix(option, "user="))
-		return true;
+	/* The last two are the kernel's, which mount(8) hands back when it remounts. */
+	static const char *const prefixes[] = {"x-", "comment=", "user=", "user_id=", "group_id="};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++)
+		if (g_str_has_prefix(option, prefixes[i]))
+			return true;
 	for (size_t i = 0; i < G_N_ELEMENTS(IGNORED); i++)
 		if (strcmp(option, IGNORED[i]) == 0)
 			return true;
@@ -334,6 +363,23 @@ static void print_help(void)
 		"  ctl_gid=GID    that group may use the control files\n");
 }
 
+/* Flags of a mount are the kernel's to change, and nothing is asked of the process that serves it.
+ * -i: mount(8) does not call us again. */
+static int remount(const Arguments *arguments)
+{
+	static const char *const flags[] = {"suid",  "nosuid",  "dev",  "nodev", "exec",   "noexec",
+					    "atime", "noatime", "sync", "async", "dirsync"};
+	const PfsOptions *options = &arguments->options;
+	g_autoptr(GString) list = g_string_new(options->read_only ? "remount,ro" : "remount,rw");
+
+	for (size_t i = 0; i < G_N_ELEMENTS(flags); i++)
+		if (g_strv_contains((const char *const *)options->fuse_options, flags[i]))
+			g_string_append_printf(list, ",%s", flags[i]);
+	execlp("mount", "mount", "-i", "-o", list->str, options->mountpoint, NULL);
+	g_printerr("prollyfs: mount: %s\n", g_strerror(errno));
+	return 1;
+}
+
 static int run(Arguments *arguments, char **words)
 {
 	g_autoptr(GError) error = NULL;
@@ -354,7 +400,9 @@ static int run(Arguments *arguments, char **words)
 			error->message);
 		return EXIT_USAGE;
 	}
-	return arguments->is_fake ? 0 : pfs_run(&arguments->options);
+	if (arguments->is_fake)
+		return 0;
+	return arguments->is_remount ? remount(arguments) : pfs_run(&arguments->options);
 }
 
 int main(int argc, char **argv)

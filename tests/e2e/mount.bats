@@ -10,6 +10,12 @@ mount_here()
 	DAEMON=$(daemon_on "$MNT") && DAEMONS+=("$DAEMON") || true
 }
 
+# How the kernel says it is mounted.
+mountpoint_options()
+{
+	awk -v at="$MNT" '$5 == at { print $6 }' /proc/self/mountinfo
+}
+
 @test "returns when the mount answers, and leaves a daemon" {
 	mount_here -o create "$STORE" "$MNT"
 	status_is 0
@@ -118,6 +124,24 @@ not_mounted()
 	DAEMONS+=("$(daemon_on "$MNT")")
 	echo one >"$MNT/main/key"
 	file_is "$MNT/main/key" one
+}
+
+@test "remounted read-only and back, with the options that mount(8) hands over" {
+	need_root
+	mount_store
+	echo one >"$MNT/main/key"
+	"$PROLLYFS" -o remount,ro,noexec,nosuid,nodev,relatime,user_id=0,group_id=0,default_permissions,allow_other \
+		"$STORE" "$MNT"
+	mountpoint_options | grep -qw ro
+	mountpoint_options | grep -qw noexec
+	if echo two 2>/dev/null >"$MNT/main/key"; then fail "written"; fi
+	file_is "$MNT/main/key" one
+	"$PROLLYFS" "$STORE" "$MNT" -o rw,remount,exec,user_id=0
+	is "$(mountpoint_options | grep -cw noexec)" 0
+	echo three >"$MNT/main/key"
+	file_is "$MNT/main/key" three
+	run "$PROLLYFS" -o remount,ro "$STORE" "$T"
+	[ "$status" -ne 0 ]
 }
 
 @test "a mount point with spaces and other characters" {
