@@ -53,7 +53,7 @@ typedef bool (*ProllyStepFunc)(void *data, const ProllyPlace *place, const Proll
 			       GError **error);
 bool prolly_sides_foreach(const ProllySides *sides, ProllyStepFunc func, void *data,
 			  GError **error);
-/* Is there a namespace that theirs made or deleted? */
+/* Is there a namespace that theirs made, or deleted while ours has no keys in it? */
 bool prolly_sides_change_namespaces(const ProllySides *sides);
 
 /* ---- merge-tree.c: what comes of them ---------------------------------------------------- */

@@ -136,7 +136,9 @@ bool prolly_sides_change_namespaces(const ProllySides *sides)
 	for (guint i = 0; i < trios->len; i++) {
 		const ProllyTrio *trio = &g_array_index(trios, ProllyTrio, i);
 
-		if (trio->in_base == trio->in_ours && trio->in_base != trio->in_theirs)
+		/* one with keys goes only if these do */
+		if (trio->in_base == trio->in_ours && trio->in_base != trio->in_theirs &&
+		    (trio->in_theirs || trio->ours->keys == 0))
 			return true;
 	}
 	return false;

@@ -138,6 +138,17 @@ static bool tell_conflict(Reconcile *self, const ProllyPlace *place, const Proll
 						       options->conflict_data, error);
 }
 
+/* Is it what ours has already? */
+static bool is_as_ours(const ProllyVerdict *verdict)
+{
+	const ProllyMergeStep *sides = &verdict->sides;
+
+	if (!verdict->value || !sides->ours)
+		return !verdict->value && !sides->ours;
+	return verdict->value_len == sides->ours_len &&
+	       memcmp(verdict->value, sides->ours, sides->ours_len) == 0;
+}
+
 /* Both changed it. */
 static bool examine_clash(Reconcile *self, const ProllyPlace *place, const ProllyMergeStep *step,
 			  GError **error)
@@ -157,7 +168,7 @@ static bool examine_clash(Reconcile *self, const ProllyPlace *place, const Proll
 		return false;
 	if (!decided)
 		return tell_conflict(self, place, step, error);
-	self->is_changing = true;
+	self->is_changing |= !is_as_ours(&verdict);
 	return prolly_beside_check(&self->beside, place, step, verdict.value, verdict.value_len,
 				   error);
 }
