@@ -44,8 +44,14 @@
  * No dictionary: each of the load's tables would be built twice. No bloom filter on nodes and
  * chunks, which are there when they are looked for (6.4 for 5.9 us), but on the index, where they
  * mostly are not. No values in files of their own (blob files): a load's get 8.7 for 5.9 us, and
- * their sums are CRC32C by table. What a get pins is copied, a small part of a
- * get's time: a node in the cache lives longer than a block may be kept.
+ * their sums are CRC32C by table. What a get pins is copied, a small part of a get's time: a node in
+ * the cache lives longer than a block may be kept.
+ *
+ * What a durable load costs: a million such entries in order, on one core, 270 to 290 ns of the
+ * processor each, of which 130 are the tree's; RocksDB itself takes 700, in batches of 1,000 through
+ * its log and without a sync. Of the rest a table's making takes 60 (to copy, sum up and write what
+ * is in it), the index 20. Without sums (which SHA-256 would make up for), or with blocks of 64 KiB,
+ * it is no faster; 10 ns are for the tables that show whether compression gains anything.
  *
  * A batch of less than INGEST_MIN bytes goes through the log, with the caller's batch if there is
  * one: an ingest takes two syncs, and small files would pile up.
