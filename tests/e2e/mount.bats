@@ -455,11 +455,16 @@ requests_of()
 		END { exit bad }' "$MNT/.prollyfs/stats"
 }
 
+tells_of_mkdir()
+{
+	kill -USR1 "$DAEMON"
+	grep -q "^prollyfs: request  *mkdir  *1 " "$T/daemon.log"
+}
+
 @test "SIGUSR1: the same to the log, and the mount goes on" {
 	mount_store
 	mkdir "$MNT/main/ns"
-	kill -USR1 "$DAEMON"
-	wait_for 60 grep -q "^prollyfs: request  *mkdir  *1 " "$T/daemon.log"
+	wait_for 60 tells_of_mkdir # which it counts after it has answered
 	echo value >"$MNT/main/ns/key"
 	file_is "$MNT/main/ns/key" value
 }
