@@ -48,8 +48,9 @@ typedef struct {
 	bool scouting; /* there is an old tree with keys */
 	ProllyEdit edit;
 	bool has_edit;
-	bool replaces;        /* the old tree has the edit's key */
-	GByteArray *last_key; /* NULL before the first edit */
+	bool replaces;     /* the old tree has the edit's key */
+	uint8_t *last_key; /* NULL before the first edit */
+	size_t last_len, last_capacity;
 
 	ProllyChunker *chunker;
 	ProllyBulk *bulk; /* NULL: the chunker makes the leaves too */
@@ -83,9 +84,8 @@ static bool check_edit(Apply *self, GError **error)
 
 	if (G_LIKELY(edit->key_len <= PROLLY_KEY_MAX &&
 		     (!edit->value || edit->value_len <= PROLLY_TREE_VALUE_MAX) &&
-		     (!self->last_key ||
-		      prolly_bytes_compare(self->last_key->data, self->last_key->len, edit->key,
-					   edit->key_len) < 0)))
+		     (!self->last_key || prolly_bytes_compare(self->last_key, self->last_len,
+							      edit->key, edit->key_len) < 0)))
 		return true;
 
 	quoted = quote_key(edit->key, edit->key_len);
@@ -103,10 +103,14 @@ static bool check_edit(Apply *self, GError **error)
 
 static void remember_key(Apply *self)
 {
-	if (!self->last_key)
-		self->last_key = g_byte_array_sized_new(64);
-	g_byte_array_set_size(self->last_key, 0);
-	g_byte_array_append(self->last_key, self->edit.key, (guint)self->edit.key_len);
+	size_t len = self->edit.key_len;
+
+	if (!self->last_key || len > self->last_capacity) {
+		self->last_capacity = 2 * len + 64;
+		self->last_key = g_realloc(self->last_key, self->last_capacity);
+	}
+	memcpy(self->last_key, self->edit.key, len);
+	self->last_len = len;
 }
 
 /* Finds the edit's place, and whether it changes anything. */
@@ -317,8 +321,7 @@ bool prolly_tree_apply(const ProllyTreeContext *context, const ProllyTree *tree,
 	}
 	if (self.scouting)
 		prolly_path_unwind(&self.scout);
-	if (self.last_key)
-		g_byte_array_unref(self.last_key);
+	g_free(self.last_key);
 	return ok;
 }
 
