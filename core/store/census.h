@@ -21,7 +21,10 @@
 
 typedef struct ProllyCensus ProllyCensus;
 
-/* Gives what is pending to the back end, and lists all nodes. */
+/* Gives what is pending to the back end, if the disk has room for it: what is not there cannot go. */
+bool prolly_store_flush_if_room(ProllyStore *store, GError **error);
+
+/* Does that, and lists all nodes. */
 bool prolly_census_new(ProllyStore *store, ProllyCensus **out_census, GError **error);
 /* Ends the watch. NULL is allowed. */
 void prolly_census_free(ProllyCensus *census);

@@ -110,6 +110,8 @@ uint64_t prolly_db_measure_free(const ProllyDb *db);
  * there is none, with PROLLY_ERROR_NO_SPACE.
  */
 bool prolly_db_claim_room(ProllyDb *db, size_t size, GError **error);
+/* The same for one that gives space back, for which some is left. */
+bool prolly_db_claim_room_to_free(ProllyDb *db, size_t size, GError **error);
 
 void prolly_db_start_reclaimer(ProllyDb *db);
 /* Before closing: ends the reclaimer, and leaves all on disk and little in the log. */

@@ -13,6 +13,9 @@
  * To ask the kernel at each write would cost more than the write. What was found free is good for
  * ROOM_USEC, and for a part of it.
  *
+ * What takes something away (TIDYING, note_freeing) must not be refused for the want of it: most of the margin is for
+ * that. A garbage collection that uses it up drops tables, and has it again.
+ *
  * A generation that was committed is deleted as a range: one tombstone, and gigabytes below it.
  * Tables wholly in the range are dropped at once. But RocksDB never does that in its top level,
  * where tables may overlap, and there is what was staged last; so what is left of a large range is
@@ -41,7 +44,8 @@
 /* A range is compacted if one part of so many, at least, is dead. */
 #define WORTH_SHARE 16
 
-#define ROOM_MARGIN (2u << 20) /* for what has no log: names of tables, marks, references */
+#define ROOM_MARGIN (2u << 20)   /* for what has no log: names of tables, marks, references */
+#define ROOM_LEFT   (256u << 10) /* of the margin, for what gives space back */
 #define ROOM_USEC   (10 * 1000)
 #define ROOM_PART   4 /* of what is free: one may be used before it is measured again */
 
@@ -125,6 +129,12 @@ static uint64_t measure_room(ProllyDb *db, uint64_t taken, uint64_t needed)
 	return free > taken ? free - taken : 0;
 }
 
+static bool throw_no_room(const ProllyDb *db, size_t size, GError **error)
+{
+	return prolly_throw(error, PROLLY_ERROR_NO_SPACE,
+			    "%s: no space left on the disk (for %zu bytes)", db->path, size);
+}
+
 bool prolly_db_claim_room(ProllyDb *db, size_t size, GError **error)
 {
 	if (db->in_memory)
@@ -139,14 +149,22 @@ bool prolly_db_claim_room(ProllyDb *db, size_t size, GError **error)
 
 		db->room = 0;
 		if (room < needed)
-			return prolly_throw(error, PROLLY_ERROR_NO_SPACE,
-					    "%s: no space left on the disk (for %zu bytes)",
-					    db->path, size);
+			return throw_no_room(db, size, error);
 		db->room = MAX(room / ROOM_PART, needed);
 		db->room_until = now + ROOM_USEC;
 	}
 	db->room -= needed;
 	return true;
+}
+
+bool prolly_db_claim_room_to_free(ProllyDb *db, size_t size, GError **error)
+{
+	uint64_t needed = 2 * (uint64_t)size;
+
+	if (prolly_db_claim_room(db, size, NULL) ||
+	    measure_room(db, measure_unwritten(db) + ROOM_LEFT, needed) >= needed)
+		return true;
+	return throw_no_room(db, size, error);
 }
 
 /* ---- Reclaiming -------------------------------------------------------------------------- */
@@ -221,10 +239,26 @@ void prolly_db_reclaim_range(ProllyDb *db, ProllyDbFamily family, const void *lo
 	g_thread_pool_push(db->reclaimer, g_memdup2(&range, sizeof(range)), NULL);
 }
 
-/* Compaction writes what stays before it removes what there was. */
+/* Compaction writes what stays before it removes what there was. One for which there turns out to be
+ * no space has done no harm; but RocksDB does not try others then until there is the reserve. */
 static bool has_room(const ProllyDb *db, uint64_t bytes)
 {
-	return db->in_memory || prolly_db_measure_free(db) > bytes + PROLLY_DB_RESERVE;
+	uint64_t free = db->in_memory ? UINT64_MAX : prolly_db_measure_free(db);
+
+	return free > bytes + PROLLY_DB_RESERVE ||
+	       (free > ROOM_LEFT && (free - ROOM_LEFT) / 2 > bytes);
+}
+
+static void flush_all(ProllyDb *db)
+{
+	for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++)
+		flush_family(db, (ProllyDbFamily)i);
+}
+
+void prolly_db_make_room(ProllyDb *db)
+{
+	if (!db->in_memory && prolly_db_measure_free(db) < 2 * PROLLY_DB_RESERVE)
+		flush_all(db);
 }
 
 void prolly_db_compact_range(ProllyDb *db, ProllyDbFamily family, const void *lower,
@@ -233,7 +267,11 @@ void prolly_db_compact_range(ProllyDb *db, ProllyDbFamily family, const void *lo
 	Range range = {family, (char *)lower, lower_len, (char *)upper, upper_len};
 	uint64_t size;
 
-	flush_family(db, family);
+	/* The log goes when nothing of it is in memory alone, of any family. */
+	if (db->in_memory || prolly_db_measure_free(db) > PROLLY_DB_RESERVE)
+		flush_family(db, family);
+	else
+		flush_all(db);
 	size = measure_range(db, &range);
 	if (dead >= size / WORTH_SHARE && has_room(db, size - MIN(dead, size)))
 		compact_range(db, &range);
@@ -252,10 +290,8 @@ void prolly_db_settle(ProllyDb *db)
 		return;
 	/* Nobody is told of a failure: what was promised is in the log, which stays then. */
 	/* (What is there would be replayed by the next opening.) */
-	if (measure_logs(db, get_length) > LOG_LEFT) {
-		for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++)
-			flush_family(db, (ProllyDbFamily)i);
-	}
+	if (measure_logs(db, get_length) > LOG_LEFT)
+		flush_all(db);
 	(void)prolly_db_sync(db, NULL);
 }
 

@@ -39,6 +39,7 @@ struct ProllyDbBatch {
 	ProllyDb *db;
 	rocksdb_writebatch_t *batch;
 	ProllyDbKeys *staged;
+	bool is_freeing;
 };
 
 struct ProllyDbSnapshot {
@@ -311,6 +312,12 @@ void prolly_db_batch_clear(ProllyDbBatch *batch)
 {
 	prolly_db_keys_clear(batch->staged);
 	rocksdb_writebatch_clear(batch->batch);
+	batch->is_freeing = false;
+}
+
+void prolly_db_batch_note_freeing(ProllyDbBatch *batch)
+{
+	batch->is_freeing = true;
 }
 
 size_t prolly_db_batch_get_size(const ProllyDbBatch *batch)
@@ -389,18 +396,21 @@ static bool wait_to_resume(const ProllyDb *db, char **failure, gint64 *since)
 	return true;
 }
 
-static bool write_batch(ProllyDb *db, rocksdb_writebatch_t *batch,
-			const rocksdb_writeoptions_t *options, GError **error)
+static bool write_batch(ProllyDb *db, const ProllyDbBatch *batch, ProllyDbDurability durability,
+			GError **error)
 {
+	const rocksdb_writeoptions_t *options =
+		durability == PROLLY_DB_SYNC ? db->write_synced : db->write_buffered;
+	bool is_freeing = batch->is_freeing || durability == PROLLY_DB_TIDYING;
+	size_t size = prolly_db_batch_get_size(batch);
 	gint64 since = 0;
 	char *failure = NULL;
-	size_t size;
 
-	rocksdb_writebatch_data(batch, &size);
-	if (!prolly_db_claim_room(db, size, error))
+	if (!(is_freeing ? prolly_db_claim_room_to_free(db, size, error)
+			 : prolly_db_claim_room(db, size, error)))
 		return false;
 	do {
-		rocksdb_write(db->rocks, options, batch, &failure);
+		rocksdb_write(db->rocks, options, batch->batch, &failure);
 	} while (failure && wait_to_resume(db, &failure, &since));
 	g_atomic_int_set(&db->is_broken, failure != NULL);
 	return failure ? prolly_db_throw(error, failure, db->path) : true;
@@ -452,8 +462,7 @@ bool prolly_db_write(ProllyDb *db, ProllyDbBatch *batch, ProllyDbDurability dura
 			   (uint64_t)rocksdb_writebatch_count(batch->batch);
 
 	uint64_t begun = prolly_db_recent_begin(db->recent, batch->staged);
-	bool done = write_batch(db, batch->batch, synced ? db->write_synced : db->write_buffered,
-				error);
+	bool done = write_batch(db, batch, durability, error);
 
 	prolly_db_recent_end(db->recent, batch->staged, begun, done);
 	if (!done)

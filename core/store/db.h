@@ -99,6 +99,13 @@ void prolly_db_batch_delete_range(ProllyDbBatch *batch, ProllyDbFamily family, c
 void prolly_db_batch_delete_present(ProllyDbBatch *batch, ProllyDbFamily family, const void *lower,
 				    size_t lower_len, const void *upper, size_t upper_len);
 
+/* On a disk that is nearly full: makes tables of what the log holds, which goes then. */
+void prolly_db_make_room(ProllyDb *db);
+
+/* What it writes takes something away: a disk that is full for others has room for it. (Until it is
+ * cleared; TIDYING implies it.) */
+void prolly_db_batch_note_freeing(ProllyDbBatch *batch);
+
 typedef enum {
 	PROLLY_DB_TIDYING,  /* as BUFFERED, but of what a power cut may bring back: prolly_db_sync
 			       does not sync for it */

@@ -196,6 +196,17 @@ static bool list_nodes(ProllyCensus *census, GError **error)
 	return true;
 }
 
+bool prolly_store_flush_if_room(ProllyStore *store, GError **error)
+{
+	g_autoptr(GError) local = NULL;
+
+	if (prolly_store_flush(store, NULL, &local) ||
+	    prolly_error_is(local, PROLLY_ERROR_NO_SPACE))
+		return true;
+	g_propagate_error(error, g_steal_pointer(&local));
+	return false;
+}
+
 /* ---- Lifecycle --------------------------------------------------------------------------- */
 
 bool prolly_census_new(ProllyStore *store, ProllyCensus **out_census, GError **error)
@@ -209,7 +220,7 @@ bool prolly_census_new(ProllyStore *store, ProllyCensus **out_census, GError **e
 	g_mutex_init(&census->lock);
 	g_cond_init(&census->batch_done);
 	census->batch = g_hash_table_new(prolly_hash_table_hash, prolly_hash_table_equal);
-	if (!prolly_store_flush(store, NULL, error) || !list_nodes(census, error))
+	if (!prolly_store_flush_if_room(store, error) || !list_nodes(census, error))
 		return false;
 	*out_census = g_steal_pointer(&census);
 	return true;
@@ -381,6 +392,24 @@ static bool tell(Sweep *sweep, GError **error)
 	       sweep->func(sweep->census->figures.nodes, sweep->total, sweep->data, error);
 }
 
+/* On a full disk, what was deleted so far makes room for the deletion of the rest. */
+static bool delete_batch(Sweep *sweep, GError **error)
+{
+	ProllyCensus *census = sweep->census;
+	g_autoptr(GError) local = NULL;
+
+	if (prolly_store_delete_many(census->store, sweep->node_class, sweep->hashes, sweep->n,
+				     &local))
+		return true;
+	if (!prolly_error_is(local, PROLLY_ERROR_NO_SPACE)) {
+		g_propagate_error(error, g_steal_pointer(&local));
+		return false;
+	}
+	return prolly_census_reclaim(census, error) &&
+	       prolly_store_delete_many(census->store, sweep->node_class, sweep->hashes, sweep->n,
+					error);
+}
+
 static bool take_batch(Sweep *sweep, GError **error)
 {
 	ProllyCensus *census = sweep->census;
@@ -390,8 +419,7 @@ static bool take_batch(Sweep *sweep, GError **error)
 		return false;
 	announce_batch(sweep);
 	if (sweep->is_deleting && sweep->n > 0)
-		ok = prolly_store_delete_many(census->store, sweep->node_class, sweep->hashes,
-					      sweep->n, error);
+		ok = delete_batch(sweep, error);
 	end_batch(census);
 	for (size_t i = 0; i < sweep->n && ok; i++) {
 		census->figures.dead_nodes++;

@@ -487,7 +487,7 @@ static bool rocks_delete_many(ProllyBackend *backend, ProllyNodeClass node_class
 		prolly_db_batch_delete(batch, families[locations[i].node_class], key, sizeof(key));
 		prolly_db_batch_delete(batch, PROLLY_DB_INDEX, hashes[i].bytes, PROLLY_HASH_SIZE);
 	}
-	ok = ok && prolly_db_write(self->db, batch, PROLLY_DB_BUFFERED, error);
+	ok = ok && prolly_db_write(self->db, batch, PROLLY_DB_TIDYING, error);
 	for (size_t i = 0; i < n && ok; i++) {
 		if (locations[i].found)
 			note_deleted(self, &locations[i]);

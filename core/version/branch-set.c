@@ -117,6 +117,7 @@ static bool delete_records(ProllyRepo *repo, uint32_t id, const char *name, Prol
 {
 	ProllyRefUpdate *update;
 
+	prolly_db_batch_note_freeing(batch);
 	prolly_state_delete_records(id, name, batch);
 	prolly_staged_delete_branch(id, batch);
 	prolly_extents_delete_before(id, UINT64_MAX, batch);

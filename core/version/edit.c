@@ -263,6 +263,7 @@ bool prolly_edit_delete(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlac
 		*out_found = false;
 		return true;
 	}
+	prolly_db_batch_note_freeing(txn.batch);
 	if (!check_file(place, &object_get(&object, 0)->finding, error) ||
 	    !delete_key(&txn, &object, error) || !prolly_transaction_write(&txn, error))
 		return false;

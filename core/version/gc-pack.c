@@ -448,7 +448,7 @@ bool prolly_gc_packs_rewrite(ProllyGc *gc, ProllyGcPacks *packs, GError **error)
 	g_autoptr(GPtrArray) written = g_ptr_array_new_with_free_func(g_free);
 	bool ok;
 
-	if (is_tidy(gc, packs))
+	if (gc->keeps_git || is_tidy(gc, packs))
 		return true;
 	if (packs->repo && !write_packs(gc, packs, written, error))
 		return false;

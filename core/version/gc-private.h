@@ -44,6 +44,7 @@ struct ProllyGc {
 	GHashTable *unlisted; /* ProllyHash, owned: marked nodes that the census does not list */
 	uint64_t n_marked;
 
+	bool keeps_git;        /* there is no room to pack it */
 	git_odb *odb;          /* NULL: in memory, or not open yet */
 	unsigned n_reads;      /* since it was opened */
 	GArray *objects;       /* of ProllyGcObject, to be looked at */

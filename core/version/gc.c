@@ -30,6 +30,9 @@
  *  G4  A root that was removed stays removed after a power cut: that it was is on the disk (8)
  *      before what it reached goes.
  *
+ * On a disk without room for the git repository's pack, all its objects stay (and by G3 what their
+ * commits have), and the rest is done: it makes room for the next collection.
+ *
  * A kill at any moment loses nothing, since what goes is reached by nothing. What cannot be read
  * below a root ends the collection before 6.
  *
@@ -38,12 +41,15 @@
  */
 #include "version/gc-private.h"
 
+#include <sys/statvfs.h>
+
 #include <string.h>
 
 #include "base/sync.h"
 #include "version/journal-private.h"
 
 #define DEFAULT_GRACE "2.weeks.ago"
+#define PACK_MARGIN   (512u << 10)
 
 /* ---- The caller -------------------------------------------------------------------------- */
 
@@ -136,7 +142,7 @@ bool prolly_gc_get_grace(ProllyRepoBody *body, int64_t *out_before, GError **err
 
 static bool choose_grace(ProllyGc *gc, GError **error)
 {
-	gc->prune_before = gc->options->prune_before;
+	gc->prune_before = gc->keeps_git ? INT64_MIN : gc->options->prune_before;
 	return gc->prune_before != PROLLY_GC_DEFAULT ||
 	       prolly_gc_get_grace(gc->body, &gc->prune_before, error);
 }
@@ -161,7 +167,7 @@ static bool sync_all(ProllyGc *gc, GError **error)
 
 	if (dir && !prolly_sync_tree(dir, error))
 		return false;
-	return prolly_store_flush(gc->body->store, NULL, error) &&
+	return prolly_store_flush_if_room(gc->body->store, error) &&
 	       prolly_db_sync(gc->body->db, error);
 }
 
@@ -178,6 +184,16 @@ static bool remove_rest(ProllyGc *gc, ProllyGcPacks *packs, GError **error)
 	return prolly_census_reclaim(gc->census, error);
 }
 
+/* What is packed anew is there twice for a while. */
+static bool has_room_for_pack(const ProllyGc *gc, uint64_t git_bytes)
+{
+	const char *dir = gc->body->git->dir;
+	struct statvfs fs;
+
+	return !dir || statvfs(dir, &fs) < 0 ||
+	       (uint64_t)fs.f_bavail * fs.f_frsize > git_bytes + PACK_MARGIN;
+}
+
 /* While no other does. */
 static bool run(ProllyRepo *repo, const ProllyGcOptions *options, ProllyGcFigures *out_figures,
 		GError **error)
@@ -191,6 +207,8 @@ static bool run(ProllyRepo *repo, const ProllyGcOptions *options, ProllyGcFigure
 
 	gc_init(&gc, repo, options);
 	git_bytes = prolly_gc_measure_git(&gc);
+	prolly_db_make_room(repo->body->db);
+	gc.keeps_git = !has_room_for_pack(&gc, git_bytes);
 	if (!find_reached(&gc, &packs, error))
 		return false;
 	if (options->dry_run ? !prolly_census_count(gc.census, tell_census, &telling, error)

@@ -64,6 +64,8 @@ bool prolly_journal_note_locks(ProllyJournal *journal, const GPtrArray *updates,
 	prolly_journal_encode(NULL, updates, note);
 	prolly_db_batch_put(batch, PROLLY_DB_META, note_key, strlen(note_key), note->data,
 			    note->len);
+	/* Deleting a branch comes this way too; what else comes is asked for its own room. */
+	prolly_db_batch_note_freeing(batch);
 	return prolly_db_write(journal->body->db, batch, PROLLY_DB_BUFFERED, error);
 }
 

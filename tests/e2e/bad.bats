@@ -249,6 +249,54 @@ except OSError as error:
 	umount "$T/disk"
 }
 
+@test "a full disk: deleting works, gc gives space back, and then there is room to write" {
+	need_root
+	mkdir "$T/disk"
+	mount -t tmpfs -o size=64M none "$T/disk"
+	mount_store "$T/disk/store"
+	mkdir "$MNT/main/ns"
+	echo kept >"$MNT/main/ns/kept"
+	echo gone >"$MNT/main/ns/gone"
+	mkdir "$MNT/topic"
+	commit_all main
+	local n=0 code=ok
+	while [ "$n" -lt 100 ]; do
+		n=$((n + 1))
+		code=$(python3 -c '
+import errno, os, random, sys
+try:
+    fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    data = random.Random(sys.argv[2]).randbytes(1500000)
+    while data:
+        data = data[os.write(fd, data):]
+    os.fsync(fd)
+    os.close(fd)
+    print("ok")
+except OSError as error:
+    print(errno.errorcode[error.errno])
+' "$MNT/main/ns/k" "$n")
+		[ "$code" = ok ] || break
+	done
+	is "$code" ENOSPC
+	[ "$n" -gt 15 ]
+	rm "$MNT/main/ns/gone"
+	[ "$(on_main --json gc --prune=now | jq .reclaimed_bytes)" -gt 15000000 ]
+	on_main -q branch -D topic
+	random_bytes 1500000 1 >"$MNT/main/ns/again"
+	commit_all main
+	random_bytes 1500000 1 | cmp - "$MNT/main/ns/again"
+	file_is "$MNT/main/ns/kept" kept
+	missing "$MNT/main/ns/gone"
+	missing "$MNT/topic"
+	unmount
+	mount_store "$T/disk/store"
+	random_bytes 1500000 1 | cmp - "$MNT/main/ns/again"
+	file_is "$MNT/main/ns/kept" kept
+	git --git-dir="$T/disk/store/git" fsck --strict
+	unmount
+	umount "$T/disk"
+}
+
 @test "a full disk under a commit: exit 2, all of it still staged" {
 	need_root
 	mkdir "$T/disk"
