@@ -223,8 +223,15 @@ work_at_most()
 	mkdir "$MNT/side"
 	echo side >"$MNT/side/ns/k0000007"
 	commit_all side side
+	work_at_most 0 tag v1
+	work_at_most 0 branch other main
+	work_at_most 0 log -n 5 --graph
+	work_at_most 0 log -n 5 main~3..main
 	echo staged >"$MNT/main/ns/k0900000"
 	work_at_most 10 status
+	work_at_most 20 diff
+	work_at_most 20 diff main~1 main
+	work_at_most 20 merge --dry-run side
 	work_at_most 20 show main~2
 	work_at_most 0 log -n 5
 	work_at_most 50 history ns/k0500000
@@ -237,4 +244,25 @@ work_at_most()
 	file_is "$MNT/main/ns/k0500000" 3
 	work_at_most 30 reset --soft main~1
 	is "$(on_main --json status | json .changes[].key)" '"k0500000"'
+	work_at_most 30 commit -m "of one key"
+}
+
+@test "a lookup through the hundredth generation of branches costs what one through the first does" {
+	mount_store
+	entries 1 100000 | on_main load ns
+	commit_all main base
+	local n from=main first last
+	for n in $(seq 100); do
+		ctl "$MNT/$from" branch "c$n"
+		echo "$n" >"$MNT/c$n/ns/own$n"
+		commit_all "c$n" "generation $n"
+		from=c$n
+	done
+	run --separate-stderr ctl "$MNT/c1" --work get ns/k0050000
+	first=$(json .nodes_read <<<"$stderr")
+	run --separate-stderr ctl "$MNT/c100" --work get ns/k0050000
+	last=$(json .nodes_read <<<"$stderr")
+	[ "$last" -le $((first + 1)) ] || fail "$last nodes instead of $first"
+	is "$(ls "$MNT/c100/ns" | grep -c own)" 100
+	is "$(ls "$MNT/c1/ns" | grep -c own)" 1
 }
