@@ -8,10 +8,11 @@
  * are bracketed so that the new E, which the next round needs first, waits for one rotation, one
  * function and one addition. Nanoseconds for a block of 64 bytes, of messages of 4 KB, on Zen 5:
  *
- *	OpenSSL, SHA instructions                       35
- *	two at once, SHA instructions (hash-lanes.c)    25
- *	this, additions from left to right              13
- *	this                                             9.9
+ *	OpenSSL, SHA instructions                       32
+ *	two at once, SHA instructions (hash-lanes.c)    21
+ *	this                                            11
+ *
+ * With additions from left to right it takes a third more.
  *
  * Where a message ends, the next takes its lane. When there are no more and few lanes are busy, what
  * is left of them ends two by two (hash-lanes.c), which is faster than vectors that are mostly idle.

@@ -11,9 +11,9 @@
  *		values and counts put in; and its view is a copy of the source's view.
  *
  * An edit changes a leaf, and above it on each level one child's hash and counts of some fifty; so but
- * for the leaves nearly all nodes that edits make are patched ones. To make a node of 3.5 KB plainly
- * takes 0.9 us, of which it is to append and encode fifty entries, and to decode them again when the
- * node is read; to copy and patch it 0.15 us.
+ * for the leaves nearly all nodes that edits make are patched ones. Of a million entries an update
+ * takes 14.1 us so, and 16.5 where every node is made plainly, which is to append and encode its
+ * entries, and to decode them when the node is read.
  *
  * A patched draft's values lie in the array where they would if the draft were plain: entry I's where
  * the source has it. So the chunker can fill in the hash of a child in either kind, and turning plain
