@@ -198,6 +198,8 @@ def cut_life(options, life, scratch, report):
         range(options.states // len(options.lives))
     for number, what, complaints in cutter.cut(numbers, promises):
         report.add('%s, state %d: %s' % (life, number, what), cutter, complaints)
+        if options.first and complaints:
+            break
         if promises.made and not complaints and number % RECORD_EVERY == 0:
             cut_opening(options, life, scratch, cutter, number, promises, report)
     cutter.close()
@@ -223,6 +225,7 @@ def main():
                         help='beside those of openings, which are half as many')
     parser.add_argument('--turns', type=int, default=12, help='of the users, in each session')
     parser.add_argument('--seed', default='1')
+    parser.add_argument('--first', action='store_true', help='stop at the first failure')
     parser.add_argument('--lives', nargs='+', choices=LIVES, default=list(LIVES))
     parser.add_argument('--recording', help='of one of the lives, made before: its directory')
     parser.add_argument('--state', type=int, help='only that one')

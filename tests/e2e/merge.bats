@@ -152,3 +152,21 @@ beside"
 beside"
 	is "$(on_main diff --name-status)" "A	ns/beside"
 }
+
+@test "a file that a squashed merge changes is another one for who has it open" {
+	mount_namespace
+	echo base >"$NS/k"
+	commit_all main base
+	mkdir "$MNT/side"
+	echo theirs >"$MNT/side/ns/k"
+	commit_all side theirs
+	python3 - "$NS/k" "$CTL" "$MNT/main" <<'P'
+import os, subprocess, sys
+path, ctl, branch = sys.argv[1:]
+fd = os.open(path, os.O_RDWR)
+subprocess.run([ctl, "-C", branch, "-q", "merge", "--squash", "side"], check=True)
+os.pwrite(fd, b"mine", 0)
+os.close(fd)
+P
+	file_is "$NS/k" theirs
+}

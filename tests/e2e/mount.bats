@@ -391,6 +391,23 @@ not_mounted()
 	is "$(ctl "$MNT" --json stats | json .cache.capacity)" $((256 << 20))
 }
 
+@test "a control file that is open and passed on takes no command of somebody else" {
+	need_root
+	mount_store
+	is "$(python3 - "$MNT/.prollyfs/ctl" <<'P'
+import os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+os.write(fd, b"status\n")
+os.setresuid(65534, 65534, 65534)
+try:
+    os.write(fd, b"status\n")
+    print("taken")
+except PermissionError:
+    print("refused")
+P
+)" refused
+}
+
 @test "-o ctl_gid=: that group may use the control files" {
 	mount_store
 	is "$(stat -c %a "$MNT/.prollyfs/ctl")" 600
