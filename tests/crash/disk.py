@@ -12,7 +12,7 @@ all, in any order.
  - When a sync fails, what it was for is never on disk, whatever is synced later: the kernel takes it for
    written.
 
-Order is kept only where two changes are to the same byte, length or name.
+Order is kept only where two changes are to the same byte or length, and of names.
 """
 
 import os
@@ -284,8 +284,11 @@ class Choice:
         return self.r.random() < self.share
 
     def takes_name(self, number):
-        """(A filesystem with a journal keeps the order of names, and not that of data.)"""
-        return number <= self.limit if self.strategy == 'journal' else self.takes(number)
+        """Names get to the disk in order, as a filesystem with a journal keeps them: RocksDB, when it
+        recovers, renames what refers to new files before it syncs the directory that names both."""
+        if self.strategy in ('none', 'all'):
+            return self.takes(number)
+        return number <= self.limit
 
     def is_torn(self, number):
         if self.strategy in ('prefix', 'but-one'):
