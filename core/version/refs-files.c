@@ -49,6 +49,7 @@ typedef struct {
 	GPtrArray *packed;       /* of char *: the names in packed-refs, in order */
 	struct stat packed_stat; /* of the packed-refs that was read; zero: none */
 	char *last_found;        /* when one was asked for (find_last); nullable */
+	ProllyRefListing *listing;
 } FileRefs;
 
 static FileRefs *as_files(ProllyRefs *refs)
@@ -102,11 +103,17 @@ static bool list_loose(FileRefs *files, const char *name, guint max, GPtrArray *
 	g_autofree char *path = get_path(files, name);
 	g_autoptr(DIR) dir = opendir(path);
 	g_autoptr(GString) child = g_string_new(name);
+	int64_t now = g_get_real_time();
+	guint first = names->len;
+	bool is_flat = true;
 	const struct dirent *entry;
+	struct stat stamp;
 
-	if (!dir)
+	if (!dir || fstat(dirfd(dir), &stamp) < 0)
 		return errno == ENOENT || errno == ENOTDIR ||
 		       prolly_throw_errno(error, errno, "list %s", path);
+	if (max == G_MAXUINT && prolly_ref_listing_get(files->listing, name, &stamp, names))
+		return true;
 	while (names->len < max && (entry = readdir(dir))) {
 		struct stat st;
 		bool is_directory = entry->d_type == DT_DIR;
@@ -122,10 +129,13 @@ static bool list_loose(FileRefs *files, const char *name, guint max, GPtrArray *
 			add_name(names, child->str);
 			continue;
 		}
+		is_flat = false;
 		g_string_append_c(child, '/');
 		if (!list_loose(files, child->str, max, names, error))
 			return false;
 	}
+	if (max == G_MAXUINT && is_flat)
+		prolly_ref_listing_set(files->listing, name, &stamp, now, names, first);
 	return true;
 }
 
@@ -713,6 +723,7 @@ static void files_free(ProllyRefs *refs)
 {
 	g_ptr_array_unref(as_files(refs)->packed);
 	g_free(as_files(refs)->last_found);
+	prolly_ref_listing_free(as_files(refs)->listing);
 	g_free(as_files(refs)->dir);
 	g_free(refs);
 }
@@ -737,5 +748,6 @@ ProllyRefs *prolly_refs_new_files(git_repository *repo, const char *git_dir, Pro
 	files->spares = spares;
 	files->dir = g_strdup(git_dir);
 	files->packed = g_ptr_array_new_with_free_func(g_free);
+	files->listing = prolly_ref_listing_new();
 	return &files->base;
 }

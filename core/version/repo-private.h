@@ -6,6 +6,8 @@
  * the git repository with its references, the journal. Others use version-private.h.
  */
 
+#include <sys/stat.h>
+
 #include <git2.h>
 #include <git2/sys/odb_backend.h>
 
@@ -105,6 +107,21 @@ ProllyRefs *prolly_refs_new_memory(void);
 /* Removes lock files that a process which died left: those of UPDATES (it meant to make them), and
  * any older than this boot of the machine. */
 void prolly_refs_break_locks(const char *git_dir, const GPtrArray *updates);
+
+/* ---- refs-listing.c: the names in a directory of references, remembered -------------------- */
+
+typedef struct ProllyRefListing ProllyRefListing;
+
+ProllyRefListing *prolly_ref_listing_new(void);
+void prolly_ref_listing_free(ProllyRefListing *listing);
+/* Adds to NAMES what is in DIRECTORY, if that is known and STAMP is its stat still. */
+bool prolly_ref_listing_get(const ProllyRefListing *listing, const char *directory,
+			    const struct stat *stamp, GPtrArray *names);
+/* NAMES from FIRST on are what is in DIRECTORY, which was read at READ_AT (microseconds of the real
+ * time) and whose stat was STAMP before. */
+void prolly_ref_listing_set(ProllyRefListing *listing, const char *directory,
+			    const struct stat *stamp, int64_t read_at, const GPtrArray *names,
+			    guint first);
 
 /* "OLD NEW LOG\n", OLD and NEW in hex. (transfer full) */
 char *prolly_ref_update_to_line(const ProllyRefUpdate *update);

@@ -372,6 +372,41 @@ static void test_levels(Fixture *self, gconstpointer data)
 	assert_level(repo, "..", false);
 }
 
+static guint count_branches(ProllyRepo *repo)
+{
+	g_autoptr(GPtrArray) names = NULL;
+	g_autoptr(GError) error = NULL;
+
+	prolly_ref_list(repo, &prolly_ref_branch, NULL, &names, &error);
+	g_assert_no_error(error);
+	for (guint i = 1; i < names->len; i++)
+		g_assert_cmpstr(names->pdata[i - 1], <, names->pdata[i]);
+	return names->len;
+}
+
+/* A list of branches that is remembered is that of now: what git makes and deletes is seen. */
+static void test_listing(Fixture *self, gconstpointer data)
+{
+	g_autoptr(ProllyRepo) repo = new_store(self);
+	g_autofree char *git = g_strdup_printf("git --git-dir='%s/git'", self->store);
+
+	run("for i in $(seq 100); do echo create refs/heads/b$i main; done | %s update-ref --stdin",
+	    git);
+	for (guint gone = 0; gone < 5; gone++) {
+		g_assert_cmpuint(count_branches(repo), ==, 101 - gone);
+		/* from the second on it lies back long enough to be remembered */
+		if (gone)
+			run("touch -d '1 hour ago' '%s/git/refs/heads'", self->store);
+		for (unsigned again = 0; again < 3; again++)
+			g_assert_cmpuint(count_branches(repo), ==, 101 - gone);
+		run("%s update-ref -d refs/heads/b%u", git, 7 * gone + 1);
+	}
+	run("touch -d '1 hour ago' '%s/git/refs/heads'", self->store);
+	g_assert_cmpuint(count_branches(repo), ==, 96);
+	run("%s branch c/below main && %s pack-refs --all", git, git);
+	g_assert_cmpuint(count_branches(repo), ==, 97);
+}
+
 int main(int argc, char **argv)
 {
 	set_identity();
@@ -391,6 +426,7 @@ int main(int argc, char **argv)
 	WITH_STORE("lock/wait", test_lock_wait);
 	WITH_STORE("counters/never-twice", test_numbers);
 	WITH_STORE("branch/levels", test_levels);
+	WITH_STORE("branch/listing", test_listing);
 	g_test_add_func("/version/open/memory", test_memory);
 	return g_test_run();
 }
