@@ -571,10 +571,19 @@ static const char *find_last_line(const char *text, size_t len)
 	return end;
 }
 
+static bool is_readable(FileRefs *files, const char *name)
+{
+	ProllyCommitId id;
+	bool found;
+
+	return files_get(&files->base, name, &id, &found, NULL);
+}
+
 /*
  * Adds to DONE those of UPDATES that were carried out before git moved the same reference: the
  * reflog has them, and after them a line that is none of ours. They are not to be made again, even
- * if git moved the reference back to where they began.
+ * if git moved the reference back to where they began; but if it is unreadable now, whoever moved it
+ * last, git or we without a sync, that was lost with it, and they are made again.
  */
 static bool find_done(FileRefs *files, const GPtrArray *updates, GHashTable *done, GError **error)
 {
@@ -588,7 +597,7 @@ static bool find_done(FileRefs *files, const GPtrArray *updates, GHashTable *don
 		if (!mend_log(files, update, &is_last, error) ||
 		    !files_load_log(&files->base, update->name, &log, error))
 			return false;
-		if (is_last || !log)
+		if (is_last || !log || !is_readable(files, update->name))
 			continue;
 		text = g_strndup(g_bytes_get_data(log, NULL), g_bytes_get_size(log));
 		if (strstr(text, line) &&

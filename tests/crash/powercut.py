@@ -226,7 +226,7 @@ def main():
     parser.add_argument('--turns', type=int, default=12, help='of the users, in each session')
     parser.add_argument('--seed', default='1')
     parser.add_argument('--first', action='store_true', help='stop at the first failure')
-    # The life whose syncs fail for good finds a reference that stays unreadable once in some 600 states.
+    # A sync that fails is rarer than a power cut.
     parser.add_argument('--lives', nargs='+', choices=LIVES,
                         default=[life for life in LIVES if life != 'lost-sync' or is_long()])
     parser.add_argument('--recording', help='of one of the lives, made before: its directory')
