@@ -6,7 +6,8 @@
  * A request costs 8 to 19 us of waking up, whatever the server does, and handing it to another
  * thread costs that again. So one thread receives, and answers inline whatever needs no waiting,
  * which is nearly everything. What may wait goes, with the buffer it came in, to one of two pools:
- *   disk      fsync, large reads and writes, closing what has much to be staged: bounded
+ *   disk      fsync, large writes, large reads that were not loaded ahead, closing what has much to be
+ *             staged: bounded
  *   control   commands: control files, texts, computed attributes. Unbounded, since one that waits
  *             may wait for another (a framed read for the write that feeds it)
  * A handler is the same code on either; which one it runs on is decided here, by opcode, node and

@@ -20,7 +20,8 @@
  * log has CRC32C always, as have blob files.)
  *
  * Memory. The node cache above is the cache; here is a small one for blocks, filters and indices,
- * and memtables of all families share one bound.
+ * a smaller one for chunks' blocks, which their nodes pin (db.c), and memtables of all families share
+ * one bound.
  */
 #include "store/db-private.h"
 
@@ -85,7 +86,7 @@ typedef struct {
 
 static const FamilySpec family_specs[] = {
 	[PROLLY_DB_META] = { "meta", PLAIN, 4096, 10 },
-	[PROLLY_DB_NODES] = { "nodes", PACKED, 16384, 0 },
+	[PROLLY_DB_NODES] = { "nodes", PACKED, PROLLY_DB_BLOCK, 0 },
 	[PROLLY_DB_CHUNKS] = { "chunks", PACKED, PROLLY_DB_BLOCK, 0, true },
 	[PROLLY_DB_INDEX] = { "index", PLAIN FILTERED, 4096, 10 },
 	[PROLLY_DB_STAGED] = { "staged", LAZY FILTERED, 16384, 10 },

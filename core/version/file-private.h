@@ -99,6 +99,11 @@ struct ProllyFile {
 	ProllyBlobAhead *ahead;     /* of the content, or an earlier one; NULL: not read yet */
 };
 
+static inline const ProllyTreeContext *prolly_file_get_context(const ProllyFile *file)
+{
+	return prolly_repo_get_context(file->repo);
+}
+
 /* All under write_lock. */
 ProllyFile *prolly_files_find(ProllyBranch *branch, const ProllyPlace *place);
 void prolly_files_add_name(ProllyFile *file, const ProllyPlace *place);

@@ -12,11 +12,6 @@
 
 #define AHEAD_MIN (256u << 10) /* bytes of a blob that is worth it */
 
-static const ProllyTreeContext *get_context(const ProllyFile *file)
-{
-	return prolly_repo_get_context(file->repo);
-}
-
 /* The content, if nothing is laid over it. Its runs are not the caller's. */
 typedef struct {
 	GBytes *stored;
@@ -42,7 +37,7 @@ static ProllyBlobAhead *dup_ahead(ProllyFile *file)
 	if (file->ahead && !prolly_blob_ahead_is_of(file->ahead, &value->blob))
 		g_clear_pointer(&file->ahead, prolly_blob_ahead_unref);
 	if (!file->ahead)
-		file->ahead = prolly_blob_ahead_new(get_context(file), &value->blob);
+		file->ahead = prolly_blob_ahead_new(prolly_file_get_context(file), &value->blob);
 	return prolly_blob_ahead_ref(file->ahead);
 }
 
@@ -70,7 +65,7 @@ static bool read_plain(ProllyFile *file, const Plain *plain, uint64_t offset, ui
 	if (plain->ahead)
 		prolly_blob_ahead_note(plain->ahead, offset, len);
 	if (offset < content->base_length &&
-	    !prolly_value_read(get_context(file), &content->value, offset, buffer,
+	    !prolly_value_read(prolly_file_get_context(file), &content->value, offset, buffer,
 			       (size_t)MIN(len, content->base_length - offset), &known, error))
 		return false;
 	memset(buffer + known, 0, len - known);
@@ -88,8 +83,8 @@ bool prolly_file_read(ProllyFile *file, uint64_t offset, void *buffer, size_t le
 	bool is_plain = take_plain(file, &plain);
 
 	if (!is_plain)
-		ok = prolly_overlay_read(&file->content, get_context(file), offset, buffer, len,
-					 out_len, error);
+		ok = prolly_overlay_read(&file->content, prolly_file_get_context(file), offset,
+					 buffer, len, out_len, error);
 	g_mutex_unlock(&file->lock);
 	return is_plain ? read_plain(file, &plain, offset, buffer, len, out_len, error) : ok;
 }
@@ -110,8 +105,8 @@ bool prolly_file_read_pieces(ProllyFile *file, uint64_t offset, size_t len, GArr
 	if (!*out_has)
 		return true;
 	prolly_blob_ahead_note(plain.ahead, offset, end - offset);
-	return prolly_blob_read_pieces(get_context(file), &plain.content.value.blob, offset,
-				       (size_t)(end - offset), pieces, error);
+	return prolly_blob_read_pieces(prolly_file_get_context(file), &plain.content.value.blob,
+				       offset, (size_t)(end - offset), pieces, error);
 }
 
 bool prolly_file_is_loaded(ProllyFile *file, uint64_t offset, size_t len)

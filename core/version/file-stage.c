@@ -32,11 +32,6 @@
 #define EXTENTS_SHARE 4           /* nor does it leave this part of the length */
 #define SPARSE_RUN    (32u << 10) /* bytes of a run that is short beside a chunk */
 
-static const ProllyTreeContext *get_context(const ProllyFile *file)
-{
-	return prolly_repo_get_context(file->repo);
-}
-
 /* ---- As a value -------------------------------------------------------------------------- */
 
 void prolly_file_unkeep(ProllyFile *file)
@@ -65,7 +60,8 @@ bool prolly_file_splice(ProllyFile *file, GError **error)
 	g_auto(ProllyGuard) guard = prolly_guard_enter(file->repo);
 	g_autoptr(GBytes) stored = NULL;
 
-	if (!prolly_overlay_store(&file->content, get_context(file), file->kind, &stored, error))
+	if (!prolly_overlay_store(&file->content, prolly_file_get_context(file), file->kind,
+				  &stored, error))
 		return false;
 	file->has_new_nodes = true;
 	return take_stored(file, stored, error);
@@ -76,7 +72,7 @@ bool prolly_file_splice(ProllyFile *file, GError **error)
 static bool is_short(const ProllyFile *file)
 {
 	return file->content.length <=
-	       prolly_format_get_parameters(get_context(file)->format)->inline_limit;
+	       prolly_format_get_parameters(prolly_file_get_context(file)->format)->inline_limit;
 }
 
 /* Is the content a stored value as it is? */
@@ -211,7 +207,8 @@ static bool stage(ProllyFile *file, GError **error)
 
 	if (!prepare(file, batch, error))
 		return false;
-	if (file->has_new_nodes && !prolly_store_flush(get_context(file)->store, NULL, error))
+	if (file->has_new_nodes &&
+	    !prolly_store_flush(prolly_file_get_context(file)->store, NULL, error))
 		return false;
 	stored = prolly_value_with_kind(file->content.stored, file->kind);
 	content = (ProllyStagedContent){

@@ -36,11 +36,6 @@ static int64_t now_ns(void)
 	return g_get_real_time() * 1000;
 }
 
-static const ProllyTreeContext *get_context(const ProllyFile *file)
-{
-	return prolly_repo_get_context(file->repo);
-}
-
 /* ---- Opening ----------------------------------------------------------------------------- */
 
 static ProllyFile *new_file(ProllyRepo *repo)
@@ -257,8 +252,8 @@ bool prolly_file_seek(ProllyFile *file, uint64_t offset, bool data, uint64_t *ou
 	bool ok;
 
 	g_mutex_lock(&file->lock);
-	ok = prolly_overlay_seek(&file->content, get_context(file), offset, data, out_offset,
-				 error);
+	ok = prolly_overlay_seek(&file->content, prolly_file_get_context(file), offset, data,
+				 out_offset, error);
 	g_mutex_unlock(&file->lock);
 	return ok;
 }
@@ -281,8 +276,8 @@ bool prolly_file_get_allocated(ProllyFile *file, uint64_t *out_bytes, GError **e
 
 	g_mutex_lock(&file->lock);
 	if (content->base_length && content->value.is_blob)
-		ok = prolly_blob_get_allocated(get_context(file), &content->value.blob, &base,
-					       error);
+		ok = prolly_blob_get_allocated(prolly_file_get_context(file), &content->value.blob,
+					       &base, error);
 	else
 		base = content->base_length;
 	if (ok)

@@ -155,12 +155,6 @@ static void parse_packed(FileRefs *files, char *text)
 	g_ptr_array_sort(files->packed, prolly_strings_compare);
 }
 
-static bool is_same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_ino == b->st_ino && a->st_size == b->st_size &&
-	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 /* Reads packed-refs, if it is another than last time. git renames a new one into its place. */
 static bool load_packed(FileRefs *files, GError **error)
 {
@@ -174,7 +168,7 @@ static bool load_packed(FileRefs *files, GError **error)
 		files->packed_stat = (struct stat){0};
 		return errno == ENOENT || prolly_throw_errno(error, errno, "read %s", path);
 	}
-	if (is_same_file(&st, &files->packed_stat))
+	if (prolly_is_same_stamp(&st, &files->packed_stat))
 		return true;
 	if (!g_file_get_contents(path, &text, NULL, &local))
 		return prolly_throw(error, PROLLY_ERROR_FAILED, "%s", local->message);

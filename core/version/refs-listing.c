@@ -35,9 +35,9 @@ void prolly_ref_listing_free(ProllyRefListing *self)
 	g_free(self);
 }
 
-static bool is_same(const struct stat *a, const struct stat *b)
+bool prolly_is_same_stamp(const struct stat *a, const struct stat *b)
 {
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
 	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
 	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
@@ -52,7 +52,7 @@ bool prolly_ref_listing_get(const ProllyRefListing *self, const char *directory,
 			    const struct stat *stamp, GPtrArray *names)
 {
 	if (!self->directory || strcmp(self->directory, directory) != 0 ||
-	    !is_same(&self->stamp, stamp))
+	    !prolly_is_same_stamp(&self->stamp, stamp))
 		return false;
 	append_names(names, self->names, 0);
 	return true;

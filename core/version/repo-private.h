@@ -110,6 +110,9 @@ void prolly_refs_break_locks(const char *git_dir, const GPtrArray *updates);
 
 /* ---- refs-listing.c: the names in a directory of references, remembered -------------------- */
 
+/* Is it the same file or directory, and unchanged as far as its size and times tell? */
+bool prolly_is_same_stamp(const struct stat *a, const struct stat *b);
+
 typedef struct ProllyRefListing ProllyRefListing;
 
 ProllyRefListing *prolly_ref_listing_new(void);

@@ -207,6 +207,24 @@ f.seek(int(sys.argv[2])); f.write(bytes([b ^ 0x55]))' "$node" "$at"
 	output_has paper
 }
 
+# write_synced FILE SIZE SEED: writes random bytes and syncs them; prints ok, or the error's name.
+write_synced()
+{
+	python3 -c '
+import errno, os, random, sys
+try:
+    fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    data = random.Random(sys.argv[3]).randbytes(int(sys.argv[2]))
+    while data:
+        data = data[os.write(fd, data):]
+    os.fsync(fd)
+    os.close(fd)
+    print("ok")
+except OSError as error:
+    print(errno.errorcode[error.errno])
+' "$@"
+}
+
 @test "a full disk: ENOSPC, nothing staged before is lost, and it goes on when there is room" {
 	need_root
 	mkdir "$T/disk"
@@ -217,19 +235,7 @@ f.seek(int(sys.argv[2])); f.write(bytes([b ^ 0x55]))' "$node" "$at"
 	local n=0 code=ok
 	while [ "$n" -lt 60 ]; do
 		n=$((n + 1))
-		code=$(python3 -c '
-import errno, os, random, sys
-try:
-    fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
-    data = random.Random(sys.argv[1]).randbytes(3000000)
-    while data:
-        data = data[os.write(fd, data):]
-    os.fsync(fd)
-    os.close(fd)
-    print("ok")
-except OSError as error:
-    print(errno.errorcode[error.errno])
-' "$MNT/main/ns/f$n")
+		code=$(write_synced "$MNT/main/ns/f$n" 3000000 "$n")
 		[ "$code" = ok ] || break
 	done
 	is "$code" ENOSPC
@@ -262,19 +268,7 @@ except OSError as error:
 	local n=0 code=ok
 	while [ "$n" -lt 100 ]; do
 		n=$((n + 1))
-		code=$(python3 -c '
-import errno, os, random, sys
-try:
-    fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    data = random.Random(sys.argv[2]).randbytes(1500000)
-    while data:
-        data = data[os.write(fd, data):]
-    os.fsync(fd)
-    os.close(fd)
-    print("ok")
-except OSError as error:
-    print(errno.errorcode[error.errno])
-' "$MNT/main/ns/k" "$n")
+		code=$(write_synced "$MNT/main/ns/k" 1500000 "$n")
 		[ "$code" = ok ] || break
 	done
 	is "$code" ENOSPC
