@@ -3,10 +3,12 @@
  * Reading ahead.
  *
  * Who reads a blob in order waits for each chunk: a read of the database, a checksum and a hash,
- * 40 us for 64 KiB. So while he takes what is at one place, a thread of the store's pool loads the
- * next *window* into the store's cache. Windows grow from WINDOW_MIN to WINDOW_MAX while reads go on
- * in order. One window is under way at a time, and is begun when less than its size is left of what
- * was loaded: that is double buffering, and what is wasted on a reader who stops is two windows.
+ * 40 us for 64 KiB. So while he takes what is at one place, threads of the store's pool load the next
+ * *windows* into the store's cache. Windows grow from WINDOW_MIN to WINDOW_MAX while reads go on in
+ * order. Up to N_WINDOWS are under way at a time, as to load is more work than to take: a reader who
+ * has come to one that nobody has begun loads it himself (pool.h). One is begun when less than LEAD
+ * times its size is left of what is or will be loaded, which is also what is wasted, at most, on a
+ * reader who stops.
  *
  * The cache holds what was loaded, so memory has the cache's bound however many blobs are read. The
  * cache may drop a chunk before it is read; then the read loads it. Nor does a window tell an error:
@@ -16,8 +18,8 @@
  * overtake each other.
  *
  *  A1  What is in [loaded_from, loaded_to) was loaded, or was found not to be loadable.
- *  A2  job is submitted and not finished exactly while is_under_way; it loads [job_from, job_to),
- *      which begins at loaded_to, and nobody else looks at these two.
+ *  A2  The n_under_way windows from the oldest on were submitted and not finished. Each begins where
+ *      the one before it ends, the oldest at loaded_to, and nobody changes their bounds.
  */
 #include "blob/blob-private.h"
 
@@ -25,10 +27,18 @@
 
 #define WINDOW_MIN (256u << 10)
 #define WINDOW_MAX (1u << 20)
+#define N_WINDOWS  2
+#define LEAD       3
 #define NEAR       (512u << 10)
 
-struct ProllyBlobAhead {
+typedef struct {
 	ProllyJob job; /* first */
+	ProllyBlobAhead *ahead;
+	uint64_t from;
+	uint64_t to;
+} Window;
+
+struct ProllyBlobAhead {
 	ProllyTreeContext context;
 	ProllyBlob blob;
 	bool is_useful; /* there is a cache to load to, and a processor to do it */
@@ -38,19 +48,20 @@ struct ProllyBlobAhead {
 	uint64_t expected;
 	uint64_t loaded_from;
 	uint64_t loaded_to;
-	uint64_t window; /* bytes of the next */
-	bool is_under_way;
-	uint64_t job_from;
-	uint64_t job_to;
+	uint64_t size; /* of the next window, in bytes */
+	Window windows[N_WINDOWS];
+	unsigned oldest;
+	unsigned n_under_way;
 };
 
 static void load_window(ProllyJob *job)
 {
-	ProllyBlobAhead *self = (ProllyBlobAhead *)job;
+	const Window *window = (const Window *)job;
+	const ProllyBlobAhead *self = window->ahead;
 	g_autoptr(GError) ignored = NULL;
 
-	(void)prolly_blob_load(&self->context, &self->blob, self->job_from,
-			       self->job_to - self->job_from, &ignored);
+	(void)prolly_blob_load(&self->context, &self->blob, window->from, window->to - window->from,
+			       &ignored);
 }
 
 static ProllyPool *get_pool(const ProllyBlobAhead *self)
@@ -71,11 +82,14 @@ ProllyBlobAhead *prolly_blob_ahead_new(const ProllyTreeContext *context, const P
 	ProllyBlobAhead *self = g_new0(ProllyBlobAhead, 1);
 
 	self->references = 1;
-	self->job.run = load_window;
+	for (unsigned i = 0; i < N_WINDOWS; i++) {
+		self->windows[i].job.run = load_window;
+		self->windows[i].ahead = self;
+	}
 	self->context = *context;
 	prolly_store_ref(self->context.store);
 	self->blob = *blob;
-	self->window = WINDOW_MIN;
+	self->size = WINDOW_MIN;
 	self->is_useful = is_useful(self);
 	g_mutex_init(&self->lock);
 	return self;
@@ -87,32 +101,65 @@ ProllyBlobAhead *prolly_blob_ahead_ref(ProllyBlobAhead *self)
 	return self;
 }
 
+/* Waits for the oldest window that is under way. */
+static void finish_window(ProllyBlobAhead *self)
+{
+	Window *window = &self->windows[self->oldest];
+
+	prolly_pool_finish(get_pool(self), &window->job);
+	self->loaded_to = window->to;
+	self->oldest = (self->oldest + 1) % N_WINDOWS;
+	self->n_under_way--;
+}
+
+/* Finishes the windows that were loaded, in their order, and waits for those before END. */
+static void finish_windows(ProllyBlobAhead *self, uint64_t end)
+{
+	while (self->n_under_way > 0 &&
+	       (end > self->loaded_to ||
+		prolly_pool_is_done(get_pool(self), &self->windows[self->oldest].job)))
+		finish_window(self);
+}
+
 void prolly_blob_ahead_unref(ProllyBlobAhead *self)
 {
 	if (!self || !g_atomic_int_dec_and_test(&self->references))
 		return;
-	if (self->is_under_way)
-		prolly_pool_finish(get_pool(self), &self->job);
+	finish_windows(self, UINT64_MAX);
 	g_mutex_clear(&self->lock);
 	prolly_store_unref(self->context.store);
 	g_free(self);
 }
 
-/* Waits for the window that is under way. */
-static void finish_window(ProllyBlobAhead *self)
+/* Where the last window ends that was begun. */
+static uint64_t get_begun_to(const ProllyBlobAhead *self)
 {
-	prolly_pool_finish(get_pool(self), &self->job);
-	self->is_under_way = false;
-	self->loaded_to = self->job_to;
+	unsigned last = (self->oldest + self->n_under_way + N_WINDOWS - 1) % N_WINDOWS;
+
+	return self->n_under_way > 0 ? self->windows[last].to : self->loaded_to;
 }
 
 static void begin_window(ProllyBlobAhead *self)
 {
-	self->job_from = self->loaded_to;
-	self->job_to = MIN(self->loaded_to + self->window, self->blob.length);
-	self->is_under_way = true;
-	self->window = MIN(self->window * 2, WINDOW_MAX);
-	prolly_pool_submit(get_pool(self), &self->job);
+	Window *window = &self->windows[(self->oldest + self->n_under_way) % N_WINDOWS];
+
+	window->from = get_begun_to(self);
+	window->to = MIN(window->from + self->size, self->blob.length);
+	self->n_under_way++;
+	self->size = MIN(self->size * 2, WINDOW_MAX);
+	prolly_pool_submit(get_pool(self), &window->job);
+}
+
+/* Begins the windows that a reader who is at END will need soon. */
+static void begin_windows(ProllyBlobAhead *self, uint64_t end)
+{
+	uint64_t begun_to = get_begun_to(self);
+
+	while (self->n_under_way < N_WINDOWS && begun_to < self->blob.length &&
+	       begun_to - end < LEAD * self->size) {
+		begin_window(self);
+		begun_to = get_begun_to(self);
+	}
 }
 
 static bool is_near(uint64_t a, uint64_t b)
@@ -122,10 +169,9 @@ static bool is_near(uint64_t a, uint64_t b)
 
 static void start_over(ProllyBlobAhead *self, uint64_t at)
 {
-	if (self->is_under_way)
-		finish_window(self);
+	finish_windows(self, UINT64_MAX);
 	self->loaded_from = self->loaded_to = at;
-	self->window = WINDOW_MIN;
+	self->size = WINDOW_MIN;
 }
 
 void prolly_blob_ahead_note(ProllyBlobAhead *self, uint64_t offset, uint64_t len)
@@ -139,14 +185,10 @@ void prolly_blob_ahead_note(ProllyBlobAhead *self, uint64_t offset, uint64_t len
 	in_order = self->expected != 0 && is_near(offset, self->expected);
 	self->expected = end;
 	if (in_order) {
-		if (self->is_under_way &&
-		    (end > self->loaded_to || prolly_pool_is_done(get_pool(self), &self->job)))
-			finish_window(self);
+		finish_windows(self, end);
 		if (end > self->loaded_to || offset < self->loaded_from)
 			start_over(self, end);
-		if (!self->is_under_way && self->loaded_to < self->blob.length &&
-		    self->loaded_to - end < self->window)
-			begin_window(self);
+		begin_windows(self, end);
 	}
 	g_mutex_unlock(&self->lock);
 }
@@ -164,8 +206,7 @@ bool prolly_blob_ahead_has(ProllyBlobAhead *self, uint64_t offset, uint64_t len)
 
 	if (!g_mutex_trylock(&self->lock))
 		return false;
-	if (self->is_under_way && prolly_pool_is_done(get_pool(self), &self->job))
-		finish_window(self);
+	finish_windows(self, 0);
 	has = offset >= self->loaded_from && end <= self->loaded_to;
 	g_mutex_unlock(&self->lock);
 	return has;
