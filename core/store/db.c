@@ -523,7 +523,7 @@ static rocksdb_options_t *make_table_options(ProllyDb *db, ProllyDbFamily family
 	return options;
 }
 
-static bool build_table(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry *entries, size_t n,
+static bool write_table(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry *entries, size_t n,
 			const char *path, GError **error)
 {
 	bool compress = g_atomic_int_add(&db->n_uncompressed[family], -1) <= 0;
@@ -551,21 +551,6 @@ static bool build_table(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry
 	return failure ? prolly_db_throw(error, failure, db->path) : true;
 }
 
-static bool adopt_table(ProllyDb *db, ProllyDbFamily family, const char *path, GError **error)
-{
-	rocksdb_ingestexternalfileoptions_t *options = rocksdb_ingestexternalfileoptions_create();
-	gint64 since = 0;
-	char *failure = NULL;
-
-	rocksdb_ingestexternalfileoptions_set_move_files(options, 1);
-	do {
-		rocksdb_ingest_external_file_cf(db->rocks, db->families[family], &path, 1, options,
-						&failure);
-	} while (failure && wait_to_resume(db, &failure, &since));
-	rocksdb_ingestexternalfileoptions_destroy(options);
-	return failure ? prolly_db_throw(error, failure, db->path) : true;
-}
-
 static bool make_ingest_dir(ProllyDb *db, const char *dir, GError **error)
 {
 	char *failure = NULL;
@@ -577,25 +562,63 @@ static bool make_ingest_dir(ProllyDb *db, const char *dir, GError **error)
 	return failure ? prolly_db_throw(error, failure, dir) : true;
 }
 
-bool prolly_db_ingest(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry *entries, size_t n,
-		      GError **error)
+bool prolly_db_build_table(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry *entries,
+			   size_t n, char **out_path, GError **error)
 {
 	g_autofree char *dir = prolly_db_dup_ingest_dir(db);
 	g_autofree char *path =
 		g_strdup_printf("%s/%d.sst", dir, g_atomic_int_add(&db->n_ingests, 1));
 
-	if (n == 0)
-		return true;
 	if (!make_ingest_dir(db, dir, error))
 		return false;
-	if (build_table(db, family, entries, n, path, error) &&
-	    adopt_table(db, family, path, error)) {
-		if (family == PROLLY_DB_STAGED)
-			prolly_db_recent_empty(db->recent);
-		return true;
+	if (!write_table(db, family, entries, n, path, error)) {
+		prolly_db_discard_table(db, path);
+		return false;
 	}
+	*out_path = g_steal_pointer(&path);
+	return true;
+}
+
+bool prolly_db_adopt_tables(ProllyDb *db, ProllyDbFamily family, const char *const *paths, size_t n,
+			    GError **error)
+{
+	rocksdb_ingestexternalfileoptions_t *options = rocksdb_ingestexternalfileoptions_create();
+	gint64 since = 0;
+	char *failure = NULL;
+
+	rocksdb_ingestexternalfileoptions_set_move_files(options, 1);
+	do {
+		rocksdb_ingest_external_file_cf(db->rocks, db->families[family], paths, n, options,
+						&failure);
+	} while (failure && wait_to_resume(db, &failure, &since));
+	rocksdb_ingestexternalfileoptions_destroy(options);
+	if (failure)
+		return prolly_db_throw(error, failure, db->path);
+	if (family == PROLLY_DB_STAGED)
+		prolly_db_recent_empty(db->recent);
+	return true;
+}
+
+void prolly_db_discard_table(const ProllyDb *db, const char *path)
+{
 	if (!db->in_memory)
 		(void)unlink(path);
+}
+
+bool prolly_db_ingest(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry *entries, size_t n,
+		      GError **error)
+{
+	g_autofree char *path = NULL;
+	const char *paths[1];
+
+	if (n == 0)
+		return true;
+	if (!prolly_db_build_table(db, family, entries, n, &path, error))
+		return false;
+	paths[0] = path;
+	if (prolly_db_adopt_tables(db, family, paths, 1, error))
+		return true;
+	prolly_db_discard_table(db, path);
 	return false;
 }
 

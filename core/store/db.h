@@ -134,6 +134,18 @@ bool prolly_db_ingest(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry *
 		      GError **error);
 
 /*
+ * The same in two steps. First a file of at least one entry is made, of which nobody sees anything;
+ * if the process dies, the next opening removes it. *OUT_PATH (transfer full) is the caller's, to
+ * have it taken in or discarded.
+ */
+bool prolly_db_build_table(ProllyDb *db, ProllyDbFamily family, const ProllyDbEntry *entries,
+			   size_t n, char **out_path, GError **error);
+/* Takes files in, all or none, that have no keys between each other's. On failure they stay. */
+bool prolly_db_adopt_tables(ProllyDb *db, ProllyDbFamily family, const char *const *paths, size_t n,
+			    GError **error);
+void prolly_db_discard_table(const ProllyDb *db, const char *path);
+
+/*
  * After a range was deleted: gives the files that lay wholly in [LOWER, UPPER) back to the disk
  * now, and lets compaction take the rest. Cheap; nothing readable changes.
  */

@@ -4,7 +4,7 @@
  *
  *     nodes, chunks   (sequence, hash)  ->  the node's bytes
  *     index           hash              ->  sequence, length, class
- *     index           "ingesting"       ->  class, first and end sequence of an ingest under way
+ *     index           "ingesting"       ->  class, first and end sequence of an adoption under way
  *
  * A node's sequence is a number that only grows, one for each node, in the order of the puts. So
  * new keys are above all others of the family: a batch of them is ingested as one sorted file that
@@ -48,36 +48,26 @@
  * the cache lives longer than a block may be kept. But a chunk that has a block to itself stays in it
  * (db.c), and chunks' blocks have a cache of their own that keeps next to nothing else.
  *
- * What a durable load costs: a million such entries in order, on one core, 270 to 290 ns of the
- * processor each, of which 130 are the tree's; RocksDB itself takes 700, in batches of 1,000 through
- * its log and without a sync. Of the rest a table's making takes 60 (to copy, sum up and write what
- * is in it), the index 20. Without sums (which SHA-256 would make up for), or with blocks of 64 KiB,
- * it is no faster; 10 ns are for the tables that show whether compression gains anything.
+ * What a durable load costs: a million such entries in order, on one core, 230 to 250 ns of the
+ * processor each, of which 120 are the tree's; RocksDB itself takes 520 to 700, in batches of 1,000
+ * through its log and without a sync. Of the rest a table's making takes 75 (to copy, sum up and write
+ * what is in it), the index 25. Without sums (which SHA-256 would make up for), or with blocks of 64
+ * KiB, it is no faster; 5 ns are for the tables that show whether compression gains anything.
  *
- * A batch of less than INGEST_MIN bytes goes through the log, with the caller's batch if there is
- * one: an ingest takes two syncs, and small files would pile up.
+ * A put of less than TABLE_MIN bytes goes through the log, with the caller's batch if there is one:
+ * small files would pile up. A larger one becomes a table, which waits for others until it must be
+ * read or be durable (store-tables.c).
  *
  *  I1  An index entry is written after, or in one batch with, what it points to.
- *  I2  A hash is written once: whoever puts holds the lock from the look-up in the index to the
- *      write. (store.c does not put again what it gave to a batch not yet written.)
- *  I3  What an ingest left without index entries, because it failed or the process died in between,
- *      is removed before the next ingest or at the next opening: the record "ingesting" says which
- *      sequences.
+ *  I2  A hash is written once: whoever puts holds the lock from the look-ups in the index and in the
+ *      tables that wait to the write. (store.c does not put again what it gave to a batch not yet
+ *      written.)
  */
-#include "store/store-private.h"
+#include "store/store-rocksdb-private.h"
 
 #include <string.h>
 
-#include "store/db.h"
-
-#define INGEST_MIN (4u << 20)
-
-#define DATA_KEY_SIZE    (8 + PROLLY_HASH_SIZE)
-#define INDEX_VALUE_SIZE 13
-
-static const char ingesting_key[] = "ingesting";
-#define INGESTING_KEY_SIZE   (sizeof(ingesting_key) - 1)
-#define INGESTING_VALUE_SIZE 17
+#define TABLE_MIN (4u << 20)
 
 typedef struct {
 	uint64_t first; /* sequences of the first and the last */
@@ -88,10 +78,10 @@ typedef struct {
 
 typedef struct {
 	ProllyBackend base;
-	ProllyDb *db;                           /* borrowed */
-	GMutex lock;                            /* of writers: protects all below, and I2 */
-	uint64_t next;                          /* sequence */
-	bool notice_left;                       /* of an ingest that failed half-way */
+	ProllyDb *db;  /* borrowed */
+	GMutex lock;   /* of writers: protects all below, and I2 */
+	uint64_t next; /* sequence */
+	ProllyTables *tables;
 	Deleted deleted[PROLLY_N_NODE_CLASSES]; /* since space was last given back */
 } RocksBackend;
 
@@ -104,11 +94,6 @@ typedef struct {
 
 static const ProllyBackendClass rocks_class;
 
-static const ProllyDbFamily families[PROLLY_N_NODE_CLASSES] = {
-	[PROLLY_NODE_TREE] = PROLLY_DB_NODES,
-	[PROLLY_NODE_CHUNK] = PROLLY_DB_CHUNKS,
-};
-
 static RocksBackend *get_self(ProllyBackend *backend)
 {
 	g_assert(backend->class == &rocks_class);
@@ -117,26 +102,13 @@ static RocksBackend *get_self(ProllyBackend *backend)
 
 /* ---- Keys and values --------------------------------------------------------------------- */
 
-static void encode_data_key(uint8_t out[DATA_KEY_SIZE], uint64_t sequence, const ProllyHash *hash)
-{
-	prolly_set_be64(out, sequence);
-	memcpy(out + 8, hash->bytes, PROLLY_HASH_SIZE);
-}
-
-static void encode_location(uint8_t out[INDEX_VALUE_SIZE], const Location *location)
-{
-	prolly_set_be64(out, location->sequence);
-	prolly_set_be32(out + 8, location->len);
-	out[12] = (uint8_t)location->node_class;
-}
-
 static bool decode_location(const ProllyHash *hash, const void *data, size_t len,
 			    Location *out_location, GError **error)
 {
 	const uint8_t *p = data;
 	char hex[PROLLY_HASH_HEX_SIZE];
 
-	if (len != INDEX_VALUE_SIZE || p[12] >= PROLLY_N_NODE_CLASSES)
+	if (len != PROLLY_INDEX_VALUE_SIZE || p[12] >= PROLLY_N_NODE_CLASSES)
 		return prolly_throw(error, PROLLY_ERROR_CORRUPT,
 				    "node %s: its index entry is damaged",
 				    prolly_hash_to_hex(hash, hex));
@@ -177,15 +149,32 @@ static bool locate_many(RocksBackend *self, const ProllyHash *hashes, size_t n,
 static bool load_node(RocksBackend *self, const ProllyHash *hash, const Location *location,
 		      GBytes **out_node, GError **error)
 {
-	uint8_t key[DATA_KEY_SIZE];
+	uint8_t key[PROLLY_DATA_KEY_SIZE];
 	char hex[PROLLY_HASH_HEX_SIZE];
 
-	encode_data_key(key, location->sequence, hash);
-	if (prolly_db_get(self->db, families[location->node_class], NULL, key, sizeof(key),
-			  out_node, error))
+	prolly_data_key_encode(key, location->sequence, hash);
+	if (prolly_db_get(self->db, prolly_node_family(location->node_class), NULL, key,
+			  sizeof(key), out_node, error))
 		return true;
 	g_prefix_error(error, "node %s: ", prolly_hash_to_hex(hash, hex));
 	return false;
+}
+
+static bool adopt_tables(RocksBackend *self, GError **error)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+
+	return prolly_tables_adopt(self->tables, error);
+}
+
+/* Before the index is asked: a node that waits now may be there the moment after (T1). */
+static bool adopt_if_any(RocksBackend *self, const ProllyHash *hashes, size_t n, GError **error)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (prolly_tables_have(self->tables, &hashes[i]))
+			return adopt_tables(self, error);
+	}
+	return true;
 }
 
 static bool rocks_get_many(ProllyBackend *backend, ProllyNodeClass node_class,
@@ -195,7 +184,8 @@ static bool rocks_get_many(ProllyBackend *backend, ProllyNodeClass node_class,
 	g_autofree Location *locations = g_new0(Location, n);
 	g_autoptr(GPtrArray) nodes = g_ptr_array_new_full((guint)n, (GDestroyNotify)g_bytes_unref);
 
-	if (!locate_many(self, hashes, n, locations, error))
+	if (!adopt_if_any(self, hashes, n, error) ||
+	    !locate_many(self, hashes, n, locations, error))
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		GBytes *node = NULL;
@@ -214,192 +204,131 @@ static bool rocks_get_many(ProllyBackend *backend, ProllyNodeClass node_class,
 static bool rocks_has_many(ProllyBackend *backend, ProllyNodeClass node_class,
 			   const ProllyHash *hashes, size_t n, bool *out_has, GError **error)
 {
+	RocksBackend *self = get_self(backend);
 	g_autofree Location *locations = g_new0(Location, n);
 
-	if (!locate_many(get_self(backend), hashes, n, locations, error))
+	for (size_t i = 0; i < n; i++)
+		out_has[i] = prolly_tables_have(self->tables, &hashes[i]);
+	if (!locate_many(self, hashes, n, locations, error))
 		return false;
 	for (size_t i = 0; i < n; i++)
-		out_has[i] = locations[i].found;
+		out_has[i] |= locations[i].found;
 	return true;
 }
 
 /* ---- Write ------------------------------------------------------------------------------- */
 
-/* A node that is put. */
-typedef struct {
-	const ProllyBackendNode *node;
-	uint64_t sequence; /* 0: it is there already */
-} Item;
-
-/* The same, to be sorted by hash. */
-typedef struct {
-	uint64_t start; /* of the hash */
-	Item *item;
-} HashOrder;
-
 /* What a put has to write of one class: those of the N items that are of it and have a sequence. */
 typedef struct {
 	ProllyNodeClass node_class;
-	Item *items; /* of the put, in its order, which is that of the sequences */
-	const HashOrder *by_hash;
+	ProllyNumberedNode *items; /* of the put, in its order, which is that of the sequences */
+	const ProllyHashOrder *by_hash;
 	size_t n;
 	size_t count; /* in the group */
 	size_t bytes;
-	uint64_t first; /* sequence */
 } Group;
 
-static bool is_in_group(const Group *group, const Item *item)
+static bool is_in_group(const Group *group, const ProllyNumberedNode *item)
 {
 	return item->sequence != 0 && item->node->node_class == group->node_class;
 }
 
-/* In the order of the hashes: the memtable takes them twice as fast. */
 static void put_index_entries(ProllyDbBatch *batch, const Group *group)
 {
 	for (size_t i = 0; i < group->n; i++) {
-		const Item *item = group->by_hash[i].item;
-		Location location = {.sequence = item->sequence,
-				     .len = (uint32_t)g_bytes_get_size(item->node->bytes),
-				     .node_class = group->node_class};
-		uint8_t value[INDEX_VALUE_SIZE];
+		const ProllyNumberedNode *item = group->by_hash[i].item;
 
-		if (!is_in_group(group, item))
-			continue;
-		encode_location(value, &location);
-		prolly_db_batch_put(batch, PROLLY_DB_INDEX, item->node->hash.bytes,
-				    PROLLY_HASH_SIZE, value, sizeof(value));
+		if (is_in_group(group, item))
+			prolly_index_entry_put(batch, &item->node->hash, item->sequence,
+					       g_bytes_get_size(item->node->bytes),
+					       group->node_class);
 	}
 }
 
 static void put_data_entries(ProllyDbBatch *batch, const Group *group)
 {
 	for (size_t i = 0; i < group->n; i++) {
-		const Item *item = &group->items[i];
-		uint8_t key[DATA_KEY_SIZE];
+		const ProllyNumberedNode *item = &group->items[i];
+		uint8_t key[PROLLY_DATA_KEY_SIZE];
 		size_t len;
 		const void *data = g_bytes_get_data(item->node->bytes, &len);
 
 		if (!is_in_group(group, item))
 			continue;
-		encode_data_key(key, item->sequence, &item->node->hash);
-		prolly_db_batch_put(batch, families[group->node_class], key, sizeof(key), data,
-				    len);
+		prolly_data_key_encode(key, item->sequence, &item->node->hash);
+		prolly_db_batch_put(batch, prolly_node_family(group->node_class), key, sizeof(key),
+				    data, len);
 	}
 }
 
-static bool ingest_data(RocksBackend *self, const Group *group, GError **error)
+static bool put_table(RocksBackend *self, const Group *group, GError **error)
 {
-	g_autofree ProllyDbEntry *entries = g_new(ProllyDbEntry, group->count);
-	g_autofree uint8_t *keys = g_malloc(group->count * DATA_KEY_SIZE);
-	ProllyDbEntry *entry = entries;
-	uint8_t *key = keys;
+	g_autofree ProllyNumberedNode *nodes = g_new(ProllyNumberedNode, group->count);
+	size_t count = 0;
 
 	for (size_t i = 0; i < group->n; i++) {
-		const Item *item = &group->items[i];
-
-		if (!is_in_group(group, item))
-			continue;
-		encode_data_key(key, item->sequence, &item->node->hash);
-		entry->key = key;
-		entry->key_len = DATA_KEY_SIZE;
-		entry->value = g_bytes_get_data(item->node->bytes, &entry->value_len);
-		entry++;
-		key += DATA_KEY_SIZE;
+		if (is_in_group(group, &group->items[i]))
+			nodes[count++] = group->items[i];
 	}
-	return prolly_db_ingest(self->db, families[group->node_class], entries, group->count,
-				error);
+	return prolly_tables_add(self->tables, group->node_class, nodes, count, error);
 }
 
-/* Removes what an interrupted ingest left (I3). */
-static bool clean_up_ingest(RocksBackend *self, GError **error)
+/* What waits is adopted before anything of its class goes through the log (T2). */
+static bool put_group(RocksBackend *self, const Group *group, ProllyDbBatch *batch, GError **error)
 {
-	g_autoptr(GBytes) notice = NULL;
-	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(self->db);
-	size_t len;
-
-	if (!prolly_db_get(self->db, PROLLY_DB_INDEX, NULL, ingesting_key, INGESTING_KEY_SIZE,
-			   &notice, error))
-		return false;
-	if (!notice)
+	if (group->count == 0)
 		return true;
-	const uint8_t *p = g_bytes_get_data(notice, &len);
-
-	if (len != INGESTING_VALUE_SIZE || p[0] >= PROLLY_N_NODE_CLASSES)
-		return prolly_throw(error, PROLLY_ERROR_CORRUPT,
-				    "database: the record of an ingest is damaged");
-	prolly_db_batch_delete_range(batch, families[p[0]], p + 1, 8, p + 9, 8);
-	prolly_db_batch_delete(batch, PROLLY_DB_INDEX, ingesting_key, INGESTING_KEY_SIZE);
-	if (!prolly_db_write(self->db, batch, PROLLY_DB_BUFFERED, error))
+	if (group->bytes >= TABLE_MIN)
+		return put_table(self, group, error);
+	if (!prolly_tables_adopt(self->tables, error))
 		return false;
-	prolly_db_reclaim_range(self->db, families[p[0]], p + 1, 8, p + 9, 8);
+	put_data_entries(batch, group);
+	put_index_entries(batch, group);
 	return true;
 }
 
-/* Announces the ingest, ingests, and in one batch indexes the nodes and withdraws the notice (I3).
- */
-static bool ingest_group(RocksBackend *self, const Group *group, GError **error)
+static int compare_hash_orders(const void *a, const void *b)
 {
-	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(self->db);
-	uint8_t notice[INGESTING_VALUE_SIZE];
-
-	if (self->notice_left && !clean_up_ingest(self, error))
-		return false;
-	self->notice_left = true;
-	notice[0] = (uint8_t)group->node_class;
-	prolly_set_be64(notice + 1, group->first);
-	prolly_set_be64(notice + 9, group->first + group->count);
-	prolly_db_batch_put(batch, PROLLY_DB_INDEX, ingesting_key, INGESTING_KEY_SIZE, notice,
-			    sizeof(notice));
-	if (!prolly_db_write(self->db, batch, PROLLY_DB_BUFFERED, error) ||
-	    !ingest_data(self, group, error))
-		return false;
-
-	prolly_db_batch_delete(batch, PROLLY_DB_INDEX, ingesting_key, INGESTING_KEY_SIZE);
-	put_index_entries(batch, group);
-	self->notice_left = !prolly_db_write(self->db, batch, PROLLY_DB_BUFFERED, error);
-	return !self->notice_left;
-}
-
-static int compare_hash_order(const void *a, const void *b)
-{
-	const HashOrder *x = a, *y = b;
+	const ProllyHashOrder *x = a, *y = b;
 
 	if (x->start != y->start)
 		return x->start < y->start ? -1 : 1;
-	return memcmp(x->item->node->hash.bytes, y->item->node->hash.bytes, PROLLY_HASH_SIZE);
+	return memcmp(x->hash->bytes, y->hash->bytes, PROLLY_HASH_SIZE);
 }
 
-/* (transfer full) The N ITEMS in the order of their hashes, in which look-ups go together too. */
-static HashOrder *sort_by_hash(Item *items, size_t n)
+void prolly_hash_orders_sort(ProllyHashOrder *orders, size_t n)
 {
-	HashOrder *order = g_new(HashOrder, n);
-
-	for (size_t i = 0; i < n; i++)
-		order[i] = (HashOrder){prolly_get_be64(items[i].node->hash.bytes), &items[i]};
-	qsort(order, n, sizeof(*order), compare_hash_order);
-	return order;
+	qsort(orders, n, sizeof(*orders), compare_hash_orders);
 }
 
-/* Gives a sequence to the items that are not there, of one class after the other. */
-static bool number_items(RocksBackend *self, const HashOrder *by_hash, Group *groups,
+/* Which of the N are there, or in tables that wait? The sequences of those become 0, of others 1. */
+static bool find_missing(RocksBackend *self, const ProllyHashOrder *by_hash, size_t n,
 			 GError **error)
 {
-	size_t n = groups[0].n;
 	g_autofree ProllyHash *hashes = g_new(ProllyHash, n);
 	g_autofree Location *locations = g_new0(Location, n);
 
 	for (size_t i = 0; i < n; i++)
-		hashes[i] = by_hash[i].item->node->hash;
+		hashes[i] = *by_hash[i].hash;
 	if (!locate_many(self, hashes, n, locations, error))
 		return false;
-	for (size_t i = 0; i < n; i++)
-		by_hash[i].item->sequence = !locations[i].found;
+	for (size_t i = 0; i < n; i++) {
+		ProllyNumberedNode *item = by_hash[i].item;
+
+		item->sequence =
+			!locations[i].found && !prolly_tables_have(self->tables, &hashes[i]);
+	}
+	return true;
+}
+
+/* Gives a sequence to the items that are not there, of one class after the other. */
+static void number_items(RocksBackend *self, Group *groups)
+{
 	for (int c = 0; c < PROLLY_N_NODE_CLASSES; c++) {
 		Group *group = &groups[c];
 
-		group->first = self->next;
-		for (size_t i = 0; i < n; i++) {
-			Item *item = &group->items[i];
+		for (size_t i = 0; i < group->n; i++) {
+			ProllyNumberedNode *item = &group->items[i];
 
 			if (!is_in_group(group, item))
 				continue;
@@ -408,32 +337,28 @@ static bool number_items(RocksBackend *self, const HashOrder *by_hash, Group *gr
 			group->bytes += g_bytes_get_size(item->node->bytes);
 		}
 	}
-	return true;
 }
 
 static bool put_groups(RocksBackend *self, const ProllyBackendNode *nodes, size_t n,
 		       ProllyDbBatch *batch, GError **error)
 {
-	g_autofree Item *items = g_new(Item, n);
-	g_autofree HashOrder *by_hash = NULL;
+	g_autofree ProllyNumberedNode *items = g_new(ProllyNumberedNode, n);
+	g_autofree ProllyHashOrder *by_hash = g_new(ProllyHashOrder, n);
 	Group groups[PROLLY_N_NODE_CLASSES];
 
-	for (size_t i = 0; i < n; i++)
-		items[i] = (Item){.node = &nodes[i]};
-	by_hash = sort_by_hash(items, n);
+	for (size_t i = 0; i < n; i++) {
+		items[i] = (ProllyNumberedNode){&nodes[i], 0};
+		by_hash[i] = prolly_hash_order_of(&nodes[i].hash, &items[i]);
+	}
+	prolly_hash_orders_sort(by_hash, n);
 	for (int c = 0; c < PROLLY_N_NODE_CLASSES; c++)
-		groups[c] = (Group){(ProllyNodeClass)c, items, by_hash, n, 0, 0, 0};
-	if (!number_items(self, by_hash, groups, error))
+		groups[c] = (Group){(ProllyNodeClass)c, items, by_hash, n, 0, 0};
+	if (!find_missing(self, by_hash, n, error))
 		return false;
+	number_items(self, groups);
 	for (int c = 0; c < PROLLY_N_NODE_CLASSES; c++) {
-		const Group *group = &groups[c];
-
-		if (group->bytes < INGEST_MIN) {
-			put_data_entries(batch, group);
-			put_index_entries(batch, group);
-		} else if (!ingest_group(self, group, error)) {
+		if (!put_group(self, &groups[c], batch, error))
 			return false;
-		}
 	}
 	return true;
 }
@@ -445,17 +370,19 @@ static bool rocks_put_many(ProllyBackend *backend, const ProllyBackendNode *node
 	g_autoptr(ProllyDbBatch) own = batch ? NULL : prolly_db_batch_new(self->db);
 
 	g_mutex_lock(&self->lock);
-	bool ok = put_groups(self, nodes, n, batch ? batch : own, error) &&
+	bool ok = (!prolly_tables_are_many(self->tables) ||
+		   prolly_tables_adopt(self->tables, error)) &&
+		  put_groups(self, nodes, n, batch ? batch : own, error) &&
 		  (batch || prolly_db_write(self->db, own, PROLLY_DB_BUFFERED, error));
 
 	g_mutex_unlock(&self->lock);
 	return ok;
 }
 
-/* What is not in a caller's batch is in the log, or was synced by the ingest. */
+/* What is not in a caller's batch is in the log then, or was synced by the adoption. */
 static bool rocks_sync(ProllyBackend *backend, GError **error)
 {
-	return true;
+	return adopt_tables(get_self(backend), error);
 }
 
 static void note_deleted(RocksBackend *self, const Location *location)
@@ -477,15 +404,17 @@ static bool rocks_delete_many(ProllyBackend *backend, ProllyNodeClass node_class
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(self->db);
 
 	g_mutex_lock(&self->lock);
-	bool ok = locate_many(self, hashes, n, locations, error);
+	bool ok = prolly_tables_adopt(self->tables, error) &&
+		  locate_many(self, hashes, n, locations, error);
 
 	for (size_t i = 0; i < n && ok; i++) {
-		uint8_t key[DATA_KEY_SIZE];
+		uint8_t key[PROLLY_DATA_KEY_SIZE];
 
 		if (!locations[i].found)
 			continue;
-		encode_data_key(key, locations[i].sequence, &hashes[i]);
-		prolly_db_batch_delete(batch, families[locations[i].node_class], key, sizeof(key));
+		prolly_data_key_encode(key, locations[i].sequence, &hashes[i]);
+		prolly_db_batch_delete(batch, prolly_node_family(locations[i].node_class), key,
+				       sizeof(key));
 		prolly_db_batch_delete(batch, PROLLY_DB_INDEX, hashes[i].bytes, PROLLY_HASH_SIZE);
 	}
 	ok = ok && prolly_db_write(self->db, batch, PROLLY_DB_TIDYING, error);
@@ -544,16 +473,18 @@ static bool list_location(const ProllyHash *hash, const Location *location, void
 static bool rocks_foreach(ProllyBackend *backend, ProllyNodeClass node_class, ProllyStoreFunc func,
 			  void *data, GError **error)
 {
+	RocksBackend *self = get_self(backend);
 	Listing listing = {node_class, func, data};
 
-	return foreach_location(get_self(backend), list_location, &listing, error);
+	return adopt_tables(self, error) && foreach_location(self, list_location, &listing, error);
 }
 
 /* ---- Space ------------------------------------------------------------------------------- */
 
 /*
  * Which sequences of a range of deleted nodes are in use: a bit for 2^SHIFT of them, so that it takes
- * 8 MiB at most. No node that is not indexed yet is in the range: those have higher sequences.
+ * 8 MiB at most. No node that is not indexed yet is in the range: those have higher sequences, as what waited was
+ * adopted before the range was taken.
  */
 typedef struct {
 	ProllyNodeClass node_class;
@@ -595,8 +526,8 @@ static void drop_unused(RocksBackend *self, const UseMap *map)
 			prolly_set_be64(lower, map->range.first + (start << map->shift));
 			prolly_set_be64(upper, MIN(map->range.first + (bit << map->shift),
 						   map->range.last + 1));
-			prolly_db_drop_files(self->db, families[map->node_class], lower, 8, upper,
-					     8);
+			prolly_db_drop_files(self->db, prolly_node_family(map->node_class), lower,
+					     8, upper, 8);
 		}
 		start = bit + 1;
 	}
@@ -618,7 +549,8 @@ static bool reclaim_class(RocksBackend *self, ProllyNodeClass node_class, const 
 	drop_unused(self, &map);
 	prolly_set_be64(lower, deleted->first);
 	prolly_set_be64(upper, deleted->last + 1);
-	prolly_db_compact_range(self->db, families[node_class], lower, 8, upper, 8, deleted->bytes);
+	prolly_db_compact_range(self->db, prolly_node_family(node_class), lower, 8, upper, 8,
+				deleted->bytes);
 	return true;
 }
 
@@ -630,9 +562,15 @@ static bool rocks_reclaim(ProllyBackend *backend, GError **error)
 	uint64_t n = 0;
 
 	g_mutex_lock(&self->lock);
-	memcpy(deleted, self->deleted, sizeof(deleted));
-	memset(self->deleted, 0, sizeof(self->deleted));
+	bool ok = prolly_tables_adopt(self->tables, error);
+
+	if (ok) {
+		memcpy(deleted, self->deleted, sizeof(deleted));
+		memset(self->deleted, 0, sizeof(self->deleted));
+	}
 	g_mutex_unlock(&self->lock);
+	if (!ok)
+		return false;
 	for (int c = 0; c < PROLLY_N_NODE_CLASSES; c++) {
 		n += deleted[c].n;
 		if (deleted[c].n > 0 &&
@@ -642,7 +580,7 @@ static bool rocks_reclaim(ProllyBackend *backend, GError **error)
 	memset(end, 0xff, sizeof(end));
 	if (n > 0)
 		prolly_db_compact_range(self->db, PROLLY_DB_INDEX, "", 0, end, sizeof(end),
-					n * (PROLLY_HASH_SIZE + INDEX_VALUE_SIZE));
+					n * (PROLLY_HASH_SIZE + PROLLY_INDEX_VALUE_SIZE));
 	return true;
 }
 
@@ -657,7 +595,7 @@ static bool rocks_get_size(ProllyBackend *backend, uint64_t *out_nodes, uint64_t
 		uint64_t keys;
 		uint64_t bytes;
 
-		if (!prolly_db_get_size(self->db, families[c], &keys, &bytes, error))
+		if (!prolly_db_get_size(self->db, prolly_node_family(c), &keys, &bytes, error))
 			return false;
 		n_nodes += keys;
 		n_bytes += bytes;
@@ -673,6 +611,9 @@ static void rocks_close(ProllyBackend *backend)
 {
 	RocksBackend *self = get_self(backend);
 
+	if (self->tables)
+		(void)prolly_tables_adopt(self->tables, NULL);
+	prolly_tables_free(self->tables);
 	g_mutex_clear(&self->lock);
 	g_free(self);
 }
@@ -699,7 +640,7 @@ static bool find_last_sequence(RocksBackend *self, ProllyDbFamily family, GError
 		size_t len;
 		const uint8_t *key = prolly_db_iter_get_key(iter, &len);
 
-		if (len != DATA_KEY_SIZE)
+		if (len != PROLLY_DATA_KEY_SIZE)
 			return prolly_throw(error, PROLLY_ERROR_CORRUPT,
 					    "database: a node's key of %zu bytes", len);
 		self->next = MAX(self->next, prolly_get_be64(key) + 1);
@@ -715,7 +656,8 @@ bool prolly_backend_rocksdb_open(ProllyDb *db, ProllyBackend **out_backend, GErr
 	self->db = db;
 	self->next = 1;
 	g_mutex_init(&self->lock);
-	if (!clean_up_ingest(self, error) || !find_last_sequence(self, PROLLY_DB_NODES, error) ||
+	if (!prolly_tables_open(db, &self->tables, error) ||
+	    !find_last_sequence(self, PROLLY_DB_NODES, error) ||
 	    !find_last_sequence(self, PROLLY_DB_CHUNKS, error)) {
 		rocks_close(&self->base);
 		return false;
