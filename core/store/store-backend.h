@@ -41,6 +41,13 @@ typedef struct {
 	bool (*put_many)(ProllyBackend *self, const ProllyBackendNode *nodes, size_t n,
 			 ProllyDbBatch *batch, GError **error);
 
+	/*
+	 * Of a back end that keeps nodes as they are, both, else NULL. Puts nodes, of which it takes
+	 * references; and finds one (transfer full) (nullable), which needs no check.
+	 */
+	bool (*hold_many)(ProllyBackend *self, ProllyNode *const *nodes, size_t n, GError **error);
+	ProllyNode *(*find_held)(ProllyBackend *self, const ProllyHash *hash);
+
 	/* Returns when everything put without a batch is durable, or will be once the database is
 	 * synced. */
 	bool (*sync)(ProllyBackend *self, GError **error);

@@ -2,9 +2,8 @@
 /*
  * The node cache: bounded in bytes, sharded, and with a second chance for what was used.
  *
- * A shard is a hash table with chains and a list in order of age, both threaded through the nodes
- * themselves, so that to hold a node allocates nothing. Hashes are uniform: some of their bytes
- * choose the shard, others the bucket.
+ * A shard is a table (node-table.c) and a list in order of age, threaded through the nodes
+ * themselves. Hashes are uniform: some of their bytes choose the shard, others the slot.
  *
  * Invariants, for each shard, under its lock:
  *  I1  a node is in the table if and only if it is in the list, and then its `cache` is this cache
@@ -31,9 +30,7 @@
 
 typedef struct {
 	GMutex lock; /* protects all below */
-	ProllyNode **buckets;
-	size_t n_buckets; /* a power of two */
-	size_t n;
+	ProllyNodeTable nodes;
 	ProllyNode *newest;
 	ProllyNode *oldest;
 	uint64_t bytes;
@@ -52,44 +49,6 @@ struct ProllyCache {
 static Shard *get_shard(ProllyCache *cache, const ProllyHash *hash)
 {
 	return &cache->shards[hash->bytes[8] & (cache->n_shards - 1)];
-}
-
-static ProllyNode **get_bucket(const Shard *shard, const ProllyHash *hash)
-{
-	ProllyNode **buckets = __atomic_load_n(&shard->buckets, __ATOMIC_RELAXED);
-	size_t n = __atomic_load_n(&shard->n_buckets, __ATOMIC_RELAXED);
-
-	return buckets + (prolly_get_le64(hash->bytes) & (n - 1));
-}
-
-static ProllyNode **find_link(Shard *shard, const ProllyHash *hash)
-{
-	ProllyNode **link = get_bucket(shard, hash);
-
-	while (*link && !node_has_hash(*link, hash))
-		link = &(*link)->chain;
-	return link;
-}
-
-static void grow_table(Shard *shard)
-{
-	ProllyNode **old = shard->buckets;
-	size_t n_old = shard->n_buckets;
-
-	/* Others look at both without the lock, but not at what is there. */
-	__atomic_store_n(&shard->buckets, g_new0(ProllyNode *, 2 * n_old), __ATOMIC_RELAXED);
-	__atomic_store_n(&shard->n_buckets, 2 * n_old, __ATOMIC_RELAXED);
-	for (size_t i = 0; i < n_old; i++) {
-		while (old[i]) {
-			ProllyNode *node = old[i];
-			ProllyNode **link = find_link(shard, &node->hash);
-
-			old[i] = node->chain;
-			node->chain = NULL;
-			*link = node;
-		}
-	}
-	g_free(old);
 }
 
 static void unlink_from_list(Shard *shard, ProllyNode *node)
@@ -121,15 +80,11 @@ static void mark_used(ProllyNode *node)
 		__atomic_store_n(&node->used, true, __ATOMIC_RELAXED);
 }
 
-/* Takes the node at LINK out of the shard and puts it on DROPPED, chained. */
-static void drop_node(Shard *shard, ProllyNode **link, ProllyNode **dropped)
+/* NODE was taken out of the table: takes it out of the shard and puts it on DROPPED, chained. */
+static void drop_node(Shard *shard, ProllyNode *node, ProllyNode **dropped)
 {
-	ProllyNode *node = *link;
-
-	*link = node->chain;
 	unlink_from_list(shard, node);
 	shard->bytes -= node->charge;
-	shard->n--;
 	g_atomic_pointer_set(&node->cache, NULL);
 	node->chain = *dropped;
 	*dropped = node;
@@ -145,7 +100,8 @@ static void evict_to_capacity(Shard *shard, ProllyNode **dropped)
 			link_as_newest(shard, node);
 			continue;
 		}
-		drop_node(shard, find_link(shard, &node->hash), dropped);
+		prolly_node_table_remove(&shard->nodes, &node->hash);
+		drop_node(shard, node, dropped);
 		shard->evictions++;
 	}
 }
@@ -173,8 +129,6 @@ ProllyCache *prolly_cache_new(uint64_t capacity)
 		Shard *shard = &cache->shards[i];
 
 		g_mutex_init(&shard->lock);
-		shard->n_buckets = 64;
-		shard->buckets = g_new0(ProllyNode *, shard->n_buckets);
 		shard->capacity = capacity / cache->n_shards;
 	}
 	return cache;
@@ -189,9 +143,9 @@ void prolly_cache_free(ProllyCache *cache)
 		ProllyNode *dropped = NULL;
 
 		while (shard->oldest)
-			drop_node(shard, find_link(shard, &shard->oldest->hash), &dropped);
+			drop_node(shard, shard->oldest, &dropped);
 		release_dropped(dropped);
-		g_free(shard->buckets);
+		prolly_node_table_clear(&shard->nodes);
 		g_mutex_clear(&shard->lock);
 	}
 	g_free(cache);
@@ -202,7 +156,7 @@ ProllyNode *prolly_cache_lookup(ProllyCache *cache, const ProllyHash *hash)
 	Shard *shard = get_shard(cache, hash);
 
 	g_mutex_lock(&shard->lock);
-	ProllyNode *node = *find_link(shard, hash);
+	ProllyNode *node = prolly_node_table_find(&shard->nodes, hash);
 
 	if (node) {
 		prolly_node_ref(node);
@@ -217,9 +171,7 @@ ProllyNode *prolly_cache_lookup(ProllyCache *cache, const ProllyHash *hash)
 
 void prolly_cache_prefetch(ProllyCache *cache, const ProllyHash *hash)
 {
-	const Shard *shard = get_shard(cache, hash);
-
-	__builtin_prefetch(get_bucket(shard, hash));
+	prolly_node_table_prefetch(&get_shard(cache, hash)->nodes, hash);
 }
 
 ProllyNode *prolly_cache_peek(ProllyCache *cache, const ProllyHash *hash)
@@ -227,7 +179,7 @@ ProllyNode *prolly_cache_peek(ProllyCache *cache, const ProllyHash *hash)
 	Shard *shard = get_shard(cache, hash);
 
 	g_mutex_lock(&shard->lock);
-	ProllyNode *node = *find_link(shard, hash);
+	ProllyNode *node = prolly_node_table_find(&shard->nodes, hash);
 
 	if (node)
 		prolly_node_ref(node);
@@ -246,15 +198,11 @@ void prolly_cache_note_use(ProllyCache *cache, ProllyNode *node)
 /* The caller has found nothing of NODE's hash in SHARD. */
 static void hold_node(ProllyCache *cache, Shard *shard, ProllyNode *node)
 {
-	/* Half empty: most look-ups of a new node's hash touch no other node. */
-	if (2 * shard->n >= shard->n_buckets)
-		grow_table(shard);
-	*find_link(shard, &node->hash) = prolly_node_ref(node);
+	prolly_node_table_add(&shard->nodes, prolly_node_ref(node));
 	link_as_newest(shard, node);
 	g_atomic_pointer_set(&node->cache, cache);
 	node->charge = (uint32_t)prolly_node_get_charge(node);
 	shard->bytes += node->charge;
-	shard->n++;
 }
 
 /* COUNT nullable. The shard's lock orders this with the removal of what was deleted: whoever deletes
@@ -265,7 +213,7 @@ static ProllyNode *insert(ProllyCache *cache, ProllyNode *node, const guint *cou
 	ProllyNode *dropped = NULL;
 
 	g_mutex_lock(&shard->lock);
-	ProllyNode *found = *find_link(shard, &node->hash);
+	ProllyNode *found = prolly_node_table_find(&shard->nodes, &node->hash);
 
 	if (found) {
 		prolly_node_ref(found);
@@ -319,11 +267,11 @@ void prolly_cache_remove(ProllyCache *cache, const ProllyHash *hash)
 	ProllyNode *dropped = NULL;
 
 	g_mutex_lock(&shard->lock);
-	ProllyNode **link = find_link(shard, hash);
+	ProllyNode *node = prolly_node_table_remove(&shard->nodes, hash);
 
-	if (*link) {
-		__atomic_store_n(&(*link)->gone, true, __ATOMIC_RELAXED);
-		drop_node(shard, link, &dropped);
+	if (node) {
+		__atomic_store_n(&node->gone, true, __ATOMIC_RELAXED);
+		drop_node(shard, node, &dropped);
 	}
 	g_mutex_unlock(&shard->lock);
 	release_dropped(dropped);

@@ -130,6 +130,14 @@ const uint8_t *prolly_node_get_bytes(const ProllyNode *node, size_t *out_len)
 	return node->bytes;
 }
 
+GBytes *prolly_node_dup_bytes(ProllyNode *node)
+{
+	if (node->owner)
+		return g_bytes_ref(node->owner);
+	return g_bytes_new_with_free_func(node->bytes, node->len, (GDestroyNotify)prolly_node_unref,
+					  prolly_node_ref(node));
+}
+
 void *prolly_node_get_view(const ProllyNode *node)
 {
 	return __atomic_load_n(&node->view, __ATOMIC_ACQUIRE);

@@ -40,14 +40,13 @@
 
 static void init_set(ProllyNodeSet *set)
 {
+	*set = (ProllyNodeSet){0};
 	set->nodes = g_ptr_array_new_with_free_func((GDestroyNotify)prolly_node_unref);
-	set->by_hash = g_hash_table_new(prolly_hash_table_hash, prolly_hash_table_equal);
-	set->bytes = 0;
 }
 
 static void clear_set(ProllyNodeSet *set)
 {
-	g_hash_table_unref(set->by_hash);
+	prolly_node_table_clear(&set->by_hash);
 	g_ptr_array_unref(set->nodes);
 }
 
@@ -55,7 +54,7 @@ static void clear_set(ProllyNodeSet *set)
 static void add_to_set(ProllyNodeSet *set, ProllyNode *node)
 {
 	g_ptr_array_add(set->nodes, node);
-	g_hash_table_insert(set->by_hash, &node->hash, node);
+	prolly_node_table_add(&set->by_hash, node);
 	set->bytes += node->len;
 }
 
@@ -78,9 +77,9 @@ void prolly_pending_clear(ProllyShared *shared)
 /* The lock is held. (nullable) */
 static ProllyNode *lookup(ProllyShared *shared, const ProllyHash *hash)
 {
-	ProllyNode *node = g_hash_table_lookup(shared->pending.by_hash, hash);
+	ProllyNode *node = prolly_node_table_find(&shared->pending.by_hash, hash);
 
-	return node ? node : g_hash_table_lookup(shared->moving.by_hash, hash);
+	return node ? node : prolly_node_table_find(&shared->moving.by_hash, hash);
 }
 
 ProllyNode *prolly_pending_find(ProllyShared *shared, const ProllyHash *hash)
@@ -110,35 +109,36 @@ static void begin_move(ProllyShared *shared)
 	shared->pending = empty;
 }
 
-/* (transfer full) The bytes of NODE, which live as long as anyone holds them. */
-static GBytes *dup_bytes(ProllyNode *node)
+/* To a back end that keeps bytes. */
+static bool put_bytes(ProllyBackend *backend, ProllyNode *const *nodes, size_t n,
+		      ProllyDbBatch *batch, GError **error)
 {
-	if (node->owner)
-		return g_bytes_ref(node->owner);
-	return g_bytes_new_with_free_func(node->bytes, node->len, (GDestroyNotify)prolly_node_unref,
-					  prolly_node_ref(node));
+	g_autofree ProllyBackendNode *out = g_new(ProllyBackendNode, n);
+	bool ok;
+
+	for (size_t i = 0; i < n; i++) {
+		out[i].hash = nodes[i]->hash;
+		out[i].node_class = (ProllyNodeClass)nodes[i]->node_class;
+		out[i].bytes = prolly_node_dup_bytes(nodes[i]);
+	}
+	ok = backend->class->put_many(backend, out, n, batch, error);
+	for (size_t i = 0; i < n; i++)
+		g_bytes_unref(out[i].bytes);
+	return ok;
 }
 
 /* Gives the moving set to the back end. The turn is held, the lock is not. */
 static bool put_moving(ProllyShared *shared, ProllyDbBatch *batch, GError **error)
 {
-	GPtrArray *nodes = shared->moving.nodes;
-	g_autofree ProllyBackendNode *out = g_new(ProllyBackendNode, nodes->len);
-	bool ok;
+	ProllyBackend *backend = shared->backend;
+	ProllyNode *const *nodes = (ProllyNode *const *)shared->moving.nodes->pdata;
+	size_t n = shared->moving.nodes->len;
 
-	if (nodes->len == 0)
+	if (n == 0)
 		return true;
-	for (guint i = 0; i < nodes->len; i++) {
-		ProllyNode *node = nodes->pdata[i];
-
-		out[i].hash = node->hash;
-		out[i].node_class = node->node_class;
-		out[i].bytes = dup_bytes(node);
-	}
-	ok = shared->backend->class->put_many(shared->backend, out, nodes->len, batch, error);
-	for (guint i = 0; i < nodes->len; i++)
-		g_bytes_unref(out[i].bytes);
-	return ok;
+	if (backend->class->hold_many)
+		return backend->class->hold_many(backend, nodes, n, error);
+	return put_bytes(backend, nodes, n, batch, error);
 }
 
 /*

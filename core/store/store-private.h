@@ -82,6 +82,34 @@ bool prolly_node_try_ref(ProllyNode *node);
 /* What the node costs a cache that holds it. */
 size_t prolly_node_get_charge(const ProllyNode *node);
 
+/* (transfer full) The bytes of NODE, which live as long as anyone holds them. */
+GBytes *prolly_node_dup_bytes(ProllyNode *node);
+
+/* ---- Tables of nodes (node-table.c) ----------------------------------------------------- */
+
+typedef struct {
+	uint64_t tag;     /* how the hash begins */
+	ProllyNode *node; /* borrowed; NULL: the slot is empty */
+} ProllyNodeSlot;
+
+/* Zeroed at first. Its owner has a lock, and keeps the nodes while they are in it. */
+typedef struct {
+	ProllyNodeSlot *slots; /* atomic, as is the next */
+	size_t n_slots;        /* a power of two, or 0 */
+	size_t n;
+} ProllyNodeTable;
+
+/* Empties it. */
+void prolly_node_table_clear(ProllyNodeTable *self);
+/* (nullable) Borrowed. */
+ProllyNode *prolly_node_table_find(const ProllyNodeTable *self, const ProllyHash *hash);
+/* None of NODE's hash is there. */
+void prolly_node_table_add(ProllyNodeTable *self, ProllyNode *node);
+/* (nullable) The node that is not there any more. */
+ProllyNode *prolly_node_table_remove(ProllyNodeTable *self, const ProllyHash *hash);
+/* Has the processor load what looking for HASH begins with. No lock is needed. */
+void prolly_node_table_prefetch(const ProllyNodeTable *self, const ProllyHash *hash);
+
 /* ---- Memory of nodes (store-arena.c) ----------------------------------------------------- */
 
 #define PROLLY_ARENA_BLOCK_MAX ((size_t)64 << 10)
@@ -129,8 +157,8 @@ void prolly_cache_add_figures(ProllyCache *cache, ProllyStoreFigures *figures);
 
 /* Nodes in the order in which they were added. */
 typedef struct {
-	GPtrArray *nodes;    /* ProllyNode, owned */
-	GHashTable *by_hash; /* the same */
+	GPtrArray *nodes; /* ProllyNode, owned */
+	ProllyNodeTable by_hash;
 	size_t bytes;
 } ProllyNodeSet;
 
