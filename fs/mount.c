@@ -202,6 +202,8 @@ static bool open_store(PfsMount *mount, GError **error)
 
 	if (!prolly_repo_open(options->store, &repo_options, &mount->control_repo, error))
 		return false;
+	if (!options->read_only)
+		prolly_backup_claim(mount->control_repo);
 	mount->repo = prolly_repo_new_handle(mount->control_repo, NULL, false);
 	return true;
 }

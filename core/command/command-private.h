@@ -31,6 +31,7 @@ enum {
 	PROLLY_COMMAND_PATHS = 1 << 6,    /* without a store, has PATHs all the same */
 	PROLLY_COMMAND_MESSAGE = 1 << 7,  /* takes PROLLY_MESSAGE_OPTIONS */
 	PROLLY_COMMAND_DELETES = 1 << 8,  /* may take away what kept commits */
+	PROLLY_COMMAND_FILES = 1 << 9,    /* its arguments are files of the caller's */
 };
 
 #define PROLLY_COMMAND_ANY_NUMBER 1000000u
@@ -50,7 +51,7 @@ typedef struct {
 } ProllyCommandSpec;
 
 extern const ProllyCommandSpec prolly_cmd_init, prolly_cmd_root, prolly_cmd_stats, prolly_cmd_gc;
-extern const ProllyCommandSpec prolly_cmd_fsck;
+extern const ProllyCommandSpec prolly_cmd_fsck, prolly_cmd_backup;
 extern const ProllyCommandSpec prolly_cmd_put, prolly_cmd_get, prolly_cmd_delete, prolly_cmd_ls;
 extern const ProllyCommandSpec prolly_cmd_load, prolly_cmd_dump;
 extern const ProllyCommandSpec prolly_cmd_commit, prolly_cmd_log, prolly_cmd_show;

@@ -31,8 +31,11 @@ bool prolly_command_check_free(ProllyCommand *command, const char *what, GError 
 bool prolly_command_check_writable(ProllyCommand *command, GError **error)
 {
 	command->changes = true;
-	if (!command->caller->read_only)
+	if (!command->caller->read_only) {
+		if (command->repo)
+			prolly_backup_claim(command->repo);
 		return true;
+	}
 	return prolly_throw(error, PROLLY_ERROR_READ_ONLY, "%s: the mount is read-only",
 			    command->words->spec->name);
 }

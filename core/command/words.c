@@ -18,6 +18,7 @@
 
 #include "command/command-private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- Tables ------------------------------------------------------------------------------ */
@@ -56,6 +57,7 @@ static const ProllyCommandSpec *const COMMANDS[] = {
 	&prolly_cmd_stats,
 	&prolly_cmd_gc,
 	&prolly_cmd_fsck,
+	&prolly_cmd_backup,
 };
 /* clang-format on */
 
@@ -489,8 +491,38 @@ bool prolly_words_read_input(const ProllyWords *words)
 	       !(words->spec == &prolly_cmd_put && words->arguments->len > 1);
 }
 
+/* (transfer full) FILE, of this process, by a path that is the same for another. Its last component may
+ * be missing, and is not followed. */
+static char *make_absolute(const char *file)
+{
+	g_autofree char *path = g_canonicalize_filename(file, NULL);
+	g_autofree char *plain = g_strdup(file);
+	g_autofree char *parent = NULL;
+	g_autofree char *name = NULL;
+	char *real = NULL;
+	char *absolute;
+
+	for (size_t len = strlen(plain); len > 1 && plain[len - 1] == '/'; len--)
+		plain[len - 1] = '\0';
+	parent = g_path_get_dirname(plain);
+	name = g_path_get_basename(plain);
+	if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, "/") != 0)
+		real = realpath(parent, NULL);
+	absolute = real ? g_build_filename(real, name, NULL) : g_steal_pointer(&path);
+	free(real);
+	return absolute;
+}
+
+static char *rebuild_argument(const ProllyWords *words, guint i)
+{
+	const char *argument = g_ptr_array_index(words->arguments, i);
+
+	return words->spec->flags & PROLLY_COMMAND_FILES ? make_absolute(argument)
+							 : g_strdup(argument);
+}
+
 /* The words of a parsed line again, without -C, and without the FILE of a message, which the front
- * end reads. */
+ * end reads; files are absolute. */
 static char **rebuild(const ProllyWords *words)
 {
 	g_autoptr(GPtrArray) out = g_ptr_array_new();
@@ -512,7 +544,7 @@ static char **rebuild(const ProllyWords *words)
 		if (i == words->n_plain)
 			g_ptr_array_add(out, g_strdup("--"));
 		if (i < words->arguments->len)
-			g_ptr_array_add(out, g_strdup(g_ptr_array_index(words->arguments, i)));
+			g_ptr_array_add(out, rebuild_argument(words, i));
 	}
 	g_ptr_array_add(out, NULL);
 	return (char **)g_ptr_array_free(g_steal_pointer(&out), FALSE);

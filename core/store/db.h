@@ -163,6 +163,12 @@ void prolly_db_drop_files(ProllyDb *db, ProllyDbFamily family, const void *lower
 void prolly_db_compact_range(ProllyDb *db, ProllyDbFamily family, const void *lower,
 			     size_t lower_len, const void *upper, size_t upper_len, uint64_t dead);
 
+/*
+ * Makes the database as it is now, synced or not, in the directory PATH, which is not there yet, with its
+ * mark beside it; on the database's own filesystem its tables are links. INVALID in memory.
+ */
+bool prolly_db_checkpoint(ProllyDb *db, const char *path, GError **error);
+
 /* Bytes on disk and an estimate of the number of keys of FAMILY. */
 bool prolly_db_get_size(ProllyDb *db, ProllyDbFamily family, uint64_t *out_keys,
 			uint64_t *out_bytes, GError **error);

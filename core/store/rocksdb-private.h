@@ -28,6 +28,9 @@
 	X(block_based_options_set_format_version)                                   \
 	X(cache_create_lru_opts)                                                    \
 	X(cache_destroy)                                                            \
+	X(checkpoint_create)                                                        \
+	X(checkpoint_object_create)                                                 \
+	X(checkpoint_object_destroy)                                                \
 	X(close)                                                                    \
 	X(column_family_handle_destroy)                                             \
 	X(compact_range_cf_opt)                                                     \
@@ -137,6 +140,9 @@ const ProllyRocksdb *prolly_rocksdb_get(void);
 #define rocksdb_block_based_options_set_format_version (prolly_rocksdb_get()->block_based_options_set_format_version)
 #define rocksdb_cache_create_lru_opts (prolly_rocksdb_get()->cache_create_lru_opts)
 #define rocksdb_cache_destroy (prolly_rocksdb_get()->cache_destroy)
+#define rocksdb_checkpoint_create (prolly_rocksdb_get()->checkpoint_create)
+#define rocksdb_checkpoint_object_create (prolly_rocksdb_get()->checkpoint_object_create)
+#define rocksdb_checkpoint_object_destroy (prolly_rocksdb_get()->checkpoint_object_destroy)
 #define rocksdb_close (prolly_rocksdb_get()->close)
 #define rocksdb_column_family_handle_destroy (prolly_rocksdb_get()->column_family_handle_destroy)
 #define rocksdb_compact_range_cf_opt (prolly_rocksdb_get()->compact_range_cf_opt)

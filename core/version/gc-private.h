@@ -85,7 +85,7 @@ void prolly_gc_account_unwatch(ProllyRepoBody *body);
 bool prolly_usage_wait(ProllyGc *gc, GError **error);
 /* Asks every holder. */
 bool prolly_usage_ask(ProllyGc *gc, GError **error);
-/* Around a collection. BUSY: another runs. */
+/* Around a collection, or what it must not come into. BUSY: another runs. */
 bool prolly_usage_begin(ProllyUsage *usage, const ProllyGcOptions *options, GError **error);
 void prolly_usage_end(ProllyUsage *usage);
 

@@ -13,7 +13,7 @@
  * Those that come while the list is gone through are asked too: they come first, and the walk begins
  * anew until it finds none that was not asked.
  *
- * One collection runs at a time. An automatic one is in nobody's way.
+ * One collection, or backup, runs at a time. An automatic collection is in nobody's way.
  */
 #include "version/gc-private.h"
 
@@ -84,7 +84,8 @@ static bool wait_for_other(ProllyUsage *usage, const ProllyGcOptions *options, G
 	bool ok;
 
 	if (options->is_automatic || !usage->is_automatic)
-		return prolly_throw(error, PROLLY_ERROR_BUSY, "a collection is running already");
+		return prolly_throw(error, PROLLY_ERROR_BUSY,
+				    "a collection or a backup is running already");
 	g_atomic_int_set(&usage->is_unwanted, 1);
 	wait_a_little(usage);
 	g_mutex_unlock(&usage->lock);

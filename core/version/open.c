@@ -10,13 +10,14 @@
  */
 #include "version/body-private.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/remove.h"
 #include "base/sync.h"
+#include "version/backup-private.h"
 
 #define DEFAULT_BRANCH "main"
 #define INIT_MOUNT     "(a store being made)"
@@ -33,31 +34,12 @@ static bool is_directory(const char *dir, const char *name)
 
 /* ---- Making ------------------------------------------------------------------------------ */
 
-static bool remove_tree(const char *path, GError **error)
-{
-	g_autoptr(GDir) dir = NULL;
-	const char *name;
-
-	if (unlink(path) == 0 || errno == ENOENT)
-		return true;
-	dir = g_dir_open(path, 0, NULL);
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *child = g_build_filename(path, name, NULL);
-
-		if (!remove_tree(child, error))
-			return false;
-	}
-	if (rmdir(path) < 0)
-		return prolly_throw_errno(error, errno, "remove %s", path);
-	return true;
-}
-
 static bool remove_pieces(const char *path, GError **error)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(pieces); i++) {
 		g_autofree char *piece = g_build_filename(path, pieces[i], NULL);
 
-		if (!remove_tree(piece, error))
+		if (!prolly_remove_tree(piece, error))
 			return false;
 	}
 	return true;
@@ -251,6 +233,8 @@ static bool open_path(const char *path, const ProllySpec *spec, const ProllyRepo
 	if (!prolly_lock_take(path, options ? options->mount : NULL, wait_ms, &body->lock_fd,
 			      error))
 		return false;
+	prolly_backup_sweep(path);
+	body->is_backup = prolly_backup_is(path);
 	if (!prolly_body_open_pieces(body, &config, choose_cache_size(spec, options), false,
 				     error)) {
 		g_prefix_error(error, "%s: ", path);

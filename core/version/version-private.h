@@ -117,6 +117,7 @@ struct ProllyRepoBody {
 	uint64_t next[PROLLY_COUNTER_N];
 	uint64_t reserved[PROLLY_COUNTER_N];
 
+	gint is_backup;   /* atomic; the next backup may take its place (backup.c) */
 	gsize kept_bytes; /* atomic: that open files keep in memory over their share (file.c) */
 
 	ProllyUsage usage;           /* guard.c */

@@ -16,10 +16,12 @@
  *   file.h     a value as an open file
  *   gc.h       removing what nothing reaches
  *   fsck.h     verifying everything
+ *   backup.h   copying a store that is in use
  *
  * and keypath.h, the mapping between keys and paths.
  */
 
+#include "version/backup.h"
 #include "version/edit.h"
 #include "version/file.h"
 #include "version/fsck.h"

@@ -179,7 +179,10 @@ class Disk:
     # ---- Records
 
     def open(self, record):
-        directory, name = self.split(record.path)
+        path = os.path.normpath(record.path)  # "..", where somebody looks what a directory is in
+        if path != self.root_path and not path.startswith(self.root_path + '/'):
+            return
+        directory, name = self.split(path)
         what = directory.names.get(name) if name else directory
         if record.offset & os.O_TMPFILE == os.O_TMPFILE:
             what = File()

@@ -315,6 +315,9 @@ def check_meta(key, data):
     if key == b"gc/abandoned":
         assert len(data) == 8
         return "collections"
+    if key == b"store-id":
+        assert re.fullmatch(rb"[0-9a-f-]{36}", data), data
+        return "store-id"
     assert key == b"git-locks", key
     assert not check_journal(data)[0]
     return "locks"
