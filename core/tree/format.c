@@ -113,6 +113,12 @@ bool prolly_format_parse_descriptor(const uint8_t *bytes, ProllyWeighFunc weigh,
 		.chunk_max = prolly_get_le32(bytes + 48),
 	};
 
+	if (memcmp(bytes, DESCRIPTOR_MAGIC, 8) == 0 && prolly_get_le32(bytes + 8) > FORMAT_VERSION)
+		return prolly_throw(
+			error, PROLLY_ERROR_NEWER_FORMAT,
+			"descriptor: it has version %u, this program knows versions up to "
+			"%u",
+			prolly_get_le32(bytes + 8), FORMAT_VERSION);
 	expected = build_descriptor(&p, weigh != NULL);
 	if (memcmp(bytes, expected->data, expected->len) != 0 || !check_parameters(&p, NULL))
 		return prolly_throw(error, PROLLY_ERROR_CORRUPT,

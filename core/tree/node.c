@@ -337,6 +337,15 @@ static int32_t make_head(uint64_t start)
 	return (int32_t)((uint32_t)(start >> 32) ^ UINT32_C(0x80000000));
 }
 
+/* One text for each version, of which there are not many. */
+static Flaw name_version(unsigned version)
+{
+	g_autofree char *flaw = g_strdup_printf(
+		"has version %u, this program knows versions up to %u", version, NODE_VERSION);
+
+	return g_intern_string(flaw);
+}
+
 /* Reads the header and lays out the sections. OUT_VIEW has no heads yet. */
 static Flaw decode_header(const uint8_t *bytes, size_t len, ProllyNodeView *out_view)
 {
@@ -347,7 +356,7 @@ static Flaw decode_header(const uint8_t *bytes, size_t len, ProllyNodeView *out_
 	if (len < NODE_HEADER || memcmp(bytes, NODE_MAGIC, 3) != 0)
 		return "is not a node of a tree";
 	if (bytes[3] != NODE_VERSION)
-		return "has an unknown version";
+		return name_version(bytes[3]);
 	out_view->level = bytes[5];
 	if (bytes[4] > KIND_INTERNAL || (bytes[4] == KIND_LEAF) != (out_view->level == 0) ||
 	    out_view->level >= TREE_LEVELS_MAX)

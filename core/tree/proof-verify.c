@@ -53,6 +53,7 @@
 
 #define PROOF_MAGIC        "PTP\1"
 #define PROOF_MAGIC_SIZE   4
+#define PROOF_VERSION_AT   3
 #define ASKS_KEYS          0
 #define ASKS_RANGE_FROM    1
 #define ASKS_RANGE_BETWEEN 2
@@ -305,8 +306,13 @@ static bool read_head(Verifier *self, const uint8_t **out_descriptor, GError **e
 
 	append_query(asked, &self->proof->query);
 	query = prolly_reader_bytes(&self->reader, asked->len);
-	if (!magic || memcmp(magic, PROOF_MAGIC, PROOF_MAGIC_SIZE) != 0)
-		return throw_flaw(error, "it is none, or of an unknown version");
+	if (!magic || memcmp(magic, PROOF_MAGIC, PROOF_VERSION_AT) != 0)
+		return throw_flaw(error, "it is none");
+	if (magic[PROOF_VERSION_AT] != PROOF_MAGIC[PROOF_VERSION_AT])
+		return prolly_throw(
+			error, PROLLY_ERROR_NEWER_FORMAT,
+			"proof: it has version %u, this program knows versions up to %u",
+			magic[PROOF_VERSION_AT], PROOF_MAGIC[PROOF_VERSION_AT]);
 	if (!query || memcmp(query, asked->data, asked->len) != 0)
 		return throw_flaw(error, "it answers another question");
 	*out_descriptor = descriptor;

@@ -120,8 +120,10 @@ bool prolly_git_object_parse_namespace(const ProllyFormat *format, const char *t
 	if (!take_number(&rest, "format", &version))
 		return prolly_throw(error, PROLLY_ERROR_INVALID, "not a namespace");
 	if (version != NAMESPACE_FORMAT)
-		return prolly_throw(error, PROLLY_ERROR_INVALID, "namespace of format %" PRIu64,
-				    version);
+		return prolly_throw(error, PROLLY_ERROR_INVALID,
+				    "namespace of format %" PRIu64
+				    ", this program knows formats up to %u",
+				    version, (unsigned)NAMESPACE_FORMAT);
 	if (!take_hash(&rest, "root", &root) || !take_hash(&rest, "top", &tree.top) ||
 	    !take_number(&rest, "keys", &tree.keys) || !take_number(&rest, "bytes", &tree.bytes) ||
 	    rest != copy + len)

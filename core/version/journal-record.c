@@ -115,10 +115,16 @@ bool prolly_journal_decode(const void *data, size_t len, GPtrArray **out_objects
 	g_autoptr(GPtrArray) updates =
 		g_ptr_array_new_with_free_func((GDestroyNotify)prolly_ref_update_free);
 	ProllyReader reader;
+	unsigned version;
 	bool ok;
 
 	prolly_reader_init(&reader, data, len);
-	ok = prolly_reader_u8(&reader) == RECORD_VERSION;
+	version = prolly_reader_u8(&reader);
+	if (version > RECORD_VERSION)
+		return prolly_throw(error, PROLLY_ERROR_NEWER_FORMAT,
+				    "a record of version %u, this program knows versions up to %u",
+				    version, RECORD_VERSION);
+	ok = version == RECORD_VERSION;
 	for (uint64_t n = prolly_reader_varint(&reader); ok && n > 0; n--)
 		ok = decode_object(&reader, objects);
 	for (uint64_t n = prolly_reader_varint(&reader); ok && n > 0; n--)

@@ -208,11 +208,25 @@ static void test_hostile_records(void)
 		g_assert_false(is_taken(bad[i]));
 }
 
+static void test_newer_record(void)
+{
+	static const uint8_t record[] = {2, 0, 0};
+	g_autoptr(GPtrArray) objects = NULL;
+	g_autoptr(GPtrArray) updates = NULL;
+	g_autoptr(GError) error = NULL;
+
+	g_assert_false(prolly_journal_decode(record, sizeof(record), &objects, &updates, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_NEWER_FORMAT);
+	g_assert_cmpstr(error->message, ==,
+			"a record of version 2, this program knows versions up to 1");
+}
+
 int main(int argc, char **argv)
 {
 	set_identity();
 	g_test_init(&argc, &argv, NULL);
 
+	g_test_add_func("/version/journal/newer-record", test_newer_record);
 	WITH_STORE("branch/moved-by-git", test_outside_move);
 	WITH_STORE("refs/locked-by-git", test_git_holds_lock);
 	g_test_add_func("/version/repo/crash/subprocess", crash_subprocess);
