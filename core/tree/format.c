@@ -115,7 +115,7 @@ bool prolly_format_parse_descriptor(const uint8_t *bytes, ProllyWeighFunc weigh,
 
 	if (memcmp(bytes, DESCRIPTOR_MAGIC, 8) == 0 && prolly_get_le32(bytes + 8) > FORMAT_VERSION)
 		return prolly_throw(
-			error, PROLLY_ERROR_NEWER_FORMAT,
+			error, PROLLY_ERROR_CORRUPT,
 			"descriptor: it has version %u, this program knows versions up to "
 			"%u",
 			prolly_get_le32(bytes + 8), FORMAT_VERSION);

@@ -310,7 +310,7 @@ static bool read_head(Verifier *self, const uint8_t **out_descriptor, GError **e
 		return throw_flaw(error, "it is none");
 	if (magic[PROOF_VERSION_AT] != PROOF_MAGIC[PROOF_VERSION_AT])
 		return prolly_throw(
-			error, PROLLY_ERROR_NEWER_FORMAT,
+			error, PROLLY_ERROR_CORRUPT,
 			"proof: it has version %u, this program knows versions up to %u",
 			magic[PROOF_VERSION_AT], PROOF_MAGIC[PROOF_VERSION_AT]);
 	if (!query || memcmp(query, asked->data, asked->len) != 0)
