@@ -38,9 +38,13 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #define LOG_LEFT    (1u << 20)
 #define RECLAIM_MIN (8u << 20)
+#define SPILL_MIN   (4u << 20)
 /* A range is compacted if one part of so many, at least, is dead. */
 #define WORTH_SHARE 16
 
@@ -253,6 +257,27 @@ static void flush_all(ProllyDb *db)
 {
 	for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++)
 		flush_family(db, (ProllyDbFamily)i);
+}
+
+void prolly_db_spill(ProllyDb *db)
+{
+	bool is_done = false;
+
+	for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++) {
+		ProllyDbFamily family = (ProllyDbFamily)i;
+
+		if (get_property(db, family, "rocksdb.cur-size-all-mem-tables") < SPILL_MIN)
+			continue;
+		flush_family(db, family);
+		is_done = true;
+	}
+#ifdef __GLIBC__
+	/* Each of RocksDB's threads keeps what it freed. */
+	if (is_done)
+		malloc_trim(0);
+#else
+	(void)is_done;
+#endif
 }
 
 void prolly_db_make_room(ProllyDb *db)

@@ -223,6 +223,16 @@ ProllyDbIter *prolly_db_iter_new(ProllyDb *db, ProllyDbFamily family,
 	return iter;
 }
 
+ProllyDbIter *prolly_db_iter_new_passing(ProllyDb *db, ProllyDbFamily family)
+{
+	ProllyDbIter *iter = g_new0(ProllyDbIter, 1);
+
+	iter->read = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_fill_cache(iter->read, 0);
+	iter->iter = rocksdb_create_iterator_cf(db->rocks, iter->read, db->families[family]);
+	return iter;
+}
+
 void prolly_db_iter_free(ProllyDbIter *iter)
 {
 	if (!iter)

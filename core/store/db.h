@@ -65,6 +65,8 @@ void prolly_db_snapshot_free(ProllyDb *db, ProllyDbSnapshot *snapshot); /* NULL 
 ProllyDbIter *prolly_db_iter_new(ProllyDb *db, ProllyDbFamily family,
 				 const ProllyDbSnapshot *snapshot, const void *lower,
 				 size_t lower_len, const void *upper, size_t upper_len);
+/* Over all of FAMILY, for who reads it once: what it reads is not kept in memory. */
+ProllyDbIter *prolly_db_iter_new_passing(ProllyDb *db, ProllyDbFamily family);
 void prolly_db_iter_free(ProllyDbIter *iter);                                  /* NULL is allowed */
 void prolly_db_iter_seek(ProllyDbIter *iter, const void *key, size_t key_len); /* >= key */
 void prolly_db_iter_seek_for_prev(ProllyDbIter *iter, const void *key, size_t len); /* <= key */
@@ -98,6 +100,12 @@ void prolly_db_batch_delete_range(ProllyDbBatch *batch, ProllyDbFamily family, c
  */
 void prolly_db_batch_delete_present(ProllyDbBatch *batch, ProllyDbFamily family, const void *lower,
 				    size_t lower_len, const void *upper, size_t upper_len);
+
+/* While somebody goes over everything, who wants the memory for himself: less is kept of what is read.
+ * One at a time. */
+void prolly_db_set_lean(ProllyDb *db, bool is_lean);
+/* Makes tables of what memory holds if that is much: for who writes more and more and has time. */
+void prolly_db_spill(ProllyDb *db);
 
 /* On a disk that is nearly full: makes tables of what the log holds, which goes then. */
 void prolly_db_make_room(ProllyDb *db);

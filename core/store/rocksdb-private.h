@@ -26,8 +26,11 @@
 	X(block_based_options_set_checksum)                                         \
 	X(block_based_options_set_filter_policy)                                    \
 	X(block_based_options_set_format_version)                                   \
+	X(block_based_options_set_index_type)                                       \
+	X(block_based_options_set_partition_filters)                                \
 	X(cache_create_lru_opts)                                                    \
 	X(cache_destroy)                                                            \
+	X(cache_set_capacity)                                                       \
 	X(checkpoint_create)                                                        \
 	X(checkpoint_object_create)                                                 \
 	X(checkpoint_object_destroy)                                                \
@@ -92,6 +95,7 @@
 	X(property_int_cf)                                                          \
 	X(readoptions_create)                                                       \
 	X(readoptions_destroy)                                                      \
+	X(readoptions_set_fill_cache)                                               \
 	X(readoptions_set_iterate_lower_bound)                                      \
 	X(readoptions_set_iterate_upper_bound)                                      \
 	X(readoptions_set_snapshot)                                                 \
@@ -138,8 +142,11 @@ const ProllyRocksdb *prolly_rocksdb_get(void);
 #define rocksdb_block_based_options_set_checksum (prolly_rocksdb_get()->block_based_options_set_checksum)
 #define rocksdb_block_based_options_set_filter_policy (prolly_rocksdb_get()->block_based_options_set_filter_policy)
 #define rocksdb_block_based_options_set_format_version (prolly_rocksdb_get()->block_based_options_set_format_version)
+#define rocksdb_block_based_options_set_index_type (prolly_rocksdb_get()->block_based_options_set_index_type)
+#define rocksdb_block_based_options_set_partition_filters (prolly_rocksdb_get()->block_based_options_set_partition_filters)
 #define rocksdb_cache_create_lru_opts (prolly_rocksdb_get()->cache_create_lru_opts)
 #define rocksdb_cache_destroy (prolly_rocksdb_get()->cache_destroy)
+#define rocksdb_cache_set_capacity (prolly_rocksdb_get()->cache_set_capacity)
 #define rocksdb_checkpoint_create (prolly_rocksdb_get()->checkpoint_create)
 #define rocksdb_checkpoint_object_create (prolly_rocksdb_get()->checkpoint_object_create)
 #define rocksdb_checkpoint_object_destroy (prolly_rocksdb_get()->checkpoint_object_destroy)
@@ -204,6 +211,7 @@ const ProllyRocksdb *prolly_rocksdb_get(void);
 #define rocksdb_property_int_cf (prolly_rocksdb_get()->property_int_cf)
 #define rocksdb_readoptions_create (prolly_rocksdb_get()->readoptions_create)
 #define rocksdb_readoptions_destroy (prolly_rocksdb_get()->readoptions_destroy)
+#define rocksdb_readoptions_set_fill_cache (prolly_rocksdb_get()->readoptions_set_fill_cache)
 #define rocksdb_readoptions_set_iterate_lower_bound (prolly_rocksdb_get()->readoptions_set_iterate_lower_bound)
 #define rocksdb_readoptions_set_iterate_upper_bound (prolly_rocksdb_get()->readoptions_set_iterate_upper_bound)
 #define rocksdb_readoptions_set_snapshot (prolly_rocksdb_get()->readoptions_set_snapshot)

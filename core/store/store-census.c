@@ -2,31 +2,49 @@
 /*
  * The census: a list of all nodes that fits in memory, with two bits for each.
  *
- * A node is listed by a tag of 64 bits, made from its hash, in a sorted array; where it stands there
- * is its number, and two bitmaps say whether it is marked and whether it was put since the watch
- * began. A table of the first of each 65,536th part of the tags leaves some 150 of ten million to
- * search through.
+ * A node is listed by a tag, some bits of a sum over its hash, in a sorted array; where it stands
+ * there is its number, and two bitmaps say whether it is marked and whether it was put since the watch
+ * began. The first 16 bits of a tag say in which part of the array it stands, and are not in it; a
+ * part of ten million has some 150 tags to search through.
  *
- *     ten million nodes:   tags 80 MB, bitmaps 2 x 1.25 MB, table 0.26 MB: 83 MB, 8.3 bytes a node
+ *     ten million nodes:   tags 30 MB, bitmaps 2 x 1.25 MB, parts 0.26 MB: 33 MB, 3.3 bytes a node
  *
- * A hash table of whole hashes would take 640 MB, and the numbers that RocksDB's back end gives its
- * nodes a look-up in its index, 5 us, for each reference that is followed; a tag is found in 0.3 us.
+ * (While they are listed, in no order, the tags are whole: 50 MB.) A hash table of whole hashes would
+ * take 640 MB, and the numbers that RocksDB's back end gives its nodes a look-up in its index, 5 us,
+ * for each reference that is followed; a tag is found in 0.2 us.
  *
- * Two nodes may not have one tag, or one would be spared and, worse, what only it refers to be taken
- * for reached. So tags depend on a key that nobody can foresee, and if two are equal, which with ten
- * million nodes happens once in 370,000 times, all are made anew with another key. (A hash that is
- * listed twice, because the back end has it under both classes, stays one.) They are sorted in place:
- * swapped into the parts that their first 16 bits say, and each part by itself.
+ * Who takes a node for another that is marked spares it and, worse, takes what only it refers to for
+ * unreached. So tags depend on a key that nobody can foresee, and may be equal nevertheless: with 40
+ * bits, of ten million nodes some hundred have a tag that is another one's too. Where the tag is not
+ * enough, nodes are told apart by their hashes, in a table `exact` of those that are marked (E):
+ *
+ *  E1  Nodes that share a tag: it is listed twice. (So is a node that the back end has under both
+ *      classes.)
+ *  E2  What was put since the watch began, if there is its tag: it may not be listed itself, and have
+ *      the tag of one that is. It is marked by its hash whether that one is marked or not.
+ *  E3  All others that there are in the store are listed: they were in the back end when the watch
+ *      began, and it began before the listing. (What was on its way to the back end then counts as
+ *      put, and so does what is added to that while somebody watches.) So a tag that is listed once
+ *      and was not put is the node's own.
+ *
+ * That is for who sweeps. Who verifies asks for nodes that may have been lost, too, to which E3 does
+ * not apply: for him tags have 64 bits. A lost node has the tag of one of ten million others once in
+ * 110,000 times with 40 bits, which the collector takes for granted (it notices then that something
+ * is missing by the next one), and with 64 once in 10^12.
+ *
+ * Tags are sorted in place: swapped into their parts, and each part by itself.
  *
  * The sweep lists once more, and deletes in batches.
  *
  *  C1  Whoever puts a node that is listed sets its bit `put` before it looks whether the node is
- *      there, and waits while the node is in the batch that is being deleted.
+ *      there, and waits while the node is in the batch that is being deleted. While the listing goes
+ *      on, the tag is kept in `early` instead.
  *  C2  The batch is filled under the same lock from nodes that have neither bit.
  *      So a put either spares its node, or comes when it is gone from back end and cache, and puts
  *      it again.
  *
- * Locks: `lock` protects `put` and the batch, and is held over no call.
+ * Locks: `lock` protects `put`, `early` and the batch, and is held over no call. The store's own may
+ * be held around it.
  */
 #include "store/census.h"
 
@@ -35,23 +53,38 @@
 
 #include "store/store-private.h"
 
+/* Bytes of a tag. (Its test makes it smaller, so that many are equal.) */
+#ifndef PROLLY_CENSUS_TAG
+#define PROLLY_CENSUS_TAG 5
+#endif
+#define VERIFYING_TAG 8
+
 #define N_PARTS    65536u
-#define N_TRIES    4
+#define PART_SIZE  2 /* bytes of a tag that say its part */
 #define BATCH_SIZE 512
 #define TOLD_EVERY 4096
+#define FIRST_ROOM 4096
 
 struct ProllyCensus {
 	gint ref_count;
 	ProllyStore *store;
 	bool is_watching;
-	uint64_t keys[4]; /* of tags */
-	GArray *tags;     /* of uint64_t, ascending */
-	guint *parts;     /* N_PARTS + 1: where the tags of each begin */
+	uint64_t keys[4];  /* of tags */
+	unsigned tag_size; /* bytes */
+	/* N tags, big-endian, and some room: while they are listed, whole and in no order; then
+	 * ascending, without their first PART_SIZE bytes. */
+	uint8_t *tags;
+	guint n;
+	size_t room;  /* bytes */
+	guint *parts; /* N_PARTS + 1: how many tags each has; then, where they begin */
 	uint64_t *marked;
+	GHashTable *exact; /* ProllyHash, owned (E) */
 	ProllyCensusFigures figures;
 
 	GMutex lock; /* protects all below */
 	GCond batch_done;
+	gint is_listed; /* atomic; set under lock */
+	GArray *early;  /* of uint64_t: tags put while it was not; then NULL */
 	uint64_t *put;
 	GHashTable *batch; /* ProllyHash, borrowed: those being deleted */
 };
@@ -60,11 +93,11 @@ struct ProllyCensus {
 
 static uint64_t make_tag(const ProllyCensus *census, const ProllyHash *hash)
 {
-	uint64_t tag = 0;
+	uint64_t sum = 0;
 
 	for (int i = 0; i < 4; i++)
-		tag += census->keys[i] * prolly_get_le64(hash->bytes + 8 * i);
-	return tag;
+		sum += census->keys[i] * prolly_get_le64(hash->bytes + 8 * i);
+	return sum >> (64 - 8 * census->tag_size);
 }
 
 static void choose_keys(ProllyCensus *census)
@@ -73,52 +106,132 @@ static void choose_keys(ProllyCensus *census)
 		census->keys[i] = (uint64_t)g_random_int() << 32 | g_random_int() | 1;
 }
 
-static uint64_t get_tag(const ProllyCensus *census, guint i)
+static guint get_part(const ProllyCensus *census, uint64_t tag)
 {
-	return g_array_index(census->tags, uint64_t, i);
+	return (guint)(tag >> (8 * (census->tag_size - PART_SIZE)));
 }
 
-/* The number of HASH; false if it is not listed. */
-static bool find_node(const ProllyCensus *census, const ProllyHash *hash, guint *out_i)
+/* A tag without its part. */
+static uint64_t get_rest(const ProllyCensus *census, uint64_t tag)
 {
-	uint64_t tag = make_tag(census, hash);
-	guint low = census->parts[tag >> 48], high = census->parts[(tag >> 48) + 1];
+	return tag & ((UINT64_C(1) << (8 * (census->tag_size - PART_SIZE))) - 1);
+}
+
+/* The Ith number of SIZE bytes in the array, behind whose last one there are 8 bytes. */
+static uint64_t get_number(const ProllyCensus *census, guint i, unsigned size)
+{
+	return prolly_get_be64(census->tags + (size_t)i * size) >> (64 - 8 * size);
+}
+
+static void set_number(ProllyCensus *census, guint i, unsigned size, uint64_t number)
+{
+	uint8_t bytes[8];
+
+	prolly_set_be64(bytes, number << (64 - 8 * size));
+	memcpy(census->tags + (size_t)i * size, bytes, size);
+}
+
+/* Of one that is listed. */
+static uint64_t get_rest_of(const ProllyCensus *census, guint i)
+{
+	return get_number(census, i, census->tag_size - PART_SIZE);
+}
+
+/* The number of the first that has TAG; false if there is none. */
+static bool find_tag(const ProllyCensus *census, uint64_t tag, guint *out_i)
+{
+	guint part = get_part(census, tag);
+	guint low = census->parts[part], high = census->parts[part + 1], end = high;
+	uint64_t rest = get_rest(census, tag);
 
 	while (low < high) {
 		guint middle = low + (high - low) / 2;
 
-		if (get_tag(census, middle) < tag)
+		if (get_rest_of(census, middle) < rest)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	*out_i = low;
-	return low < census->tags->len && get_tag(census, low) == tag;
+	return low < end && get_rest_of(census, low) == rest;
+}
+
+static bool find_node(const ProllyCensus *census, const ProllyHash *hash, guint *out_i)
+{
+	return find_tag(census, make_tag(census, hash), out_i);
+}
+
+/* Is the tag of I, the first that has it, another one's too? */
+static bool is_shared(const ProllyCensus *census, guint part, guint i)
+{
+	return i + 1 < census->parts[part + 1] &&
+	       get_rest_of(census, i) == get_rest_of(census, i + 1);
 }
 
 static bool has_bit(const uint64_t *bits, guint i)
 {
-	return (bits[i / 64] >> (i % 64) & 1) != 0;
+	return (__atomic_load_n(&bits[i / 64], __ATOMIC_RELAXED) >> (i % 64) & 1) != 0;
 }
 
 static void set_bit(uint64_t *bits, guint i)
 {
-	bits[i / 64] |= UINT64_C(1) << (i % 64);
+	__atomic_or_fetch(&bits[i / 64], UINT64_C(1) << (i % 64), __ATOMIC_RELAXED);
 }
 
 /* ---- Listing ----------------------------------------------------------------------------- */
+
+static void set_room(ProllyCensus *census, size_t room)
+{
+	census->tags = g_realloc(census->tags, room);
+	census->room = room;
+}
 
 static bool list_node(const ProllyHash *hash, uint64_t size, void *data, GError **error)
 {
 	ProllyCensus *census = data;
 	uint64_t tag = make_tag(census, hash);
 
-	if (census->tags->len == G_MAXUINT / 2)
+	if (census->n == G_MAXUINT / 2)
 		return prolly_throw(error, PROLLY_ERROR_TOO_BIG, "too many nodes to list");
-	g_array_append_val(census->tags, tag);
+	if ((size_t)(census->n + 1) * census->tag_size + 8 > census->room)
+		set_room(census, census->room + census->room / 2);
+	set_number(census, census->n++, census->tag_size, tag);
+	census->parts[get_part(census, tag)]++;
 	census->figures.nodes++;
 	census->figures.bytes += size;
 	return true;
+}
+
+/* From how many there are of each part to where each begins. Returns the greatest. */
+static guint sum_parts(ProllyCensus *census)
+{
+	guint sum = 0, greatest = 0;
+
+	for (guint part = 0; part <= N_PARTS; part++) {
+		guint n = census->parts[part];
+
+		census->parts[part] = sum;
+		sum += n;
+		greatest = MAX(greatest, n);
+	}
+	return greatest;
+}
+
+static void swap_into_parts(ProllyCensus *census)
+{
+	unsigned size = census->tag_size;
+	g_autofree guint *next = g_memdup2(census->parts, N_PARTS * sizeof(*next));
+
+	for (guint part = 0; part < N_PARTS; part++) {
+		while (next[part] < census->parts[part + 1]) {
+			guint from = next[part];
+			uint64_t tag = get_number(census, from, size);
+			guint to = next[get_part(census, tag)]++;
+
+			set_number(census, from, size, get_number(census, to, size));
+			set_number(census, to, size, tag);
+		}
+	}
 }
 
 static int compare_tags(gconstpointer a, gconstpointer b)
@@ -128,71 +241,55 @@ static int compare_tags(gconstpointer a, gconstpointer b)
 	return x < y ? -1 : x > y;
 }
 
-/* Where in the sorted array the tags of each part begin. */
-static void count_parts(ProllyCensus *census)
+/* What a part becomes stands before it, or in its place. */
+static void sort_part(ProllyCensus *census, guint start, guint end, uint64_t *buffer)
 {
-	memset(census->parts, 0, (N_PARTS + 1) * sizeof(*census->parts));
-	for (guint i = 0; i < census->tags->len; i++)
-		census->parts[(get_tag(census, i) >> 48) + 1]++;
-	for (guint part = 0; part < N_PARTS; part++)
-		census->parts[part + 1] += census->parts[part];
+	unsigned size = census->tag_size;
+
+	for (guint i = start; i < end; i++)
+		buffer[i - start] = get_rest(census, get_number(census, i, size));
+	qsort(buffer, end - start, sizeof(*buffer), compare_tags);
+	for (guint i = start; i < end; i++)
+		set_number(census, i, size - PART_SIZE, buffer[i - start]);
 }
 
 static void sort_tags(ProllyCensus *census)
 {
-	uint64_t *tags = (uint64_t *)(void *)census->tags->data;
-	g_autofree guint *next = NULL;
+	g_autofree uint64_t *buffer = g_new(uint64_t, sum_parts(census) + 1);
 
-	count_parts(census);
-	next = g_memdup2(census->parts, N_PARTS * sizeof(*next));
-	for (guint part = 0; part < N_PARTS; part++) {
-		guint start = census->parts[part], end = census->parts[part + 1];
-
-		while (next[part] < end) {
-			guint from = next[part];
-			uint64_t tag = tags[from];
-			guint to = next[tag >> 48]++;
-
-			tags[from] = tags[to];
-			tags[to] = tag;
-		}
-		qsort(tags + start, end - start, sizeof(*tags), compare_tags);
-	}
+	swap_into_parts(census);
+	for (guint part = 0; part < N_PARTS; part++)
+		sort_part(census, census->parts[part], census->parts[part + 1], buffer);
+	set_room(census, (size_t)census->n * (census->tag_size - PART_SIZE) + 8);
 }
 
-/* Of equal tags, which are neighbours, leaves one. */
-static bool drop_twins(ProllyCensus *census)
+/* From now on notes of puts find their bits. */
+static void end_listing(ProllyCensus *census)
 {
-	guint n = 0, len = census->tags->len;
+	guint i;
 
-	for (guint i = 0; i < len; i++) {
-		if (n == 0 || get_tag(census, n - 1) != get_tag(census, i))
-			g_array_index(census->tags, uint64_t, n++) = get_tag(census, i);
+	census->marked = g_new0(uint64_t, census->n / 64 + 1);
+	census->put = g_new0(uint64_t, census->n / 64 + 1);
+	g_mutex_lock(&census->lock);
+	for (guint k = 0; k < census->early->len; k++) {
+		if (find_tag(census, g_array_index(census->early, uint64_t, k), &i))
+			set_bit(census->put, i);
 	}
-	g_array_set_size(census->tags, n);
-	if (n < len)
-		count_parts(census);
-	return n < len;
+	g_clear_pointer(&census->early, g_array_unref);
+	g_atomic_int_set(&census->is_listed, 1);
+	g_mutex_unlock(&census->lock);
 }
 
 static bool list_nodes(ProllyCensus *census, GError **error)
 {
-	bool twice = true;
-
-	for (int try = 0; try < N_TRIES && twice; try++) {
-		choose_keys(census);
-		g_array_set_size(census->tags, 0);
-		census->figures = (ProllyCensusFigures){0};
-		for (int c = 0; c < PROLLY_N_NODE_CLASSES; c++) {
-			if (!prolly_store_foreach(census->store, (ProllyNodeClass)c, list_node,
-						  census, error))
-				return false;
-		}
-		sort_tags(census);
-		twice = drop_twins(census);
+	set_room(census, FIRST_ROOM);
+	for (int c = 0; c < PROLLY_N_NODE_CLASSES; c++) {
+		if (!prolly_store_foreach(census->store, (ProllyNodeClass)c, list_node, census,
+					  error))
+			return false;
 	}
-	census->marked = g_new0(uint64_t, census->tags->len / 64 + 1);
-	census->put = g_new0(uint64_t, census->tags->len / 64 + 1);
+	sort_tags(census);
+	end_listing(census);
 	return true;
 }
 
@@ -209,18 +306,51 @@ bool prolly_store_flush_if_room(ProllyStore *store, GError **error)
 
 /* ---- Lifecycle --------------------------------------------------------------------------- */
 
-bool prolly_census_new(ProllyStore *store, ProllyCensus **out_census, GError **error)
+static void note_early(ProllyCensus *census, const ProllyNodeSet *set)
+{
+	for (guint i = 0; i < set->nodes->len; i++) {
+		const ProllyNode *node = g_ptr_array_index(set->nodes, i);
+		uint64_t tag = make_tag(census, &node->hash);
+
+		g_array_append_val(census->early, tag);
+	}
+}
+
+/* E3. */
+static void begin_watch(ProllyCensus *census)
+{
+	ProllyShared *shared = census->store->shared;
+
+	g_mutex_lock(&shared->lock);
+	g_assert(!shared->census);
+	note_early(census, &shared->pending);
+	note_early(census, &shared->moving);
+	g_atomic_pointer_set(&shared->census, census);
+	g_mutex_unlock(&shared->lock);
+	census->is_watching = true;
+}
+
+bool prolly_census_new(ProllyStore *store, ProllyCensusUse use, ProllyCensus **out_census,
+		       GError **error)
 {
 	g_autoptr(ProllyCensus) census = g_new0(ProllyCensus, 1);
 
 	census->ref_count = 1;
 	census->store = prolly_store_ref(store);
-	census->tags = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-	census->parts = g_new(guint, N_PARTS + 1);
+	census->tag_size = use == PROLLY_CENSUS_TO_VERIFY ? VERIFYING_TAG : PROLLY_CENSUS_TAG;
+	choose_keys(census);
+	census->parts = g_new0(guint, N_PARTS + 1);
+	census->exact = g_hash_table_new_full(prolly_hash_table_hash, prolly_hash_table_equal,
+					      g_free, NULL);
 	g_mutex_init(&census->lock);
 	g_cond_init(&census->batch_done);
+	census->early = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	census->batch = g_hash_table_new(prolly_hash_table_hash, prolly_hash_table_equal);
-	if (!prolly_store_flush_if_room(store, error) || !list_nodes(census, error))
+	if (!prolly_store_flush_if_room(store, error))
+		return false;
+	if (use == PROLLY_CENSUS_TO_SWEEP)
+		begin_watch(census);
+	if (!list_nodes(census, error))
 		return false;
 	*out_census = g_steal_pointer(&census);
 	return true;
@@ -231,9 +361,11 @@ static void unref_census(ProllyCensus *census)
 	if (!g_atomic_int_dec_and_test(&census->ref_count))
 		return;
 	g_hash_table_unref(census->batch);
+	g_clear_pointer(&census->early, g_array_unref);
 	g_mutex_clear(&census->lock);
 	g_cond_clear(&census->batch_done);
-	g_array_unref(census->tags);
+	g_hash_table_unref(census->exact);
+	g_free(census->tags);
 	g_free(census->parts);
 	g_free(census->marked);
 	g_free(census->put);
@@ -255,41 +387,62 @@ void prolly_census_free(ProllyCensus *census)
 	unref_census(census);
 }
 
-void prolly_census_watch(ProllyCensus *census)
-{
-	ProllyShared *shared = census->store->shared;
-
-	g_mutex_lock(&shared->lock);
-	g_assert(!shared->census);
-	g_atomic_pointer_set(&shared->census, census);
-	g_mutex_unlock(&shared->lock);
-	census->is_watching = true;
-}
-
 void prolly_census_get_figures(const ProllyCensus *census, ProllyCensusFigures *out_figures)
 {
 	*out_figures = census->figures;
 }
 
+size_t prolly_census_get_size(const ProllyCensus *census)
+{
+	return census->room + 2 * (census->n / 64 + 1) * sizeof(uint64_t) +
+	       (N_PARTS + 1) * sizeof(guint);
+}
+
 /* ---- Marking ----------------------------------------------------------------------------- */
+
+/* Where a node is marked. */
+typedef struct {
+	guint i;       /* its number */
+	bool is_exact; /* E1, E2: by its hash, else by its bit */
+} Place;
+
+static bool find_place(const ProllyCensus *census, const ProllyHash *hash, Place *out_place)
+{
+	uint64_t tag = make_tag(census, hash);
+
+	if (!find_tag(census, tag, &out_place->i))
+		return false;
+	out_place->is_exact = has_bit(census->put, out_place->i) ||
+			      is_shared(census, get_part(census, tag), out_place->i);
+	return true;
+}
+
+static bool is_marked_at(const ProllyCensus *census, const ProllyHash *hash, const Place *place)
+{
+	return place->is_exact ? g_hash_table_contains(census->exact, hash)
+			       : has_bit(census->marked, place->i);
+}
 
 ProllyCensusAnswer prolly_census_mark(ProllyCensus *census, const ProllyHash *hash)
 {
-	guint i;
+	Place place;
 
-	if (!find_node(census, hash, &i))
+	if (!find_place(census, hash, &place))
 		return PROLLY_CENSUS_UNLISTED;
-	if (has_bit(census->marked, i))
+	if (is_marked_at(census, hash, &place))
 		return PROLLY_CENSUS_AGAIN;
-	set_bit(census->marked, i);
+	if (place.is_exact)
+		g_hash_table_add(census->exact, g_memdup2(hash, sizeof(*hash)));
+	else
+		set_bit(census->marked, place.i);
 	return PROLLY_CENSUS_FIRST;
 }
 
 bool prolly_census_is_marked(const ProllyCensus *census, const ProllyHash *hash)
 {
-	guint i;
+	Place place;
 
-	return find_node(census, hash, &i) && has_bit(census->marked, i);
+	return find_place(census, hash, &place) && is_marked_at(census, hash, &place);
 }
 
 /* ---- Putting ----------------------------------------------------------------------------- */
@@ -309,6 +462,21 @@ static ProllyCensus *get_watching(ProllyShared *shared)
 	return census;
 }
 
+/* The lock is held; it is given up to wait. */
+static void note_tag(ProllyCensus *census, const ProllyHash *hash)
+{
+	uint64_t tag = make_tag(census, hash);
+	guint i;
+
+	if (!g_atomic_int_get(&census->is_listed)) {
+		g_array_append_val(census->early, tag);
+	} else if (find_tag(census, tag, &i)) {
+		set_bit(census->put, i);
+		while (g_hash_table_contains(census->batch, hash))
+			g_cond_wait(&census->batch_done, &census->lock);
+	}
+}
+
 void prolly_census_note_put(ProllyShared *shared, const ProllyHash *hash)
 {
 	ProllyCensus *census = get_watching(shared);
@@ -316,11 +484,9 @@ void prolly_census_note_put(ProllyShared *shared, const ProllyHash *hash)
 
 	if (!census)
 		return;
-	if (find_node(census, hash, &i)) {
+	if (!g_atomic_int_get(&census->is_listed) || find_node(census, hash, &i)) {
 		g_mutex_lock(&census->lock);
-		set_bit(census->put, i);
-		while (g_hash_table_contains(census->batch, hash))
-			g_cond_wait(&census->batch_done, &census->lock);
+		note_tag(census, hash);
 		g_mutex_unlock(&census->lock);
 	}
 	unref_census(census);
@@ -433,13 +599,14 @@ static bool sweep_node(const ProllyHash *hash, uint64_t size, void *data, GError
 {
 	Sweep *sweep = data;
 	ProllyCensus *census = sweep->census;
-	guint i;
+	Place place;
 
 	census->figures.nodes++;
 	census->figures.bytes += size;
 	if (census->figures.nodes % TOLD_EVERY == 0 && !tell(sweep, error))
 		return false;
-	if (!find_node(census, hash, &i) || has_bit(census->marked, i))
+	if (!find_place(census, hash, &place) || has_bit(census->put, place.i) ||
+	    is_marked_at(census, hash, &place))
 		return true;
 	sweep->hashes[sweep->n] = *hash;
 	sweep->sizes[sweep->n++] = size;

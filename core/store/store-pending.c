@@ -245,6 +245,7 @@ static Room check_room(ProllyShared *shared)
 
 bool prolly_pending_add(ProllyShared *shared, ProllyNode **node, GError **error)
 {
+	bool is_watched;
 	Room room;
 
 	g_mutex_lock(&shared->lock);
@@ -254,8 +255,12 @@ bool prolly_pending_add(ProllyShared *shared, ProllyNode **node, GError **error)
 		prolly_node_ref(found);
 	else
 		add_to_set(&shared->pending, prolly_node_ref(*node));
+	is_watched = g_atomic_pointer_get(&shared->census) != NULL;
 	room = check_room(shared);
 	g_mutex_unlock(&shared->lock);
+	/* The watch may have begun since the put told of it. */
+	if (is_watched)
+		prolly_census_note_put(shared, &(*node)->hash);
 
 	if (found) {
 		prolly_node_unref(*node);

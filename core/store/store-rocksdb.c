@@ -423,6 +423,7 @@ static bool rocks_delete_many(ProllyBackend *backend, ProllyNodeClass node_class
 			note_deleted(self, &locations[i]);
 	}
 	g_mutex_unlock(&self->lock);
+	prolly_db_spill(self->db);
 	return ok;
 }
 
@@ -433,8 +434,7 @@ typedef bool (*LocationFunc)(const ProllyHash *hash, const Location *location, v
 
 static bool foreach_location(RocksBackend *self, LocationFunc func, void *data, GError **error)
 {
-	g_autoptr(ProllyDbIter) iter =
-		prolly_db_iter_new(self->db, PROLLY_DB_INDEX, NULL, NULL, 0, NULL, 0);
+	g_autoptr(ProllyDbIter) iter = prolly_db_iter_new_passing(self->db, PROLLY_DB_INDEX);
 
 	for (prolly_db_iter_seek_first(iter); prolly_db_iter_is_valid(iter);
 	     prolly_db_iter_next(iter)) {

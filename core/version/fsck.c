@@ -5,7 +5,7 @@
  * First the heads of branches are looked at, each under its own name, then all other commits that
  * references and reflogs reach, each once (fsck-git.c); then the working sets. What they share is
  * shared here too: a node (or a large value) that was found sound, with all below it, is remembered
- * by a bit in a census (8.3 bytes a node), and not read again. What is not sound is not remembered,
+ * by a bit in a census (6.3 bytes a node), and not read again. What is not sound is not remembered,
  * so each commit and branch that has it comes upon it again, and is named.
  *
  * Nodes are read whatever the cache has, so what is verified is what is on the disk. A large value is
@@ -430,7 +430,7 @@ static bool run(ProllyRepo *repo, const ProllyFsckOptions *options, bool may_rep
 	uint64_t n_repaired = 0;
 
 	fsck_init(&self, repo, options);
-	if (!prolly_census_new(repo->body->store, &self.sound, error) ||
+	if (!prolly_census_new(repo->body->store, PROLLY_CENSUS_TO_VERIFY, &self.sound, error) ||
 	    !prolly_fsck_check_references(&self, error) || !check_working_sets(&self, error) ||
 	    (may_repair && !prolly_fsck_repair(&self, &n_repaired, error)))
 		return false;

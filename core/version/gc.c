@@ -2,23 +2,23 @@
 /*
  * Garbage collection under a live store: in what order, and why nothing is lost.
  *
- *   1. list     the census lists the nodes there are; only they can go
- *   2. watch    from now on what is put stays, found there or not
+ *   1. watch    from now on what is put stays, found there or not
+ *   2. list     the census lists the nodes there are; only they can go
  *   3. capture  the roots, with everything below them, are marked (gc-roots.c)
- *   4. wait     until every change that was under way at 2 is done (guard.c)
+ *   4. wait     until every change that was under way at 1 is done (guard.c)
  *   5. capture  again
  *   6. pack     the git repository without the objects that nothing reaches (gc-pack.c)
  *   7. wait, and capture once more
  *   8. sync     everything
- *   9. sweep    what is listed, not marked, and was not put since 2
+ *   9. sweep    what is listed, not marked, and was not put since 1
  *  10. reclaim  gives the space back to the disk
  *
- * Why a node that a root refers to at any time stays. Call a change early if it was under way at 2
+ * Why a node that a root refers to at any time stays. Call a change early if it was under way at 1
  * and late if it began after that.
  *
  *  G1  What early changes did is seen at 5: they are done, and what they made is reached from a
- *      root, or by nobody. So whatever they put or found before 2 is marked if it matters.
- *  G2  A late change refers to nodes of two sorts. Those it puts: they stay, by 2. Those it takes,
+ *      root, or by nobody. So whatever they put or found before 1 is marked if it matters.
+ *  G2  A late change refers to nodes of two sorts. Those it puts: they stay, by 1. Those it takes,
  *      with all below them, from a tree or value that it reads: that was reached from a root when it
  *      was read. The root was there at 3 or at 5, and all below it is marked; or it came after 3 and
  *      was gone before 5, or came after 5: then a change made it, and if that was an early one, it
@@ -36,8 +36,10 @@
  * A kill at any moment loses nothing, since what goes is reached by nothing. What cannot be read
  * below a root ends the collection before 6.
  *
- * Memory: 8.3 bytes for each node (store-census.c), some 100 for each object of the git repository,
- * and 100 for each node that came between 1 and 5.
+ * Memory: 3.3 bytes for each node, 5 while they are listed (store-census.c), some 100 for each object of
+ * the git repository, and 100 for each node that came between 1 and 5. RocksDB is told to be content
+ * with little, and what is deleted does not gather in memory. The whole process of `prollyfs-ctl gc`,
+ * of ten million nodes of which half go, has 93 MiB at most, 24 of them when it has opened the store.
  */
 #include "version/gc-private.h"
 
@@ -150,13 +152,14 @@ static bool choose_grace(ProllyGc *gc, GError **error)
 /* 1 to 5. */
 static bool find_reached(ProllyGc *gc, ProllyGcPacks **out_packs, GError **error)
 {
+	ProllyCensusUse use =
+		gc->options->dry_run ? PROLLY_CENSUS_TO_COUNT : PROLLY_CENSUS_TO_SWEEP;
+
 	if (!choose_grace(gc, error) || !prolly_gc_tell(gc, PROLLY_GC_LISTING, 0, 0, error) ||
 	    !prolly_journal_trim(gc->body->journal, error) ||
-	    !prolly_census_new(gc->body->store, &gc->census, error) ||
+	    !prolly_census_new(gc->body->store, use, &gc->census, error) ||
 	    !prolly_gc_packs_list(gc, out_packs, error))
 		return false;
-	if (!gc->options->dry_run)
-		prolly_census_watch(gc->census);
 	return prolly_gc_capture(gc, error) && prolly_usage_wait(gc, error) &&
 	       prolly_gc_capture(gc, error) && prolly_gc_packs_keep_young(gc, *out_packs, error);
 }
@@ -250,7 +253,9 @@ bool prolly_gc_run(ProllyRepo *repo, const ProllyGcOptions *options, ProllyGcFig
 
 	if (!prolly_usage_begin(&repo->body->usage, options, error))
 		return false;
+	prolly_db_set_lean(repo->body->db, true);
 	ok = run(repo, options, out_figures, &local);
+	prolly_db_set_lean(repo->body->db, false);
 	if (!ok && options->is_automatic && !prolly_error_is(local, PROLLY_ERROR_CANCELLED))
 		prolly_gc_account_postpone(repo->body);
 	prolly_usage_end(&repo->body->usage);

@@ -31,7 +31,7 @@ static ProllyCensus *new_census(ProllyStore *store)
 	g_autoptr(GError) error = NULL;
 	ProllyCensus *census = NULL;
 
-	prolly_census_new(store, &census, &error);
+	prolly_census_new(store, PROLLY_CENSUS_TO_SWEEP, &census, &error);
 	g_assert_no_error(error);
 	return census;
 }
@@ -95,7 +95,6 @@ static void test_watch(void)
 	again = put(store, PROLLY_NODE_TREE, 1);
 	gone = put(store, PROLLY_NODE_TREE, 2);
 	census = new_census(store);
-	prolly_census_watch(census);
 	put(store, PROLLY_NODE_TREE, 1);
 	sweep(census);
 	g_assert_true(has(store, &again));
@@ -106,6 +105,26 @@ static void test_watch(void)
 	g_assert_true(has(store, &gone));
 }
 
+/* What one listed takes of memory, and what all of them do. */
+static void test_size(void)
+{
+	g_autoptr(ProllyStore) store = prolly_store_new_memory();
+	g_autoptr(ProllyCensus) census = NULL;
+	g_autoptr(ProllyCensus) verifying = NULL;
+	size_t none;
+
+	census = new_census(store);
+	none = prolly_census_get_size(census);
+	g_assert_cmpuint(none, <, 300000);
+	g_clear_pointer(&census, prolly_census_free);
+	for (unsigned i = 0; i < MANY; i++)
+		put(store, PROLLY_NODE_TREE, i);
+	census = new_census(store);
+	g_assert_cmpuint(prolly_census_get_size(census) - none, <=, MANY * 33 / 10);
+	g_assert_true(prolly_census_new(store, PROLLY_CENSUS_TO_VERIFY, &verifying, NULL));
+	g_assert_cmpuint(prolly_census_get_size(verifying) - none, <=, MANY * 63 / 10);
+}
+
 /* ---- At the very moment ------------------------------------------------------------------ */
 
 /* Before the real back end: says that it has come somewhere, and waits until it may go on. */
@@ -114,6 +133,7 @@ typedef struct {
 	ProllyBackend *real;
 	bool stops_before_delete;
 	bool stops_after_get;
+	bool stops_before_listing;
 	GMutex lock;
 	GCond cond;
 	bool is_there;
@@ -191,8 +211,11 @@ static bool gate_sync(ProllyBackend *self, GError **error)
 static bool gate_foreach(ProllyBackend *self, ProllyNodeClass node_class, ProllyStoreFunc func,
 			 void *data, GError **error)
 {
-	ProllyBackend *real = ((Gate *)self)->real;
+	Gate *gate = (Gate *)self;
+	ProllyBackend *real = gate->real;
 
+	if (gate->stops_before_listing)
+		wait_at_gate(gate);
 	return real->class->foreach (real, node_class, func, data, error);
 }
 
@@ -250,7 +273,6 @@ static void test_put_of_what_goes(void)
 
 	hash = put(store, PROLLY_NODE_TREE, 1);
 	census = new_census(store);
-	prolly_census_watch(census);
 	gate->stops_before_delete = true;
 	sweeper = g_thread_new("sweep", sweep_thread, census);
 	wait_for_gate(gate);
@@ -288,7 +310,6 @@ static void test_read_of_what_goes(void)
 
 	census = new_census(store);
 	prolly_cache_remove(store->shared->caches[PROLLY_NODE_TREE], &reading.hash);
-	prolly_census_watch(census);
 	gate->stops_after_get = true;
 	reader = g_thread_new("get", get_thread, &reading);
 	wait_for_gate(gate);
@@ -301,11 +322,43 @@ static void test_read_of_what_goes(void)
 	g_assert_true(has(store, &reading.hash));
 }
 
+static gpointer census_thread(gpointer store)
+{
+	return new_census(store);
+}
+
+/* What is put while the listing goes on stays, listed or not. */
+static void test_put_of_what_is_listed(void)
+{
+	g_autoptr(ProllyStore) store = prolly_store_new_memory();
+	Gate *gate = new_gate(store);
+	g_autoptr(ProllyCensus) census = NULL;
+	ProllyHash again = put(store, PROLLY_NODE_TREE, 1), gone = put(store, PROLLY_NODE_TREE, 2);
+	ProllyHash late;
+	GThread *lister;
+
+	g_assert_true(prolly_store_flush(store, NULL, NULL));
+	gate->stops_before_listing = true;
+	lister = g_thread_new("list", census_thread, store);
+	wait_for_gate(gate);
+	put(store, PROLLY_NODE_TREE, 1);
+	late = put(store, PROLLY_NODE_TREE, 3);
+	g_assert_true(prolly_store_flush(store, NULL, NULL));
+	open_gate(gate);
+	census = g_thread_join(lister);
+	sweep(census);
+	g_assert_true(has(store, &again));
+	g_assert_true(has(store, &late));
+	g_assert_false(has(store, &gone));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/store/census/marks", test_marks);
+	g_test_add_func("/store/census/size", test_size);
 	g_test_add_func("/store/census/watch", test_watch);
+	g_test_add_func("/store/census/put-of-what-is-listed", test_put_of_what_is_listed);
 	g_test_add_func("/store/census/put-of-what-goes", test_put_of_what_goes);
 	g_test_add_func("/store/census/read-of-what-goes", test_read_of_what_goes);
 	return g_test_run();
