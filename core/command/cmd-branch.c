@@ -256,6 +256,20 @@ static bool is_listing(ProllyCommand *command)
 	return !prolly_command_argument(command, 0);
 }
 
+static bool show_current(ProllyCommand *command, GError **error)
+{
+	g_autoptr(ProllyBranch) branch = NULL;
+
+	if (!command->json) {
+		prolly_command_print(command, "%s\n", command->branch_name);
+		return true;
+	}
+	if (!find_branch(command, command->branch_name, &branch, error))
+		return false;
+	print_branch_json(command, branch, command->branch_name);
+	return true;
+}
+
 static bool run_branch(ProllyCommand *command, GError **error)
 {
 	const char *name = prolly_command_argument(command, 0);
@@ -264,10 +278,8 @@ static bool run_branch(ProllyCommand *command, GError **error)
 	bool renames = prolly_command_option(command, "m");
 	bool moved = false;
 
-	if (prolly_command_option(command, "show-current")) {
-		prolly_command_print(command, "%s\n", command->branch_name);
-		return true;
-	}
+	if (prolly_command_option(command, "show-current"))
+		return show_current(command, error);
 	if (!deletes && !renames && is_listing(command))
 		return list_branches(command, error);
 	if (deletes && renames)

@@ -155,16 +155,16 @@ static void print_blame_json(ProllyCommand *command, GString *json, const Prolly
 static void print_blame_text(ProllyCommand *command, const char *path, const ProllyCommit *commit)
 {
 	int offset = commit->author.offset_minutes;
-	g_autoptr(GDateTime) date =
-		g_date_time_new_from_unix_utc(commit->author.time + (int64_t)offset * 60);
-	g_autofree char *time = date ? g_date_time_format(date, "%Y-%m-%d %H:%M:%S") : NULL;
 	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
+	struct tm tm;
 
+	prolly_signature_get_tm(&commit->author, &tm);
 	prolly_command_print_painted(command, PROLLY_PAINT_YELLOW, "%.*s", PROLLY_SHORT_ID,
 				     prolly_commit_id_to_hex(&commit->id, hex));
-	prolly_command_print(command, " (%s %s %c%02d%02d) %s\n", commit->author.name,
-			     time ? time : "?", offset < 0 ? '-' : '+', ABS(offset) / 60,
-			     ABS(offset) % 60, path);
+	prolly_command_print(command, " (%s %04d-%02d-%02d %02d:%02d:%02d %c%02d%02d) %s\n",
+			     commit->author.name, tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+			     tm.tm_hour, tm.tm_min, tm.tm_sec, offset < 0 ? '-' : '+',
+			     ABS(offset) / 60, ABS(offset) % 60, path);
 }
 
 static bool print_blame(ProllyCommand *command, ProllyView *view, ProllyBlame *blame,

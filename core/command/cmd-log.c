@@ -136,11 +136,57 @@ static bool print_changes(ProllyCommitPrinter *printer, const ProllyCommit *comm
 
 	if (!prolly_command_get_style(command, &style) || commit->n_parents > 1)
 		return true;
-	if (!command->json)
+	if (!command->json && !printer->oneline)
 		prolly_commit_printer_line(printer, "", 0);
 	return printer->graph
 		       ? print_changes_beside(printer, commit, style, error)
 		       : prolly_command_print_commit_changes(command, commit, NULL, style, error);
+}
+
+static bool print_commit(ProllyCommitPrinter *printer, const ProllyCommit *commit, GError **error)
+{
+	prolly_commit_printer_print(printer, commit);
+	return print_changes(printer, commit, error);
+}
+
+/* The next COUNT commits, the last of them first; so all of them wait in memory. */
+static bool print_reversed(ProllyCommitPrinter *printer, ProllyLogSource *source, uint64_t count,
+			   GError **error)
+{
+	g_autoptr(GPtrArray) commits =
+		g_ptr_array_new_with_free_func((GDestroyNotify)prolly_commit_free);
+
+	while (count--) {
+		ProllyCommit *commit = NULL;
+
+		if (!prolly_log_source_next(source, &commit, NULL, error))
+			return false;
+		if (!commit)
+			break;
+		g_ptr_array_add(commits, commit);
+	}
+	for (guint i = commits->len; i-- > 0;)
+		if (!print_commit(printer, g_ptr_array_index(commits, i), error))
+			return false;
+	return true;
+}
+
+static bool skip(ProllyCommand *command, ProllyLogSource *source, GError **error)
+{
+	const char *text = prolly_command_option(command, "skip");
+	bool end = false;
+	guint64 n = 0;
+
+	if (text && !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &n, NULL))
+		return prolly_throw(error, PROLLY_ERROR_USAGE, "--skip %s: not a number", text);
+	while (n-- && !end) {
+		g_autoptr(ProllyCommit) commit = NULL;
+
+		if (!prolly_log_source_next(source, &commit, NULL, error))
+			return false;
+		end = !commit;
+	}
+	return true;
 }
 
 static bool print_log(ProllyCommitPrinter *printer, ProllyLogSource *source, uint64_t count,
@@ -148,6 +194,10 @@ static bool print_log(ProllyCommitPrinter *printer, ProllyLogSource *source, uin
 {
 	g_autoptr(GArray) parents = g_array_new(FALSE, FALSE, sizeof(ProllyCommitId));
 
+	if (!skip(printer->command, source, error))
+		return false;
+	if (prolly_command_option(printer->command, "reverse"))
+		return print_reversed(printer, source, count, error);
 	printer->parents = parents;
 	while (count--) {
 		g_autoptr(ProllyCommit) commit = NULL;
@@ -157,8 +207,7 @@ static bool print_log(ProllyCommitPrinter *printer, ProllyLogSource *source, uin
 			return false;
 		if (!commit)
 			break;
-		prolly_commit_printer_print(printer, commit);
-		if (!print_changes(printer, commit, error))
+		if (!print_commit(printer, commit, error))
 			return false;
 	}
 	while (printer->graph && prolly_graph_is_pending(printer->graph))
@@ -176,6 +225,9 @@ static bool run_log(ProllyCommand *command, GError **error)
 	g_auto(ProllyRevisions) revisions = {0};
 	uint64_t count = 0;
 
+	if (has_graph && prolly_command_option(command, "reverse"))
+		return prolly_throw(error, PROLLY_ERROR_USAGE,
+				    "log: --graph and --reverse do not go together");
 	prolly_revisions_init(&revisions);
 	if (!prolly_command_parse_count(command, &count, error) ||
 	    !get_revisions(command, &revisions, error) ||
@@ -198,12 +250,16 @@ static bool run_log(ProllyCommand *command, GError **error)
 
 static const ProllyOptionSpec LOG_OPTIONS[] = {
 	{"max-count", 'n', "N", "at most N commits"},
+	{"skip", 0, "N", "not the first N of them"},
+	{"reverse", 0, NULL, "the oldest of them first"},
 	{"oneline", 0, NULL, "one line for each"},
 	{"graph", 0, NULL, "draw the history beside them"},
 	{"all", 0, NULL, "from the heads of all branches, and the tags"},
 	{"key", 0, "PATH", "only commits that changed a key"},
 	{"since", 0, "DATE", "only commits made at DATE or after"},
+	{"after", 0, "DATE", "the same"},
 	{"until", 0, "DATE", "only commits made at DATE or before"},
+	{"before", 0, "DATE", "the same"},
 	{"author", 0, "PATTERN", "only commits whose author matches"},
 	{"committer", 0, "PATTERN", "only commits whose committer matches"},
 	{"grep", 0, "PATTERN", "only commits whose message matches"},

@@ -63,7 +63,7 @@ static bool show(ProllyCommand *command, const char *rev, ProllyCommitPrinter *p
 	if (!command->json && !printer->oneline && !print_annotation(command, rev, &id, error))
 		return false;
 	prolly_commit_printer_print(printer, commit);
-	if (!command->json)
+	if (!command->json && !printer->oneline)
 		prolly_command_print(command, "\n");
 	return prolly_command_print_commit_changes(command, commit, NULL, style, error);
 }

@@ -9,6 +9,8 @@
 
 #include "command/command.h"
 
+#include <time.h>
+
 typedef struct ProllyCommand ProllyCommand;
 typedef struct ProllyWords ProllyWords;
 
@@ -271,6 +273,8 @@ typedef struct {
 void prolly_commit_printer_print(ProllyCommitPrinter *printer, const ProllyCommit *commit);
 /* One line, beside the graph if there is one. */
 void prolly_commit_printer_line(ProllyCommitPrinter *printer, const char *line, size_t len);
+/* The date as it was there; one of no calendar is the epoch's, as in git. */
+void prolly_signature_get_tm(const ProllySignature *signature, struct tm *out_tm);
 /* "Thu Nov 19 14:33:21 2026 +0100", in English whatever the locale is. */
 void prolly_signature_append_date(GString *out, const ProllySignature *signature);
 

@@ -31,23 +31,27 @@ static void print_json(ProllyCommand *command, const ProllyCommit *commit)
 	prolly_command_print_json(command, json);
 }
 
+void prolly_signature_get_tm(const ProllySignature *signature, struct tm *out_tm)
+{
+	static const struct tm epoch = {.tm_mday = 1, .tm_year = 70, .tm_wday = 4};
+	time_t local = (time_t)(signature->time + (int64_t)signature->offset_minutes * 60);
+
+	if (!gmtime_r(&local, out_tm))
+		*out_tm = epoch;
+}
+
 void prolly_signature_append_date(GString *out, const ProllySignature *signature)
 {
-	static const char DAYS[] = "MonTueWedThuFriSatSun";
+	static const char DAYS[] = "SunMonTueWedThuFriSat";
 	static const char MONTHS[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	int offset = signature->offset_minutes, minutes = ABS(offset);
-	g_autoptr(GDateTime) date =
-		g_date_time_new_from_unix_utc(signature->time + (int64_t)offset * 60);
+	struct tm tm;
 
-	if (!date)
-		return;
+	prolly_signature_get_tm(signature, &tm);
 	g_string_append_printf(out, "%.3s %.3s %d %02d:%02d:%02d %d %c%02d%02d",
-			       DAYS + 3 * (g_date_time_get_day_of_week(date) - 1),
-			       MONTHS + 3 * (g_date_time_get_month(date) - 1),
-			       g_date_time_get_day_of_month(date), g_date_time_get_hour(date),
-			       g_date_time_get_minute(date), g_date_time_get_second(date),
-			       g_date_time_get_year(date), offset < 0 ? '-' : '+', minutes / 60,
-			       minutes % 60);
+			       DAYS + 3 * tm.tm_wday, MONTHS + 3 * tm.tm_mon, tm.tm_mday,
+			       tm.tm_hour, tm.tm_min, tm.tm_sec, tm.tm_year + 1900,
+			       offset < 0 ? '-' : '+', minutes / 60, minutes % 60);
 }
 
 /* The id in yellow, and behind it the branches that stand there. */

@@ -146,13 +146,15 @@ void prolly_json_add_commit_id(GString *json, const char *name, const ProllyComm
 
 void prolly_json_add_time(GString *json, const char *name, const ProllySignature *signature)
 {
-	g_autoptr(GTimeZone) zone = g_time_zone_new_offset(signature->offset_minutes * 60);
-	g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(signature->time);
-	g_autoptr(GDateTime) local = utc ? g_date_time_to_timezone(utc, zone) : NULL;
-	g_autofree char *text = local ? g_date_time_format(local, "%Y-%m-%dT%H:%M:%S%:z") : NULL;
+	int offset = signature->offset_minutes;
+	struct tm tm;
 
+	prolly_signature_get_tm(signature, &tm);
 	append_member(json, name);
-	g_string_append_printf(json, "\"%s\"", text ? text : "1970-01-01T00:00:00+00:00");
+	g_string_append_printf(json, "\"%04d-%02d-%02dT%02d:%02d:%02d%c%02d:%02d\"",
+			       tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
+			       tm.tm_sec, offset < 0 ? '-' : '+', ABS(offset) / 60,
+			       ABS(offset) % 60);
 }
 
 void prolly_json_add_person(GString *json, const char *name, const ProllySignature *signature)

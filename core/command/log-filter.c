@@ -62,11 +62,15 @@ static bool compile_patterns(ProllyCommand *command, const char *name, GPtrArray
 	return true;
 }
 
-static bool parse_time(ProllyCommand *command, const char *name, int64_t *out_time, GError **error)
+/* Options NAME and OTHER are the same. */
+static bool parse_time(ProllyCommand *command, const char *name, const char *other,
+		       int64_t *out_time, GError **error)
 {
 	const char *text = prolly_command_option(command, name);
 	int offset;
 
+	if (!text)
+		text = prolly_command_option(command, other);
 	if (!text || prolly_date_parse(text, g_get_real_time() / G_USEC_PER_SEC, out_time, &offset))
 		return true;
 	return prolly_throw(error, PROLLY_ERROR_USAGE, "%s: not a date that is understood", text);
@@ -80,8 +84,8 @@ bool prolly_log_filter_new(ProllyCommand *command, ProllyLogFilter **out_filter,
 	filter->until = INT64_MAX;
 	filter->min_parents = prolly_command_option(command, "merges") ? 2 : 0;
 	filter->max_parents = prolly_command_option(command, "no-merges") ? 1 : SIZE_MAX;
-	if (!parse_time(command, "since", &filter->since, error) ||
-	    !parse_time(command, "until", &filter->until, error) ||
+	if (!parse_time(command, "since", "after", &filter->since, error) ||
+	    !parse_time(command, "until", "before", &filter->until, error) ||
 	    !compile_patterns(command, "author", &filter->authors, error) ||
 	    !compile_patterns(command, "committer", &filter->committers, error) ||
 	    !compile_patterns(command, "grep", &filter->greps, error))

@@ -41,8 +41,11 @@ static bool read_message(ProllyCommand *command, GString **out_message, GError *
 	g_autofree char *piece = g_malloc(PIECE);
 	size_t len = 0;
 
+	if (!streams->read)
+		return prolly_throw(error, PROLLY_ERROR_USAGE,
+				    "%s: -F -: there is no standard input here", name);
 	do {
-		if (!streams->read || !streams->read(streams->data, piece, PIECE, &len))
+		if (!streams->read(streams->data, piece, PIECE, &len))
 			return prolly_throw(error, PROLLY_ERROR_CANCELLED,
 					    "%s: the message could not be read", name);
 		g_string_append_len(message, piece, (gssize)len);

@@ -180,6 +180,14 @@ static bool write_spool(void *data, const void *bytes, size_t len)
 	return !error;
 }
 
+/* The status of a command line that cannot be split: as prolly_command_run has it for others. */
+static int refuse(const ProllyStreams *streams, const char *why)
+{
+	g_autofree char *line = g_strdup_printf("prollyfs-ctl: %s\n", why);
+	streams->write_error(streams->data, line, strlen(line));
+	return 2;
+}
+
 /* Runs LINE; the errno it fails with, or 0. */
 static int run_line(ProllySession *session, const char *line)
 {
@@ -191,11 +199,13 @@ static int run_line(ProllySession *session, const char *line)
 	g_auto(GStrv) words = prolly_command_split(line, &error);
 	int failure = 0;
 
-	if (!words)
-		return prolly_error_to_errno(error);
-	if (!*words)
+	if (words && !*words)
 		return 0;
 	begin_command(session);
+	if (!words) {
+		refuse(&streams, error->message);
+		return prolly_error_to_errno(error);
+	}
 	int status = prolly_command_run(session->repo, &session->caller, &streams,
 					(const char *const *)words, &failure);
 	if (status == 2 && session->spool_failure)
@@ -452,14 +462,6 @@ static void write_progress(void *data, const char *what, uint64_t done, uint64_t
 }
 
 /* ---- Framed mode: running ---------------------------------------------------------------- */
-
-/* The status of a command line that cannot be split: as prolly_command_run has it for others. */
-static int refuse(const ProllyStreams *streams, const char *why)
-{
-	g_autofree char *line = g_strdup_printf("prollyfs-ctl: %s\n", why);
-	streams->write_error(streams->data, line, strlen(line));
-	return 2;
-}
 
 static int run_job(ProllySession *session, const Job *job)
 {

@@ -334,9 +334,24 @@ static bool take_long(OptionReader *reader, GError **error)
 	return true;
 }
 
+/* "-20" for "-n 20", where there is a -n. */
+static bool take_count(OptionReader *reader)
+{
+	const char *digits = reader->words[reader->at] + 1;
+	const ProllyOptionSpec *spec =
+		reader->command ? find_option(reader->command, "", 0, 'n') : NULL;
+
+	if (!spec || !spec->value || digits[strspn(digits, "0123456789")])
+		return false;
+	add_option(reader, spec, digits);
+	return true;
+}
+
 /* "-abc", "-nVALUE", "-n VALUE". */
 static bool take_short(OptionReader *reader, GError **error)
 {
+	if (take_count(reader))
+		return true;
 	for (const char *p = reader->words[reader->at] + 1; *p; p++) {
 		const ProllyOptionSpec *spec = find_option(reader->command, "", 0, *p);
 		if (!spec) {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Dates as people and git write them: in GIT_AUTHOR_DATE, and in BRANCH@{DATE}.
+ * Dates as people and git write them: in GIT_AUTHOR_DATE, in --since, and in BRANCH@{DATE}.
  *
- * Absolute forms are split into words, each of which is tried as what it may be (a number of
+ * Moments in full are split into words, each of which is tried as what it may be (a number of
  * seconds, a date, a time of day, a zone, a month's name, a day's, a year); so ISO 8601, RFC 2822
- * and git's own format need no grammar each. A date without a time is its midnight; one without a
- * zone is local. Relative forms are few: now, today, yesterday, and "3 days ago" ("3.days.ago").
+ * and git's own format need no grammar each. One without a zone is local, one with a zone but without
+ * a time of day is that zone's midnight. What is no such moment, date-said.c understands.
+ *
+ * Nothing is before 1970: git has no commits that are.
  */
 #include "version/repo-private.h"
 
@@ -20,18 +22,6 @@ typedef struct {
 	int offset; /* minutes */
 } DateParts;
 
-static const char *const months[] = {"jan", "feb", "mar", "apr", "may", "jun",
-				     "jul", "aug", "sep", "oct", "nov", "dec"};
-static const char *const days[] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
-
-static const struct {
-	const char *name;
-	int seconds;
-} units[] = {
-	{"second", 1},       {"minute", 60},        {"hour", 3600},        {"day", 86400},
-	{"week", 7 * 86400}, {"month", 30 * 86400}, {"year", 365 * 86400},
-};
-
 int prolly_date_get_offset(int64_t time)
 {
 	struct tm tm;
@@ -40,26 +30,23 @@ int prolly_date_get_offset(int64_t time)
 	return localtime_r(&seconds, &tm) ? (int)(tm.tm_gmtoff / 60) : 0;
 }
 
-/* Index of the name that WORD begins with, or -1. */
-static int find_name(const char *const *names, size_t n, const char *word)
-{
-	for (size_t i = 0; i < n; i++)
-		if (g_ascii_strncasecmp(word, names[i], 3) == 0 && g_ascii_isalpha(word[0]))
-			return (int)i;
-	return -1;
-}
-
-/* "+0200", "-05:30", "Z", "GMT". */
+/* "+0200", "-05:30", "Z", and the names that RFC 2822 has. */
 static bool parse_zone(const char *word, DateParts *parts)
 {
+	static const struct {
+		const char *name;
+		int hours;
+	} zones[] = {{"Z", 0},    {"UTC", 0},  {"GMT", 0},  {"EST", -5}, {"EDT", -4}, {"CST", -6},
+		     {"CDT", -5}, {"MST", -7}, {"MDT", -6}, {"PST", -8}, {"PDT", -7}};
 	unsigned hours = 0;
 	unsigned minutes = 0;
 	int used = 0;
 
-	if (g_ascii_strcasecmp(word, "Z") == 0 || g_ascii_strcasecmp(word, "UTC") == 0 ||
-	    g_ascii_strcasecmp(word, "GMT") == 0) {
-		parts->offset = 0;
-		return parts->has_zone = true;
+	for (size_t i = 0; i < G_N_ELEMENTS(zones); i++) {
+		if (g_ascii_strcasecmp(word, zones[i].name) == 0) {
+			parts->offset = zones[i].hours * 60;
+			return parts->has_zone = true;
+		}
 	}
 	if (word[0] != '+' && word[0] != '-')
 		return false;
@@ -97,6 +84,25 @@ static bool parse_time(const char *word, DateParts *parts)
 	parts->tm.tm_sec = second;
 	parts->has_time = true;
 	return word[0] == '\0' || parse_zone(word, parts);
+}
+
+/* "20050407T221313", and a zone that may follow at once. */
+static bool parse_compact(const char *word, DateParts *parts)
+{
+	struct tm tm = {0};
+	int used = 0;
+
+	if (sscanf(word, "%4d%2d%2dT%2d%2d%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
+		   &tm.tm_min, &tm.tm_sec, &used) != 6 ||
+	    tm.tm_year < 1900 || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 ||
+	    tm.tm_mday > 31 || tm.tm_hour < 0 || tm.tm_hour > 24 || tm.tm_min < 0 ||
+	    tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
+		return false;
+	tm.tm_year -= 1900;
+	tm.tm_mon--;
+	parts->tm = tm;
+	parts->has_date = parts->has_time = true;
+	return word[used] == '\0' || parse_zone(word + used, parts);
 }
 
 /* "2005-04-07" or "2005/04/07", and "T" with a time that may follow. */
@@ -144,16 +150,16 @@ static bool parse_number(const char *word, DateParts *parts)
 
 static bool parse_word(const char *word, DateParts *parts)
 {
-	int month = find_name(months, G_N_ELEMENTS(months), word);
+	int month = prolly_date_find_month(word, strlen(word));
 
-	if (parse_date(word, parts) || parse_time(word, parts) || parse_number(word, parts) ||
-	    parse_zone(word, parts))
+	if (parse_compact(word, parts) || parse_date(word, parts) || parse_time(word, parts) ||
+	    parse_number(word, parts) || parse_zone(word, parts))
 		return true;
 	if (month >= 0) {
 		parts->tm.tm_mon = month;
 		return parts->has_date = true;
 	}
-	return find_name(days, G_N_ELEMENTS(days), word) >= 0;
+	return prolly_date_find_weekday(word, strlen(word)) >= 0;
 }
 
 static bool finish_absolute(DateParts *parts, int64_t *out_time, int *out_offset)
@@ -166,7 +172,8 @@ static bool finish_absolute(DateParts *parts, int64_t *out_time, int *out_offset
 			return false;
 		time = parts->seconds;
 	} else {
-		if (!parts->has_date || parts->tm.tm_mday == 0 || parts->tm.tm_year == 0)
+		if (!parts->has_date || (!parts->has_time && !parts->has_zone) ||
+		    parts->tm.tm_mday == 0 || parts->tm.tm_year == 0)
 			return false;
 		local.tm_isdst = -1;
 		time = parts->has_zone ? (int64_t)timegm(&parts->tm) - parts->offset * 60
@@ -174,7 +181,7 @@ static bool finish_absolute(DateParts *parts, int64_t *out_time, int *out_offset
 	}
 	*out_time = time;
 	*out_offset = parts->has_zone ? parts->offset : prolly_date_get_offset(time);
-	return true;
+	return time >= 0;
 }
 
 static bool parse_absolute(const char *text, int64_t *out_time, int *out_offset)
@@ -188,63 +195,16 @@ static bool parse_absolute(const char *text, int64_t *out_time, int *out_offset)
 	return finish_absolute(&parts, out_time, out_offset);
 }
 
-/* The start of the local day that NOW is in. */
-static int64_t get_midnight(int64_t now)
-{
-	time_t seconds = (time_t)now;
-	struct tm tm;
-
-	if (!localtime_r(&seconds, &tm))
-		return now;
-	tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
-	tm.tm_isdst = -1;
-	return (int64_t)mktime(&tm);
-}
-
-/* "N UNIT[s] ago" */
-static bool parse_ago(const char *text, int64_t now, int64_t *out_time)
-{
-	g_autofree char *copy = g_strdelimit(g_strdup(text), "._", ' ');
-	char unit[16] = "";
-	unsigned count = 0;
-	int used = 0;
-
-	if (sscanf(copy, " %6u %15[a-z] ago%n", &count, unit, &used) != 2 || used == 0 ||
-	    copy[used] != '\0')
-		return false;
-	if (g_str_has_suffix(unit, "s"))
-		unit[strlen(unit) - 1] = '\0';
-	for (size_t i = 0; i < G_N_ELEMENTS(units); i++) {
-		if (strcmp(unit, units[i].name) == 0) {
-			*out_time = now - (int64_t)count * units[i].seconds;
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool parse_relative(const char *text, int64_t now, int64_t *out_time)
-{
-	if (g_ascii_strcasecmp(text, "now") == 0)
-		*out_time = now;
-	else if (g_ascii_strcasecmp(text, "yesterday") == 0)
-		*out_time = now - 86400;
-	else if (g_ascii_strcasecmp(text, "today") == 0)
-		*out_time = get_midnight(now);
-	else
-		return parse_ago(text, now, out_time);
-	return true;
-}
-
 bool prolly_date_parse(const char *text, int64_t now, int64_t *out_time, int *out_offset_minutes)
 {
 	int64_t time;
 	int offset;
 
-	if (parse_relative(text, now, &time))
+	if (!parse_absolute(text, &time, &offset)) {
+		if (!prolly_date_parse_said(text, now, &time))
+			return false;
 		offset = prolly_date_get_offset(time);
-	else if (!parse_absolute(text, &time, &offset))
-		return false;
+	}
 	*out_time = time;
 	*out_offset_minutes = offset;
 	return true;

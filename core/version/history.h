@@ -33,9 +33,10 @@ bool prolly_signature_init_default(ProllySignature *out_signature, bool committe
 char *prolly_git_config_dup(const char *name, const char *const *environment);
 
 /*
- * What git's environment variables and BRANCH@{DATE} take: "@SECONDS [ZONE]", "SECONDS ZONE", ISO
- * 8601, RFC 2822, git's own format; now, yesterday, "N UNITS ago". NOW is the time that relative
- * ones refer to. False, outputs untouched: it is none of these.
+ * What git takes in its environment variables, in --since and in BRANCH@{DATE}: "@SECONDS [ZONE]",
+ * "SECONDS ZONE", ISO 8601, RFC 2822, git's own format; a date alone (at this time of day), a time of
+ * day, yesterday, noon, "last friday", "2 weeks 3 days ago". NOW is the time that they refer to. Not
+ * before 1970. False, outputs untouched: it is none of these.
  */
 bool prolly_date_parse(const char *text, int64_t now, int64_t *out_time, int *out_offset_minutes);
 
@@ -88,8 +89,8 @@ typedef struct {
 	size_t n_hidden;
 	bool topological; /* children always before parents, whatever their dates say, and a line of
 			     history as long as it can be followed */
-	bool has_since;   /* of a topological one: ... */
-	int64_t since;    /* ... without commits that are older, and what comes before those */
+	bool has_since;   /* nothing is looked for behind a commit that is older; of a ... */
+	int64_t since;    /* ... topological one, or without HIDDEN: others do not take it */
 } ProllyLogOptions;
 
 /* (transfer full) The commits reachable from the starts, newest first. It costs the commits that are

@@ -17,6 +17,7 @@ struct ProllyLog {
 	ProllyRepo *repo;
 	ProllyWalk walk;     /* newest first */
 	GHashTable *seen;    /* ids that were pushed to it */
+	int64_t since;       /* nothing is looked for behind a commit that is older, as in git */
 	ProllyTopo *topo;    /* of a topological one */
 	git_revwalk *sorted; /* of one by dates from which something is hidden; under git_lock */
 };
@@ -69,6 +70,7 @@ bool prolly_log_new(ProllyRepo *repo, const ProllyLogOptions *options, ProllyLog
 	g_autoptr(ProllyLog) log = g_new0(ProllyLog, 1);
 
 	log->repo = repo;
+	log->since = options->has_since ? options->since : INT64_MIN;
 	prolly_walk_init(&log->walk, repo);
 	log->seen = g_hash_table_new_full(prolly_commit_id_hash, prolly_commit_id_equal_keys,
 					  g_free, NULL);
@@ -119,7 +121,8 @@ bool prolly_log_next(ProllyLog *log, ProllyCommit **out_commit, GError **error)
 				  : next_sorted(log, &id, &end, error)) &&
 		       (end || prolly_commit_load(log->repo, &id, out_commit, error));
 	commit = prolly_walk_pop(&log->walk);
-	if (commit && !push_unseen(log, commit->parents, commit->n_parents, error))
+	if (commit && commit->committer.time >= log->since &&
+	    !push_unseen(log, commit->parents, commit->n_parents, error))
 		return false;
 	*out_commit = g_steal_pointer(&commit);
 	return true;

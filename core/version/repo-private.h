@@ -47,10 +47,15 @@ void prolly_lock_release(int fd);
 /* *OUT_PID 0: nobody. OUT_MOUNT (transfer full, nullable). */
 bool prolly_lock_find_holder(const char *path, pid_t *out_pid, char **out_mount, GError **error);
 
-/* ---- date.c ------------------------------------------------------------------------------- */
+/* ---- date.c, date-said.c ------------------------------------------------------------------ */
 
 /* The local zone's offset at TIME. */
 int prolly_date_get_offset(int64_t time);
+/* What people say: a date alone, a time of day alone, "3 days ago". False: it is none of these. */
+bool prolly_date_parse_said(const char *text, int64_t now, int64_t *out_time);
+/* From 0, of the name that begins with the LEN letters of WORD; -1: none. */
+int prolly_date_find_month(const char *word, size_t len);
+int prolly_date_find_weekday(const char *word, size_t len); /* Sunday is 0 */
 
 /* ---- refs.c: the reference store ---------------------------------------------------------- */
 

@@ -5,12 +5,12 @@
  *   revision  base suffix*
  *   base      a branch, a tag, a full or unique abbreviated commit id; HEAD or @: the default
  * branch suffix    ~[N]     the Nth first parent (1)
- *             ^[N]     the Nth parent (1; ^0 is itself)
+ *             ^[N]     the Nth parent (1; ^0 is itself, as are ^{} and ^{commit})
  *             @{N}     the Nth last value of a branch; next to the name only
  *             @{DATE}  its value then; next to the name only
  *
- * A branch wins over a tag and both over an id, so that a branch named like one can be reached. The
- * references are read through refs-files.c and refs-memory.c, since a store in memory keeps them
+ * A branch wins over a tag and both over an id, so that a branch named like one can be reached; the
+ * tag is then tags/NAME. The references are read through refs-files.c and refs-memory.c, since a store in memory keeps them
  * nowhere else; the rest is read from git's objects and reflogs. The whole of it runs under the git
  * lock.
  */
@@ -21,6 +21,7 @@
 #include "version/repo-private.h"
 
 #define ABBREVIATION_MIN 4
+#define REFLOG_MAX       100000000u /* greater numbers in @{} are seconds, as in git */
 
 typedef struct {
 	ProllyRepoBody *body;
@@ -81,7 +82,11 @@ static bool try_reference(Resolution *self, const char *prefix, const char *name
 	g_autofree char *full = g_strconcat(prefix, name, NULL);
 	ProllyCommitId id;
 	git_oid oid;
+	int is_name = 0;
 
+	*out_found = false;
+	if (git_reference_name_is_valid(&is_name, full) < 0 || !is_name)
+		return true;
 	if (!refs->ops->get(refs, full, &id, out_found, error))
 		return false;
 	if (!*out_found)
@@ -117,7 +122,7 @@ static bool resolve_id(Resolution *self, const char *name, GError **error)
 
 static bool resolve_base(Resolution *self, const char *name, GError **error)
 {
-	static const char *const prefixes[] = {"refs/heads/", "refs/tags/"};
+	static const char *const prefixes[] = {"refs/heads/", "refs/tags/", "refs/"};
 	bool found = false;
 
 	if (name[0] == '\0' || strcmp(name, "@") == 0 || strcmp(name, "HEAD") == 0)
@@ -178,11 +183,13 @@ static bool resolve_past(Resolution *self, const char *when, GError **error)
 				    self->rev);
 	if (!load_log(self, &entries, error))
 		return false;
-	if (parse_number(when, G_MAXUINT, &n)) {
-		if (n > entries->len)
+	if (parse_number(when, REFLOG_MAX - 1, &n)) {
+		if (n > entries->len ||
+		    (n == entries->len &&
+		     prolly_commit_id_is_zero(&g_array_index(entries, ProllyReflogEntry, 0).from)))
 			return prolly_throw(error, PROLLY_ERROR_NOT_FOUND,
-					    "%s: the reflog has only %u entries", self->rev,
-					    entries->len);
+					    "%s: the reflog has only %u %s", self->rev,
+					    entries->len, entries->len == 1 ? "entry" : "entries");
 		i = entries->len - (guint)n;
 	} else if (prolly_date_parse(when, g_get_real_time() / G_USEC_PER_SEC, &time, &zone)) {
 		for (i = entries->len; i > 0; i--) {
@@ -210,7 +217,8 @@ static bool take_number(Resolution *self, const char **text, guint64 *out_number
 
 	*out_number = 1;
 	if (len && !parse_number(digits, G_MAXINT, out_number))
-		return prolly_throw(error, PROLLY_ERROR_INVALID, "%s: bad number", self->rev);
+		return prolly_throw(error, PROLLY_ERROR_INVALID, "%s: too great a number",
+				    self->rev);
 	*text += len;
 	return true;
 }
@@ -218,12 +226,15 @@ static bool take_number(Resolution *self, const char **text, guint64 *out_number
 /* One suffix of ~ or ^ at *TEXT, which goes. */
 static bool resolve_step(Resolution *self, const char **text, GError **error)
 {
+	static const char *const itself[] = {"{commit}", "{}"};
 	char sign = *(*text)++;
 	guint64 n;
 
-	if (sign == '^' && g_str_has_prefix(*text, "{commit}")) {
-		*text += strlen("{commit}");
-		return true;
+	for (size_t i = 0; sign == '^' && i < G_N_ELEMENTS(itself); i++) {
+		if (g_str_has_prefix(*text, itself[i])) {
+			*text += strlen(itself[i]);
+			return true;
+		}
 	}
 	if (!take_number(self, text, &n, error))
 		return false;

@@ -20,14 +20,17 @@ void prolly_signature_clear(ProllySignature *signature)
 	g_clear_pointer(&signature->email, g_free);
 }
 
+/* NULL: it is not set. */
+static const char *find_variable(const char *const *environment, const char *name)
+{
+	return environment ? g_environ_getenv((char **)environment, name) : g_getenv(name);
+}
+
+/* NULL: it is not set, or empty. */
 static const char *get_variable(const char *const *environment, const char *name)
 {
-	const char *value = NULL;
+	const char *value = find_variable(environment, name);
 
-	if (environment)
-		value = g_environ_getenv((char **)environment, name);
-	else
-		value = g_getenv(name);
 	return value && *value ? value : NULL;
 }
 
@@ -118,15 +121,33 @@ static char *dup_configured_person(git_config *config, bool committer, const cha
 	return value ? value : dup_configured(config, user);
 }
 
-static char *dup_variable(const char *const *environment, const char *prefix, const char *name)
+/* *OUT_NAME (transfer full) is NULL if PREFIX NAME is not set. One that is, but says nothing, is an
+ * error, as in git: nobody meant that. */
+static bool dup_name(const char *const *environment, const char *prefix, char **out_name,
+		     GError **error)
 {
-	g_autofree char *full = g_strconcat(prefix, name, NULL);
-	const char *value = get_variable(environment, full);
-	char *clean = value ? clean_identity(value) : NULL;
+	g_autofree char *variable = g_strconcat(prefix, "NAME", NULL);
+	const char *value = find_variable(environment, variable);
+	g_autofree char *clean = value ? clean_identity(value) : NULL;
 
+	*out_name = NULL;
+	if (value && *value == '\0')
+		return prolly_throw(error, PROLLY_ERROR_INVALID, "%s: an empty name is not allowed",
+				    variable);
 	if (clean && *clean == '\0')
-		g_clear_pointer(&clean, g_free);
-	return clean;
+		return prolly_throw(error, PROLLY_ERROR_INVALID,
+				    "%s: nothing of '%s' can be a name", variable, value);
+	*out_name = g_steal_pointer(&clean);
+	return true;
+}
+
+/* (transfer full) NULL: PREFIX EMAIL is not set. It may be empty, as in git. */
+static char *dup_email(const char *const *environment, const char *prefix)
+{
+	g_autofree char *variable = g_strconcat(prefix, "EMAIL", NULL);
+	const char *value = find_variable(environment, variable);
+
+	return value ? clean_identity(value) : NULL;
 }
 
 static char *dup_login(void)
@@ -189,8 +210,9 @@ bool prolly_signature_init_default(ProllySignature *out_signature, bool committe
 	prolly_git_start();
 	if (!init_time(&signature, environment, prefix, error))
 		return false;
-	signature.name = dup_variable(environment, prefix, "NAME");
-	signature.email = dup_variable(environment, prefix, "EMAIL");
+	if (!dup_name(environment, prefix, &signature.name, error))
+		return false;
+	signature.email = dup_email(environment, prefix);
 	if (!signature.name || !signature.email)
 		config = load_git_config(environment);
 	if (!signature.name)
@@ -199,8 +221,8 @@ bool prolly_signature_init_default(ProllySignature *out_signature, bool committe
 		signature.name = dup_login();
 	if (!signature.email)
 		signature.email = dup_configured_person(config, committer, "email");
-	if (!signature.email)
-		signature.email = dup_variable(environment, "", "EMAIL");
+	if (!signature.email && get_variable(environment, "EMAIL"))
+		signature.email = dup_email(environment, "");
 	if (!signature.email)
 		signature.email = dup_login_email();
 

@@ -528,12 +528,10 @@ A	ns/a"
 * merged
 * main'
 	is "$(on_main log --graph --oneline --name-status -n 3 | sed 's/[0-9a-f]\{10\} //')" '* last
-|
 | M	ns/a
 *  merged
 |\
 | * side
-| |
 | | A	ns/c'
 	is "$(on_main log --graph --oneline --stat -n 1 | tail -1)" "|  1 key changed, 1 line added, 1 removed"
 	is "$(on_main --json log --graph | jq -r .commit)" "$(store_git log --topo-order --format=%H main)"
@@ -553,8 +551,7 @@ A	ns/c"
 ns/c"
 	is "$(on_main show --name-only main main~1 | grep ^ns)" "ns/b
 ns/a"
-	is "$(on_main show --oneline --stat side | sed 1d)" "
- ns/c | 1 +
+	is "$(on_main show --oneline --stat side | sed 1d)" " ns/c | 1 +
  1 key changed, 1 line added, 0 removed"
 	run on_main diff main..nothing
 	status_is 2

@@ -76,9 +76,25 @@ static void test_date(void)
 		{"Thu, 07 Apr 2005 22:13:13 +0000", 1112911993, 0},
 		{"Thu Apr 7 15:13:13 2005 -0700", 1112911993, -420},
 		{"2005-04-07 UTC", 1112832000, 0},
+		{"Thu, 07 Apr 2005 18:13:13 EDT", 1112911993, -240},
+		{"20050407T221313Z", 1112911993, 0},
 	};
-	static const char *const bad[] = {"",      "tomorrow-ish",     "2005-13-01", "25:61",
-					  "12:00", "2005-04-07 hello", "@12x",       "3 moons ago"};
+	static const char *const bad[] = {"",
+					  "tomorrow-ish",
+					  "2005-13-01",
+					  "25:61",
+					  "2005-04-07 hello",
+					  "@12x",
+					  "@-5",
+					  "3 moons ago",
+					  "weeks ago",
+					  "2.5 weeks ago",
+					  "1960-01-01T00:00:00Z",
+					  "32",
+					  "-1",
+					  "next friday",
+					  "1/2",
+					  "99999999999999999999 days ago"};
 	int64_t time = 0;
 	int offset = 0;
 
@@ -95,6 +111,124 @@ static void test_date(void)
 	g_assert_cmpint(time, ==, 1000000 - 2 * 86400);
 	g_assert_true(prolly_date_parse("yesterday", 1000000, &time, &offset));
 	g_assert_cmpint(time, ==, 1000000 - 86400);
+}
+
+/* What `git rev-parse --since=TEXT` made of them, in UTC with GIT_TEST_DATE_NOW=1795299788, and below
+ * the line what it guesses otherwise. */
+static const struct {
+	const char *text;
+	int64_t time;
+} said[] = {
+	{"last friday", 1795213388},
+	{"last monday", 1794867788},
+	{"2 fridays ago", 1794608588},
+	{"last saturday", 1794694988},
+	{"1 month 2 weeks 3 days 1 hour 1 second ago", 1791148987},
+	{"noon", 1795262400},
+	{"midnight", 1795219200},
+	{"tea", 1795280400},
+	{"noon yesterday", 1795176000},
+	{"yesterday noon", 1795176000},
+	{"10am", 1795255200},
+	{"3pm", 1795273200},
+	{"yesterday 3pm", 1795186800},
+	{"12am", 1795219200},
+	{"6pm yesterday", 1795197600},
+	{"jan 5", 1767651788},
+	{"jan 5 2020", 1578262988},
+	{"5 jan", 1767651788},
+	{"dec 24", 1766614988},
+	{"december 24", 1766614988},
+	{"2 weeks", 1794090188},
+	{"1 year ago", 1763763788},
+	{"15 months ago", 1755814988},
+	{"last week", 1794694988},
+	{"last year", 1763763788},
+	{"last month", 1792621388},
+	{"now", 1795299788},
+	{"2020", 1605997388},
+	{"13", 1794608588},
+	{"1 jan 2015 10:00", 1420106400},
+	{"10:00", 1795255200},
+	{"23:30", 1795303800},
+	{"10:00 yesterday", 1795168800},
+	{"2026-11-01", 1793571788},
+	{"2026/11/01", 1793571788},
+	{"11/01/2026", 1793571788},
+	{"01.11.2026", 1793571788},
+	{"24.12.", 1766614988},
+	{"2026-11-01 10:00", 1793527200},
+	{"1979-02-26 18:30:00", 288901800},
+	{"5.minutes.ago", 1795299488},
+	{"yesterday 10:00", 1795168800},
+	{"20 days ago noon", 1793534400},
+	{"100000000", 100000000},
+	{"20261101T101112", 1793527872},
+	{"2026-11-01T10:11:12.5+02:00", 1793520672},
+	{"jan 5 noon", 1767614400},
+	{"last friday noon", 1795176000},
+	{"noon last friday", 1795176000},
+	{"2 days ago noon", 1795089600},
+	{"12pm", 1795262400},
+	{"13pm", 1795266000},
+	{"3 pm", 1795273200},
+	{"yesterday 3:00pm", 1795186800},
+	{"3:00 pm", 1795273200},
+	{"15:00 yesterday", 1795186800},
+	{"31 jan", 1769898188},
+	{"feb 30", 1772490188},
+	{"11 months ago", 1766355788},
+	{"nov 25", 1795645388},
+	{"5.1.2026", 1767651788},
+	{"13/01/2026", 1768342988},
+	{"05-01-2026", 1777674188},
+	{"5 january, 2020", 1578262988},
+	{"two weeks ago", 1794090188},
+	{"zero days ago", 1795299788},
+	{"ten years ago", 1479766988},
+	{"3.days.ago", 1795040588},
+	{"one.hour.ago", 1795296188},
+	{"yesterday", 1795213388},
+	{"Thu Apr 7 15:13:13 2005 -0700", 1112911993},
+	{"2026.01.05", 1767651788},
+	{"1 week 2 days", 1794522188},
+	{"last.month", 1792621388},
+	{"5 minutes ago", 1795299488},
+	{"Nov 1", 1793571788},
+	{"nov 1 2026 3pm", 1793545200},
+	{"1 nov 3:30pm", 1793547000},
+	/* ---- */
+	{"today", 1795219200},
+	{"friday", 1795213388},
+	{"a week ago", 1794694988},
+	{"never", 0},
+	{"100 years ago", 0},
+};
+
+static void test_date_said(void)
+{
+	static const int64_t now = 1795299788; /* Sat Nov 21 22:23:08 2026 */
+	g_autofree char *zone = g_strdup(g_getenv("TZ"));
+	int64_t time = 0;
+	int offset = 0;
+
+	g_setenv("TZ", "UTC", TRUE);
+	tzset();
+	for (size_t i = 0; i < G_N_ELEMENTS(said); i++) {
+		if (!prolly_date_parse(said[i].text, now, &time, &offset))
+			g_error("not parsed: %s", said[i].text);
+		if (time != said[i].time)
+			g_error("%s is %" PRId64, said[i].text, time);
+	}
+	/* at 9:40 noon is yesterday's, and yesterday's is */
+	g_assert_true(prolly_date_parse("noon", 1795254000, &time, &offset) && time == 1795176000);
+	g_assert_true(prolly_date_parse("noon yesterday", 1795254000, &time, &offset) &&
+		      time == 1795176000);
+	if (zone)
+		g_setenv("TZ", zone, TRUE);
+	else
+		g_unsetenv("TZ");
+	tzset();
 }
 
 /* ---- Stores ------------------------------------------------------------------------------- */
@@ -415,6 +549,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/version/spec/parse", test_spec);
 	g_test_add_func("/version/spec/size", test_size);
 	g_test_add_func("/version/date/parse", test_date);
+	g_test_add_func("/version/date/said", test_date_said);
 	WITH_STORE("open/init", test_init);
 	WITH_STORE("open/init-kinds", test_init_kinds);
 	WITH_STORE("open/init-branch", test_init_branch);
