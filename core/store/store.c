@@ -347,8 +347,11 @@ static inline void prefetch_node(const ProllyNode *node)
 /* (transfer full) (nullable) The node at LINK, if it is HASH's still. */
 static ProllyNode *try_link(ProllyShared *shared, ProllyNodeLink *link, const ProllyHash *hash)
 {
-	ProllyNode *node = __atomic_load_n(&link->node, __ATOMIC_ACQUIRE);
+	ProllyNode *node;
 
+	/* It is looked at last, but what takes the reference lets nothing overtake it. */
+	__builtin_prefetch(hash);
+	node = __atomic_load_n(&link->node, __ATOMIC_ACQUIRE);
 	if (!node)
 		return NULL;
 	prefetch_node(node);

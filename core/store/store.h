@@ -186,7 +186,7 @@ bool prolly_store_put_node(ProllyStore *store, ProllyNode *node, ProllyHash *out
  * PROLLY_HASH_TOGETHER at once), or N (at most PROLLY_HASH_CHAIN_MAX) of which each but the first
  * has at ATS[i] the hash of the one before, which this writes there.
  */
-#define PROLLY_HASH_TOGETHER 32
+#define PROLLY_HASH_TOGETHER 64
 void prolly_store_hash_many(ProllyStore *store, ProllyNode *const *nodes, size_t n);
 void prolly_store_hash_chain(ProllyStore *store, ProllyNode **nodes, const size_t *ats, size_t n);
 bool prolly_store_put_hashed(ProllyStore *store, ProllyNode *node, GError **error);

@@ -96,8 +96,8 @@ static inline bool draft_append(DraftBuilder *self, const DraftEntry *entry)
 	    __builtin_add_overflow(draft->total_bytes, entry->bytes, &draft->total_bytes))
 		return false;
 
-	memcpy(draft->keys + self->keys_len, key->prefix, key->prefix_len);
-	memcpy(draft->keys + self->keys_len + key->prefix_len, key->suffix, key->suffix_len);
+	copy_short(draft->keys + self->keys_len, key->prefix, key->prefix_len);
+	copy_short(draft->keys + self->keys_len + key->prefix_len, key->suffix, key->suffix_len);
 	/* What was patched is there already. */
 	if (entry->value != draft->values + self->values_len)
 		memcpy(draft->values + self->values_len, entry->value, entry->value_len);

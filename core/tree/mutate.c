@@ -48,9 +48,12 @@ typedef struct {
 	bool scouting; /* there is an old tree with keys */
 	ProllyEdit edit;
 	bool has_edit;
-	bool replaces;     /* the old tree has the edit's key */
-	uint8_t *last_key; /* NULL before the first edit */
-	size_t last_len, last_capacity;
+	bool replaces;           /* the old tree has the edit's key */
+	bool keys_stay;          /* where they are, when the next edit comes */
+	const uint8_t *last_key; /* NULL before the first edit */
+	size_t last_len;
+	uint8_t *last_buffer; /* where it is, if they do not */
+	size_t last_capacity;
 
 	ProllyChunker *chunker;
 	ProllyBulk *bulk; /* NULL: the chunker makes the leaves too */
@@ -77,6 +80,20 @@ static char *quote_key(const uint8_t *key, size_t len)
 	return g_string_free(text, FALSE);
 }
 
+/* The first words mostly tell, and that without a call. */
+static inline bool is_less(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
+{
+	size_t common = MIN(a_len, b_len), i = 0;
+
+	for (; i + 8 <= common; i += 8) {
+		uint64_t x = prolly_get_be64(a + i), y = prolly_get_be64(b + i);
+
+		if (x != y)
+			return x < y;
+	}
+	return prolly_bytes_compare(a + i, a_len - i, b + i, b_len - i) < 0;
+}
+
 static bool check_edit(Apply *self, GError **error)
 {
 	const ProllyEdit *edit = &self->edit;
@@ -84,8 +101,8 @@ static bool check_edit(Apply *self, GError **error)
 
 	if (G_LIKELY(edit->key_len <= PROLLY_KEY_MAX &&
 		     (!edit->value || edit->value_len <= PROLLY_TREE_VALUE_MAX) &&
-		     (!self->last_key || prolly_bytes_compare(self->last_key, self->last_len,
-							      edit->key, edit->key_len) < 0)))
+		     (!self->last_key ||
+		      is_less(self->last_key, self->last_len, edit->key, edit->key_len))))
 		return true;
 
 	quoted = quote_key(edit->key, edit->key_len);
@@ -105,12 +122,16 @@ static void remember_key(Apply *self)
 {
 	size_t len = self->edit.key_len;
 
-	if (!self->last_key || len > self->last_capacity) {
-		self->last_capacity = 2 * len + 64;
-		self->last_key = g_realloc(self->last_key, self->last_capacity);
-	}
-	memcpy(self->last_key, self->edit.key, len);
+	self->last_key = self->edit.key;
 	self->last_len = len;
+	if (self->keys_stay)
+		return;
+	if (!self->last_buffer || len > self->last_capacity) {
+		self->last_capacity = 2 * len + 64;
+		self->last_buffer = g_realloc(self->last_buffer, self->last_capacity);
+	}
+	memcpy(self->last_buffer, self->edit.key, len);
+	self->last_key = self->last_buffer;
 }
 
 /* Finds the edit's place, and whether it changes anything. */
@@ -249,16 +270,18 @@ static bool rebuild(Apply *self, ProllyNode *node, const ProllyNodeView *view, G
 /* ---- The load ---------------------------------------------------------------------------- */
 
 /* Is this a place from which on several threads make the leaves, and worth it? */
-static bool wants_bulk(Apply *self)
+static bool wants_bulk(Apply *self, bool is_parallel)
 {
-	return self->loaded >= BULK_FROM && prolly_chunker_is_aligned(self->chunker, 1) &&
-	       prolly_pool_is_parallel(prolly_store_get_pool(self->context->store));
+	return is_parallel && self->loaded >= BULK_FROM &&
+	       prolly_chunker_is_aligned(self->chunker, 1);
 }
 
 /* All edits, of which there is nothing to be scouted: all have values. */
 static bool load(Apply *self, GError **error)
 {
-	while (self->has_edit && !wants_bulk(self)) {
+	bool is_parallel = prolly_pool_is_parallel(prolly_store_get_pool(self->context->store));
+
+	while (self->has_edit && !wants_bulk(self, is_parallel)) {
 		self->loaded += self->edit.key_len + self->edit.value_len;
 		if (!use_edit(self, error))
 			return false;
@@ -294,13 +317,14 @@ static bool apply_edits(Apply *self, ProllyTree *out_tree, GError **error)
 	return prolly_chunker_finish(self->chunker, out_tree, error);
 }
 
-bool prolly_tree_apply(const ProllyTreeContext *context, const ProllyTree *tree,
-		       ProllyEditFunc next, void *data, ProllyTree *out_tree, GError **error)
+static bool apply(const ProllyTreeContext *context, const ProllyTree *tree, ProllyEditFunc next,
+		  void *data, bool keys_stay, ProllyTree *out_tree, GError **error)
 {
 	Apply self = {
 		.context = context,
 		.next = next,
 		.data = data,
+		.keys_stay = keys_stay,
 		.scouting = tree && tree->keys > 0,
 	};
 	bool ok;
@@ -321,8 +345,14 @@ bool prolly_tree_apply(const ProllyTreeContext *context, const ProllyTree *tree,
 	}
 	if (self.scouting)
 		prolly_path_unwind(&self.scout);
-	g_free(self.last_key);
+	g_free(self.last_buffer);
 	return ok;
+}
+
+bool prolly_tree_apply(const ProllyTreeContext *context, const ProllyTree *tree,
+		       ProllyEditFunc next, void *data, ProllyTree *out_tree, GError **error)
+{
+	return apply(context, tree, next, data, false, out_tree, error);
 }
 
 /* ---- From an array ----------------------------------------------------------------------- */
@@ -332,10 +362,20 @@ typedef struct {
 	const ProllyEdit *end;
 } EditArray;
 
+/* So far ahead are keys and values asked for: what is to be loaded is seldom in the processor's caches. */
+#define EDITS_AHEAD 12
+
 static bool next_of_array(void *data, ProllyEdit *out_edit, bool *out_end, GError **error)
 {
 	EditArray *array = data;
 
+	if (array->end - array->next > EDITS_AHEAD) {
+		const ProllyEdit *ahead = array->next + EDITS_AHEAD;
+
+		__builtin_prefetch(ahead->key);
+		__builtin_prefetch(ahead->value);
+		__builtin_prefetch((const void *)((uintptr_t)ahead->value + 64));
+	}
 	*out_end = array->next == array->end;
 	if (!*out_end)
 		*out_edit = *array->next++;
@@ -348,5 +388,5 @@ bool prolly_tree_apply_array(const ProllyTreeContext *context, const ProllyTree 
 {
 	EditArray array = {edits, edits + n};
 
-	return prolly_tree_apply(context, tree, next_of_array, &array, out_tree, error);
+	return apply(context, tree, next_of_array, &array, true, out_tree, error);
 }

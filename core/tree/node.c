@@ -178,7 +178,7 @@ static void encode_keys(uint8_t *out, const ProllyDraft *draft, const NodeLayout
 	for (size_t i = 0; i < draft->count; i++) {
 		size_t end = draft->ends[i].key_end, len = end - start - prefix_len;
 
-		memcpy(suffixes + written, draft->keys + start + prefix_len, len);
+		copy_short(suffixes + written, draft->keys + start + prefix_len, len);
 		written += len;
 		if (wide)
 			prolly_set_le32(ends + 4 * i, (uint32_t)written);

@@ -40,6 +40,32 @@ struct ProllyFormat {
 	struct ProllyChunker *spare_chunker; /* atomic, nullable; see chunker.c */
 };
 
+/*
+ * As memcpy: most pieces of keys are short, and a call takes longer than to copy them, which is done in
+ * two halves that may overlap.
+ */
+static inline void copy_short(uint8_t *out, const uint8_t *bytes, size_t len)
+{
+	uint64_t words[4];
+
+	if (len > 32) {
+		memcpy(out, bytes, len);
+	} else if (len >= 16) {
+		memcpy(words, bytes, 16);
+		memcpy(words + 2, bytes + len - 16, 16);
+		memcpy(out, words, 16);
+		memcpy(out + len - 16, words + 2, 16);
+	} else if (len >= 8) {
+		memcpy(words, bytes, 8);
+		memcpy(words + 1, bytes + len - 8, 8);
+		memcpy(out, words, 8);
+		memcpy(out + len - 8, words + 1, 8);
+	} else {
+		for (size_t i = 0; i < len; i++)
+			out[i] = bytes[i];
+	}
+}
+
 /* What a value adds to byte counts. */
 static inline uint64_t format_weigh(ProllyWeighFunc weigh, const uint8_t *value, size_t len)
 {

@@ -146,6 +146,7 @@ static void search_one(Descent *self, const ProllyKey *key, ProllyValueRef *out_
 
 	self->index = prolly_node_search(self->view, key_or_empty(key->key), key->len, &found);
 	if (self->view->level > 0 && self->index < self->view->count) {
+		__builtin_prefetch(node_get_child_hash(self->view, self->index));
 		prolly_store_prefetch(node_get_link(self->view, self->index));
 		return;
 	}
