@@ -161,8 +161,6 @@ static bool run_resolve(ProllyCommand *command, GError **error)
 
 /* ---- Tables ------------------------------------------------------------------------------ */
 
-static const ProllyOptionSpec NO_OPTIONS[] = {{0}};
-
 static const ProllyOptionSpec RESOLVE_OPTIONS[] = {
 	{"ours", 0, NULL, "as the branch has it"},
 	{"theirs", 0, NULL, "as what is merged has it"},
@@ -175,7 +173,6 @@ const ProllyCommandSpec prolly_cmd_conflicts = {
 	.name = "conflicts",
 	.arguments = "",
 	.summary = "list what an unfinished merge waits for",
-	.options = NO_OPTIONS,
 	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_PAGES,
 	.run = run_conflicts,
 };

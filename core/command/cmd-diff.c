@@ -190,8 +190,6 @@ static bool run_diff(ProllyCommand *command, GError **error)
 
 /* ---- Tables ------------------------------------------------------------------------------ */
 
-static const ProllyOptionSpec NO_OPTIONS[] = {{0}};
-
 static const ProllyOptionSpec DIFF_OPTIONS[] = {
 	PROLLY_CHANGES_OPTIONS,
 	{"exit-code", 0, NULL, "exit status 1 if there are differences"},
@@ -202,7 +200,6 @@ const ProllyCommandSpec prolly_cmd_status = {
 	.name = "status",
 	.arguments = "",
 	.summary = "show what is staged",
-	.options = NO_OPTIONS,
 	.flags = PROLLY_COMMAND_WORKING,
 	.run = run_status,
 };

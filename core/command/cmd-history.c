@@ -217,8 +217,6 @@ static bool run_blame(ProllyCommand *command, GError **error)
 
 /* ---- Tables ------------------------------------------------------------------------------ */
 
-static const ProllyOptionSpec NO_OPTIONS[] = {{0}};
-
 static const ProllyOptionSpec HISTORY_OPTIONS[] = {
 	{"max-count", 'n', "N", "at most N commits"},
 	{"oneline", 0, NULL, "one line for each, without the values"},
@@ -241,7 +239,6 @@ const ProllyCommandSpec prolly_cmd_blame = {
 	.name = "blame",
 	.arguments = "NAMESPACE [REV]",
 	.summary = "show for each key the commit that gave it its value",
-	.options = NO_OPTIONS,
 	.min_arguments = 1,
 	.max_arguments = 2,
 	.flags = PROLLY_COMMAND_PAGES,

@@ -95,13 +95,10 @@ static bool run_keys_at(ProllyCommand *command, GError **error)
 	return list_namespace(&lister, ns, error);
 }
 
-static const ProllyOptionSpec NO_OPTIONS[] = {{0}};
-
 const ProllyCommandSpec prolly_cmd_keys_at = {
 	.name = "keys-at",
 	.arguments = "REV [NAMESPACE]",
 	.summary = "list the keys of a revision",
-	.options = NO_OPTIONS,
 	.min_arguments = 1,
 	.max_arguments = 2,
 	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_PAGES,

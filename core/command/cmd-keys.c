@@ -259,13 +259,10 @@ static bool run_delete(ProllyCommand *command, GError **error)
 
 /* ---- Tables ------------------------------------------------------------------------------ */
 
-static const ProllyOptionSpec NO_OPTIONS[] = {{0}};
-
 const ProllyCommandSpec prolly_cmd_put = {
 	.name = "put",
 	.arguments = "PATH [VALUE]",
 	.summary = "stage a value (from standard input if not given)",
-	.options = NO_OPTIONS,
 	.min_arguments = 1,
 	.max_arguments = 2,
 	.flags = PROLLY_COMMAND_INPUT | PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES,
@@ -276,7 +273,6 @@ const ProllyCommandSpec prolly_cmd_get = {
 	.name = "get",
 	.arguments = "PATH",
 	.summary = "write a value's bytes, nothing added",
-	.options = NO_OPTIONS,
 	.min_arguments = 1,
 	.max_arguments = 1,
 	.run = run_get,
@@ -286,7 +282,6 @@ const ProllyCommandSpec prolly_cmd_delete = {
 	.name = "delete",
 	.arguments = "PATH...",
 	.summary = "stage deletions; a missing key is named",
-	.options = NO_OPTIONS,
 	.min_arguments = 1,
 	.max_arguments = PROLLY_COMMAND_ANY_NUMBER,
 	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES,

@@ -233,13 +233,10 @@ static bool run_verify(ProllyCommand *command, GError **error)
 
 /* ---- Tables ------------------------------------------------------------------------------ */
 
-static const ProllyOptionSpec NO_OPTIONS[] = {{0}};
-
 const ProllyCommandSpec prolly_cmd_prove = {
 	.name = "prove",
 	.arguments = "PATH",
 	.summary = "write a proof of a key's value, or of its absence",
-	.options = NO_OPTIONS,
 	.min_arguments = 1,
 	.max_arguments = 1,
 	.run = run_prove,
@@ -249,7 +246,6 @@ const ProllyCommandSpec prolly_cmd_verify = {
 	.name = "verify-proof",
 	.arguments = "ROOT PATH FILE [VALUE]",
 	.summary = "check a proof against a root hash, without a store",
-	.options = NO_OPTIONS,
 	.min_arguments = 3,
 	.max_arguments = 4,
 	.flags = PROLLY_COMMAND_NO_STORE | PROLLY_COMMAND_PATHS,

@@ -221,13 +221,10 @@ static bool run_stats(ProllyCommand *command, GError **error)
 
 /* ---- Tables ------------------------------------------------------------------------------ */
 
-static const ProllyOptionSpec NO_OPTIONS[] = {{0}};
-
 const ProllyCommandSpec prolly_cmd_init = {
 	.name = "init",
 	.arguments = "[--branch NAME] STORE",
 	.summary = "make an empty store with an initial commit",
-	.options = NO_OPTIONS,
 	.min_arguments = 1,
 	.max_arguments = 1,
 	.flags = PROLLY_COMMAND_NO_STORE | PROLLY_COMMAND_WORKING,
@@ -238,7 +235,6 @@ const ProllyCommandSpec prolly_cmd_root = {
 	.name = "root",
 	.arguments = "[NS]",
 	.summary = "print the root hash of a namespace's tree, or over all",
-	.options = NO_OPTIONS,
 	.max_arguments = 1,
 	.run = run_root,
 };
@@ -247,6 +243,5 @@ const ProllyCommandSpec prolly_cmd_stats = {
 	.name = "stats",
 	.arguments = "",
 	.summary = "show figures of the store, the cache and the namespaces",
-	.options = NO_OPTIONS,
 	.run = run_stats,
 };

@@ -43,7 +43,7 @@ typedef struct {
 	const char *name;
 	const char *arguments; /* as --help shows them */
 	const char *summary;
-	const ProllyOptionSpec *options; /* ends with one that has no help */
+	const ProllyOptionSpec *options; /* ends with one that has no help; NULL: none */
 	unsigned min_arguments;
 	unsigned max_arguments;
 	unsigned flags;

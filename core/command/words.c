@@ -634,12 +634,11 @@ void prolly_words_help(const ProllyCommandSpec *spec, GString *out)
 		return;
 	}
 	g_string_append_printf(out, "usage: prollyfs-ctl %s%s%s%s\n%c%s.\n", spec->name,
-			       spec->options->help ? " [OPTION...]" : "",
-			       *spec->arguments ? " " : "", spec->arguments,
-			       g_ascii_toupper(*spec->summary), spec->summary + 1);
-	if (spec->options->help)
+			       spec->options ? " [OPTION...]" : "", *spec->arguments ? " " : "",
+			       spec->arguments, g_ascii_toupper(*spec->summary), spec->summary + 1);
+	if (spec->options)
 		g_string_append(out, "\nOptions:\n");
-	for (const ProllyOptionSpec *option = spec->options; option->help; option++)
+	for (const ProllyOptionSpec *option = spec->options; option && option->help; option++)
 		append_option_help(out, option);
 	g_string_append(out, "\n'prollyfs-ctl --help' lists the options that every command has.\n");
 }
