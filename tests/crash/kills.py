@@ -3,8 +3,8 @@
 """Kills: whatever moment SIGKILL comes at, a store keeps its promises.
 
  - under load: a daemon that several users work with (workload.py) is killed at some call that changes
-   a file, in the middle of it if it writes; so are those that open the store after it, while they
-   recover, now and then.
+   a file, in the middle of it if it writes: of theirs, or while it collects and they go on writing; so
+   are those that open the store after it, while they recover, now and then.
  - step by step: each command that changes a store is killed at its first such call, at its second...
    and what opens the store after that, likewise.
 
@@ -27,6 +27,7 @@ from stores import Probe, Refused, Store
 from workload import ENVIRONMENT, NAMESPACES, Workload, read_notes
 
 KILLS_OF_A_STORE = 25
+CALLS = {'while it opens the store': 60, 'while it collects': 250, 'at work': 1500}
 COMMANDS = (  # and what a caller is told of each
     (('commit', '-m', 'm'), {'what': 'moving', 'branch': 'main'}),
     (('merge', '-m', 'm', 'side'), {'what': 'moving', 'branch': 'main', 'side': 'side'}),
@@ -95,16 +96,20 @@ class Victim:
 
     def live_and_die(self):
         """What the kill hit."""
-        hit = 'while it opens the store' if self.r.random() < 0.2 else 'at work'
-        wait = self.r.randrange(60 if hit != 'at work' else 1500)
-        if hit != 'at work':
+        hit = self.r.choices(('while it opens the store', 'while it collects', 'at work'),
+                             (2, 3, 5))[0]
+        wait = self.r.randrange(CALLS[hit])
+        if hit == 'while it opens the store':
             self.control.arm(Control.KILL, wait)
         daemon = self.start()
-        if hit == 'at work' and daemon.is_alive():
-            self.control.arm(Control.KILL, wait)
         failure = None
+        if hit == 'while it collects' and daemon.is_alive():
+            failure = self.workload.run(2)
+        if hit != 'while it opens the store' and daemon.is_alive():
+            self.control.arm(Control.KILL, wait)
         while daemon.is_alive() and not failure:
-            failure = self.workload.run(1)
+            failure = self.workload.run(
+                1, self.workload.commander.collect if hit == 'while it collects' else None)
         daemon.kill()
         self.control.disarm()
         return '%s, at call %d' % (hit, wait)

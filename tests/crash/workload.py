@@ -256,8 +256,8 @@ class Workload:
             self.notes.write('branched', branch=branch, head=self.commander.head(branch),
                              origin='main')
 
-    def run(self, turns):
-        """False: the daemon went."""
+    def run(self, turns, command=None):
+        """TURNS of commands, or that COMMAND, and writes meanwhile. What it returns: the daemon went."""
         gone = []
 
         def write(writer, n):
@@ -267,15 +267,15 @@ class Workload:
                 gone.append(error)
 
         for _ in range(turns):
-            command = self.commander.choose()
+            turn = command or self.commander.choose()
             # (who writes while a branch is reset does not know what came before, and what after)
             threads = [threading.Thread(target=write, args=(writer, self.r.randrange(1, 7)))
                        for writer in self.writers
-                       if command != self.commander.reset or writer.branch != 'scratch']
+                       if turn != self.commander.reset or writer.branch != 'scratch']
             for thread in threads:
                 thread.start()
             try:
-                command()
+                turn()
             except (Gone, json.JSONDecodeError, IndexError) as error:
                 gone.append(error)
             for thread in threads:

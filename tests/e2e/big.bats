@@ -235,6 +235,10 @@ work_at_most()
 	work_at_most 20 show main~2
 	work_at_most 0 log -n 5
 	work_at_most 50 history ns/k0500000
+	# blame says something of each key, and reads them once
+	local nodes
+	nodes=$("$CTL" -C "$MNT/main" --work --at main dump ns 2>&1 >/dev/null | json .nodes_read)
+	[ "$("$CTL" -C "$MNT/main" --work blame ns 2>&1 >/dev/null | json .nodes_read)" -le $((nodes + 100)) ]
 	is "$(on_main history --oneline ns/k0500000 | wc -l)" 6
 	work_at_most 20 restore -s main~3 ns/k0500000
 	work_at_most 20 restore .
