@@ -98,7 +98,7 @@ static void test_hash_of_two(void)
 	}
 }
 
-enum { HASH_LEN = 300, HASH_FAR = 5000, HASH_MOST = 70 };
+enum { HASH_LEN = 300, HASH_FAR = 9000, HASH_MOST = 70 };
 
 static void compute_pair(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len,
 			 ProllyHash *out_a, ProllyHash *out_b)
