@@ -605,8 +605,7 @@ static bool sweep_node(const ProllyHash *hash, uint64_t size, void *data, GError
 	census->figures.bytes += size;
 	if (census->figures.nodes % TOLD_EVERY == 0 && !tell(sweep, error))
 		return false;
-	if (!find_place(census, hash, &place) || has_bit(census->put, place.i) ||
-	    is_marked_at(census, hash, &place))
+	if (!find_place(census, hash, &place) || is_marked_at(census, hash, &place))
 		return true;
 	sweep->hashes[sweep->n] = *hash;
 	sweep->sizes[sweep->n++] = size;
