@@ -17,7 +17,7 @@
  *   errmap.c        errors -> errno and log
  *
  * Threads. One receive thread answers whatever needs no waiting; the rest (serve.c says what) runs
- * on workers. Lock order: mount->reply_lock, then table->lock, which is never held over a call of
+ * on workers. Lock order: mount->gate, mount->reply_lock, then table->lock, which is never held over a call of
  * the version layer that reads, nor over a reply.
  *
  * Lifetime. The kernel does not forget a node while a request about it is unanswered, so an
@@ -281,6 +281,13 @@ void pfs_dir_handles_free(PfsMount *mount); /* all of them */
 typedef struct PfsNotifier PfsNotifier; /* invalidate.c */
 typedef struct PfsLatency PfsLatency;   /* latency.c */
 
+/* Who holds it answers what others may take for one moment, such as a rename (serve.c). */
+typedef struct {
+	GMutex lock;
+	GCond passed;   /* a worker has it no more */
+	gint n_waiting; /* atomic: workers that want it; the receive thread lets them go first */
+} PfsGate;
+
 struct PfsMount {
 	const PfsOptions *options;
 	char *mountpoint; /* absolute */
@@ -300,6 +307,7 @@ struct PfsMount {
 	bool has_epoch;          /* the kernel takes FUSE_NOTIFY_INC_EPOCH */
 	double negative_timeout; /* 0 without it: unknown names could not be taken back */
 	GThread *receiver;       /* the receive thread */
+	PfsGate gate;
 
 	PfsTable table;
 	GMutex reply_lock;        /* held over a readdirplus: invalidate.c says why */
@@ -315,6 +323,11 @@ static inline PfsMount *pfs_mount(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
 }
+
+/* serve.c: keeps the receive thread from answering; does nothing on that thread itself. Others must
+ * not wait long for it. */
+void pfs_gate_enter(PfsMount *mount);
+void pfs_gate_leave(PfsMount *mount);
 
 /* mountpoint.c: (transfer full) the resolved mount point, if it can be mounted on. A dead mount
  * there is cleared. */

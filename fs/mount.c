@@ -340,6 +340,8 @@ static void mount_init(PfsMount *mount, const PfsOptions *options, int ready_fd)
 	clock_gettime(CLOCK_REALTIME, &mount->started);
 	mount->branches_changed = pfs_now();
 	mount->latency = pfs_latency_new();
+	g_mutex_init(&mount->gate.lock);
+	g_cond_init(&mount->gate.passed);
 	g_mutex_init(&mount->reply_lock);
 	g_mutex_init(&mount->handles_lock);
 	g_queue_init(&mount->handles);
@@ -369,6 +371,8 @@ static void mount_clear(PfsMount *mount)
 		fuse_session_destroy(mount->session);
 	prolly_repo_free(mount->repo);
 	prolly_repo_free(mount->control_repo);
+	g_mutex_clear(&mount->gate.lock);
+	g_cond_clear(&mount->gate.passed);
 	g_mutex_clear(&mount->reply_lock);
 	g_mutex_clear(&mount->handles_lock);
 	pfs_latency_free(mount->latency);

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#define LARGE_DIRECTORY 1024 /* keys: some milliseconds' work */
+
 /* ---- Where ------------------------------------------------------------------------------- */
 
 bool pfs_begin_change(PfsMount *mount, PfsInode *dir, PfsPlace *out_place, GError **error)
@@ -423,8 +425,9 @@ static bool begin_rename(PfsMount *mount, PfsInode *from, const char *from_name,
 				     : need_key(&out->to, to_name, error));
 }
 
-static bool rename_keys(PfsMount *mount, ProllyBranch *branch, const Rename *rename, unsigned flags,
-			GError **error)
+/* (transfer full) RENAME as the version layer has it. */
+static ProllyRename *new_rename(PfsMount *mount, ProllyBranch *branch, const Rename *rename,
+				unsigned flags)
 {
 	ProllyPlace from = pfs_place_get(rename->from_is_directory ? &rename->from.directory
 								   : &rename->from.key);
@@ -435,21 +438,45 @@ static bool rename_keys(PfsMount *mount, ProllyBranch *branch, const Rename *ren
 		flags |= PROLLY_RENAME_FROM_DIRECTORY;
 	if (rename->to_is_directory)
 		flags |= PROLLY_RENAME_TO_DIRECTORY;
-	return prolly_edit_rename(mount->repo, branch, &from, &to, flags, error);
+	return prolly_rename_new(mount->repo, branch, &from, &to, flags);
 }
 
-static void rename_in_scope(fuse_req_t req, PfsInode *from, const char *from_name, PfsInode *to,
-			    const char *to_name, unsigned flags)
+/* (transfer full) The rename of a directory, most of it done while others go on; NULL if it is none,
+ * or on the receive thread, which should not be kept. */
+static ProllyRename *prepare_rename(PfsMount *mount, PfsInode *from, const char *from_name,
+				    PfsInode *to, const char *to_name, unsigned flags)
 {
-	PfsMount *mount = pfs_mount(req);
 	g_auto(Rename) rename = {0};
-	g_autoptr(GError) error = NULL;
+	ProllyRename *prepared;
 
-	if (!begin_rename(mount, from, from_name, to, to_name, flags, &rename, &error) ||
-	    !rename_keys(mount, from->scope->branch, &rename, flags, &error)) {
-		pfs_reply_error(req, "rename", error);
-		return;
-	}
+	if (g_thread_self() == mount->receiver ||
+	    !begin_rename(mount, from, from_name, to, to_name, flags, &rename, NULL) ||
+	    !rename.from_is_directory)
+		return NULL;
+	prepared = new_rename(mount, from->scope->branch, &rename, flags);
+	prolly_rename_prepare(prepared, LARGE_DIRECTORY);
+	return prepared;
+}
+
+/* Behind the gate: as what is PREPARED (nullable), unless a directory above has another name now. */
+static bool rename_keys(PfsMount *mount, ProllyBranch *branch, const Rename *rename, unsigned flags,
+			ProllyRename *prepared, GError **error)
+{
+	g_autoptr(ProllyRename) present = new_rename(mount, branch, rename, flags);
+
+	return prolly_rename_finish(
+		prepared && prolly_rename_is_same(prepared, present) ? prepared : present, error);
+}
+
+/* Behind the gate. */
+static bool rename_now(PfsMount *mount, PfsInode *from, const char *from_name, PfsInode *to,
+		       const char *to_name, unsigned flags, ProllyRename *prepared, GError **error)
+{
+	g_auto(Rename) rename = {0};
+
+	if (!begin_rename(mount, from, from_name, to, to_name, flags, &rename, error) ||
+	    !rename_keys(mount, from->scope->branch, &rename, flags, prepared, error))
+		return false;
 	pfs_scope_touch(from->scope);
 	if (flags & PROLLY_RENAME_EXCHANGE) {
 		pfs_table_exchange(&mount->table, from, from_name, to, to_name);
@@ -458,7 +485,25 @@ static void rename_in_scope(fuse_req_t req, PfsInode *from, const char *from_nam
 		if (rename.from_is_directory)
 			uncover_key(mount, from, from_name);
 	}
-	fuse_reply_err(req, 0);
+	return true;
+}
+
+static void rename_in_scope(fuse_req_t req, PfsInode *from, const char *from_name, PfsInode *to,
+			    const char *to_name, unsigned flags)
+{
+	PfsMount *mount = pfs_mount(req);
+	g_autoptr(ProllyRename) prepared =
+		prepare_rename(mount, from, from_name, to, to_name, flags);
+	g_autoptr(GError) error = NULL;
+	bool done;
+
+	pfs_gate_enter(mount);
+	done = rename_now(mount, from, from_name, to, to_name, flags, prepared, &error);
+	pfs_gate_leave(mount);
+	if (done)
+		fuse_reply_err(req, 0);
+	else
+		pfs_reply_error(req, "rename", error);
 }
 
 void pfs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,

@@ -191,6 +191,8 @@ bool prolly_staged_put_value_locked(ProllyRepo *repo, ProllyBranch *branch,
 		.batch = batch,
 		.now = prolly_time_now(),
 		.sequence = prolly_state_get_sequence(state),
+		.generation = prolly_state_get_generation(state),
+		.watch = branch->watch,
 	};
 	ProllyStagedRecord laid_over = {
 		.extents = content->extents,

@@ -68,6 +68,23 @@ enum {
 bool prolly_edit_rename(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *from,
 			const ProllyPlace *to, unsigned flags, GError **error);
 
+/*
+ * The same in two steps: most of what a directory of many keys takes can be done before, while
+ * others go on writing. Preparing takes no error and makes no promise; a directory of fewer than
+ * LEAST keys is left for the end. REPO outlives it.
+ */
+typedef struct ProllyRename ProllyRename;
+
+ProllyRename *prolly_rename_new(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *from,
+				const ProllyPlace *to, unsigned flags);
+void prolly_rename_prepare(ProllyRename *self, size_t least);
+/* Of the same branch, from the same place to the same one? */
+bool prolly_rename_is_same(const ProllyRename *a, const ProllyRename *b);
+bool prolly_rename_finish(ProllyRename *self, GError **error); /* once */
+void prolly_rename_free(ProllyRename *self);                   /* NULL is allowed */
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyRename, prolly_rename_free)
+
 /* ---- Loading ----------------------------------------------------------------------------- */
 
 /* Many keys as one change: all or nothing, in bounded memory. They get no attributes of their own.

@@ -48,6 +48,7 @@ bool prolly_generation_begin(ProllyGeneration *self, ProllyRepo *repo, ProllyBra
 		.batch = prolly_db_batch_new(repo->body->db),
 		.now = prolly_time_now(),
 		.sequence = prolly_state_get_sequence(over),
+		.generation = number,
 	};
 	return true;
 }
@@ -369,6 +370,8 @@ bool prolly_generation_is_small(const ProllyGeneration *self)
 
 bool prolly_generation_lay(ProllyGeneration *self, ProllyDbBatch *batch, GError **error)
 {
+	if (self->txn.working.branch->watch)
+		prolly_watch_void(self->txn.working.branch->watch);
 	if (!lay_entries(self, batch, error) ||
 	    !lay_others(self, PROLLY_RECORD_DIRECTORY, batch, error) ||
 	    !lay_others(self, PROLLY_RECORD_NAMESPACE, batch, error))

@@ -15,40 +15,20 @@
  *
  * A large directory is read by two scans, one over what moves and one over what is left of older
  * objects where it goes (their salts), side by side since both have the same order: 100,000 keys
- * cost no look-up. What is rare (exchanges, hard links) is looked up by key.
+ * cost no look-up. What is rare (exchanges, hard links) is looked up by key. Its keys can be moved
+ * ahead, before the branch is locked (rename-ahead.c).
  *
- * Lists of hard links name paths, so they are rewritten, once for each group however many of its
- * members move. Open files move along.
+ * Lists of hard links name paths, so they are rewritten (rename-groups.c). Open files move along.
  *
  * As elsewhere, what is renamed has a new ctime, under all its names, and so has what loses a name
  * to it; what is in a directory that is renamed has not changed.
  */
 
-#include "version/working-private.h"
+#include "version/rename-private.h"
 
 #include <string.h>
 
 static const uint8_t MARKER[] = {PROLLY_KIND_DIRECTORY};
-
-typedef struct {
-	ProllyTransaction *txn;
-	GHashTable *groups; /* uint64_t -> Group *: those whose lists change */
-} Rename;
-
-/* Hard links. */
-typedef struct {
-	GPtrArray *places; /* of ProllyOwnedPlace * */
-	guint n_arrived;   /* the last of them, whose records are staged already */
-	bool is_changed;   /* the object, by what happens to one of its names */
-} Group;
-
-/* One of the two ends: a key, or a directory's prefix. */
-typedef struct {
-	ProllyPlace place;
-	bool is_directory;
-	bool exists;
-	ProllyDirectoryState state; /* of a directory */
-} End;
 
 /* ---- Places ------------------------------------------------------------------------------ */
 
@@ -73,7 +53,7 @@ static ProllyOwnedPlace *rebase(const ProllyPlace *place, const ProllyPlace *fro
 }
 
 /* (transfer full) The key END's name as a directory's prefix, or the other way round. */
-static ProllyOwnedPlace *convert(const End *end, bool to_directory)
+static ProllyOwnedPlace *convert(const ProllyRenameEnd *end, bool to_directory)
 {
 	g_autoptr(GByteArray) key = g_byte_array_new();
 	ProllyPlace place = end->place;
@@ -85,93 +65,6 @@ static ProllyOwnedPlace *convert(const End *end, bool to_directory)
 	else if (!to_directory && end->is_directory)
 		g_byte_array_set_size(key, key->len - 1);
 	return prolly_place_dup(&(ProllyPlace){place.ns, key->data, key->len});
-}
-
-/* ---- Groups of hard links ---------------------------------------------------------------- */
-
-static void group_free(void *data)
-{
-	Group *group = data;
-
-	g_ptr_array_unref(group->places);
-	g_free(group);
-}
-
-static Group *get_group(Rename *self, uint64_t number, GError **error)
-{
-	Group *group = g_hash_table_lookup(self->groups, &number);
-	GPtrArray *places;
-
-	if (group)
-		return group;
-	if (!prolly_links_find_members(&self->txn->working, number, &places, error))
-		return NULL;
-	group = g_new0(Group, 1);
-	group->places = places;
-	g_hash_table_insert(self->groups, g_memdup2(&number, sizeof(number)), group);
-	return group;
-}
-
-/* FROM is no member of group NUMBER any more, TO (nullable) is one. */
-static bool change_group(Rename *self, uint64_t number, const ProllyPlace *from,
-			 const ProllyPlace *to, bool is_changed, GError **error)
-{
-	Group *group;
-
-	if (!number)
-		return true;
-	group = get_group(self, number, error);
-	if (!group)
-		return false;
-	group->is_changed |= is_changed;
-	for (guint i = 0; i < group->places->len - group->n_arrived; i++) {
-		const ProllyOwnedPlace *member = g_ptr_array_index(group->places, i);
-
-		if (prolly_place_equal(&member->place, from)) {
-			g_ptr_array_remove_index(group->places, i);
-			break;
-		}
-	}
-	if (to) {
-		g_ptr_array_add(group->places, prolly_place_dup(to));
-		group->n_arrived++;
-	}
-	return true;
-}
-
-/* The names that stay where they are. */
-static bool touch_members(Rename *self, const Group *group, GError **error)
-{
-	for (guint i = 0; i < group->places->len - group->n_arrived; i++) {
-		const ProllyOwnedPlace *member = g_ptr_array_index(group->places, i);
-		g_auto(ProllyFinding) finding = {0};
-		g_auto(ProllyAttrRecord) record = {0};
-
-		prolly_finding_init(&finding);
-		if (!prolly_transaction_load(self->txn, &member->place, &finding, &record, error))
-			return false;
-		record.attrs.ctime = self->txn->now;
-		prolly_transaction_put_attrs(self->txn, &member->place, &finding, &record);
-		prolly_transaction_touch(self->txn, &member->place);
-	}
-	return true;
-}
-
-static bool save_groups(Rename *self, GError **error)
-{
-	GHashTableIter iter;
-	gpointer key, value;
-
-	g_hash_table_iter_init(&iter, self->groups);
-	while (g_hash_table_iter_next(&iter, &key, &value)) {
-		const Group *group = value;
-
-		if (group->is_changed && !touch_members(self, group, error))
-			return false;
-		prolly_links_save(&self->txn->working, *(uint64_t *)key, group->places,
-				  self->txn->batch);
-	}
-	return true;
 }
 
 /* ---- Keys -------------------------------------------------------------------------------- */
@@ -199,7 +92,7 @@ static void keep_number(const ProllyPlace *place, bool is_directory, ProllyAttrR
 	record->attrs.has |= PROLLY_ATTR_INO;
 }
 
-static bool key_out(Rename *self, const ProllyPlace *place, GError **error)
+static bool key_out(ProllyRename *self, const ProllyPlace *place, GError **error)
 {
 	g_auto(ProllyFinding) finding = {0};
 	g_auto(ProllyAttrRecord) record = {0};
@@ -225,14 +118,15 @@ typedef struct {
 	bool is_end;     /* it is what is renamed, not something in that */
 } Arrival;
 
-static bool stage_arrival(Rename *self, const Arrival *arrival, GError **error)
+static bool stage_arrival(ProllyRename *self, const Arrival *arrival, GError **error)
 {
 	const ProllyFinding *old = arrival->old;
 	ProllyAttrRecord *record = arrival->record;
 	uint64_t group = record->attrs.group;
 
-	if (!arrival->moves_away && !change_group(self, arrival->old_record->attrs.group,
-						  arrival->to, NULL, arrival->is_end, error))
+	if (!arrival->moves_away &&
+	    !prolly_rename_change_group(self, arrival->old_record->attrs.group, arrival->to, NULL,
+					arrival->is_end, error))
 		return false;
 	keep_number(arrival->from, false, record);
 	set_salt(record, get_salt_after(arrival->old_record,
@@ -240,18 +134,19 @@ static bool stage_arrival(Rename *self, const Arrival *arrival, GError **error)
 						!prolly_finding_is_marker(old)));
 	if (arrival->is_end)
 		record->attrs.ctime = self->txn->now;
-	return change_group(self, group, arrival->from, arrival->to, arrival->is_end, error) &&
+	return prolly_rename_change_group(self, group, arrival->from, arrival->to, arrival->is_end,
+					  error) &&
 	       prolly_transaction_copy_value(self->txn, arrival->to, arrival->finding, record,
 					     error);
 }
 
-static void put_marker(Rename *self, const ProllyPlace *place)
+static void put_marker(ProllyRename *self, const ProllyPlace *place)
 {
 	prolly_transaction_put(self->txn, place, MARKER, sizeof(MARKER), NULL, NULL);
 }
 
-static bool key_in(Rename *self, const ProllyPlace *from, const ProllyPlace *to, bool moves_away,
-		   bool is_end, GError **error)
+static bool key_in(ProllyRename *self, const ProllyPlace *from, const ProllyPlace *to,
+		   bool moves_away, bool is_end, GError **error)
 {
 	g_auto(ProllyFinding) finding = {0}, old = {0};
 	g_auto(ProllyAttrRecord) record = {0}, old_record = {0};
@@ -271,7 +166,7 @@ static bool key_in(Rename *self, const ProllyPlace *from, const ProllyPlace *to,
 
 /* ---- Directories ------------------------------------------------------------------------- */
 
-static bool directory_out(Rename *self, const ProllyPlace *place, GError **error)
+static bool directory_out(ProllyRename *self, const ProllyPlace *place, GError **error)
 {
 	g_auto(ProllyAttrRecord) record = {0};
 	ProllyAttrRecord gone = {.sequence = self->txn->sequence};
@@ -291,7 +186,7 @@ static ProllyDirectoryState get_state_at(const ProllyPlace *to, ProllyDirectoryS
 	return state == PROLLY_DIRECTORY_EXISTS ? PROLLY_DIRECTORY_UNKNOWN : state;
 }
 
-static bool directory_in(Rename *self, const ProllyPlace *from, const ProllyPlace *to,
+static bool directory_in(ProllyRename *self, const ProllyPlace *from, const ProllyPlace *to,
 			 bool moves_away, bool is_end, GError **error)
 {
 	g_auto(ProllyAttrRecord) record = {0}, old_record = {0};
@@ -315,27 +210,17 @@ static bool directory_in(Rename *self, const ProllyPlace *from, const ProllyPlac
 
 /* ---- Trees ------------------------------------------------------------------------------- */
 
-/* What is done to each directory and key of a tree; TO is NULL on the way out. */
+/* What is done to each directory and key of a tree. */
 typedef struct {
-	Rename *rename;
+	ProllyRename *rename;
 	const ProllyPlace *from;
-	const ProllyPlace *to;
+	bool is_out;           /* it leaves FROM */
+	const ProllyPlace *to; /* nullable: it comes there */
 	bool moves_away;
 	ProllyScan *scan;   /* over FROM */
 	ProllyScan *old;    /* over what was at TO; NULL: nothing that counts */
 	bool has_old_attrs; /* attributes are committed there */
 } Walk;
-
-static bool walk_directory(const Walk *walk, const ProllyPlace *place, GError **error)
-{
-	g_autofree ProllyOwnedPlace *to = NULL;
-
-	if (!walk->to)
-		return directory_out(walk->rename, place, error);
-	to = rebase(place, walk->from, walk->to);
-	return directory_in(walk->rename, place, &to->place, walk->moves_away,
-			    place->key_len == walk->from->key_len, error);
-}
 
 static bool walk_key_out(const Walk *walk, const ProllyPlace *place, GError **error)
 {
@@ -346,13 +231,39 @@ static bool walk_key_out(const Walk *walk, const ProllyPlace *place, GError **er
 
 	if (!prolly_finding_get_attr_record(finding, &record, error))
 		return false;
-	if (record.attrs.group)
+	if (record.attrs.group && !walk->rename->is_ahead)
 		return key_out(walk->rename, place, error);
 	salt = get_salt_after(&record, !prolly_finding_is_marker(finding));
-	if (!salt && finding->value_level == 0 && !prolly_scan_get_committed(walk->scan, &ignored))
+	if (!walk->rename->is_ahead && !salt && finding->value_level == 0 &&
+	    !prolly_scan_get_committed(walk->scan, &ignored))
 		return prolly_transaction_remove(walk->rename->txn, place, 0, error);
 	prolly_transaction_bury(walk->rename->txn, place, salt);
 	return true;
+}
+
+/* The key (directory) PLACE leaves. */
+static bool walk_out(const Walk *walk, const ProllyPlace *place, bool is_directory, GError **error)
+{
+	bool ok;
+
+	prolly_rename_turn_ahead(walk->rename);
+	ok = is_directory ? directory_out(walk->rename, place, error)
+			  : walk_key_out(walk, place, error);
+	prolly_rename_turn_ahead(walk->rename);
+	return ok;
+}
+
+static bool walk_directory(const Walk *walk, const ProllyPlace *place, GError **error)
+{
+	g_autofree ProllyOwnedPlace *to = NULL;
+
+	if (walk->is_out && !walk_out(walk, place, true, error))
+		return false;
+	if (!walk->to)
+		return true;
+	to = rebase(place, walk->from, walk->to);
+	return directory_in(walk->rename, place, &to->place, walk->moves_away,
+			    place->key_len == walk->from->key_len, error);
 }
 
 /* What is known of TO, where nothing is now: OWN, or what the scan found. */
@@ -406,8 +317,10 @@ static bool walk_key(const Walk *walk, const ProllyPlace *place, GError **error)
 {
 	g_autofree ProllyOwnedPlace *to = NULL;
 
+	if (walk->is_out && !walk_out(walk, place, false, error))
+		return false;
 	if (!walk->to)
-		return walk_key_out(walk, place, error);
+		return true;
 	to = rebase(place, walk->from, walk->to);
 	return prolly_place_check(&to->place, error) && walk_key_in(walk, place, &to->place, error);
 }
@@ -457,6 +370,7 @@ static bool walk_keys(const Walk *walk, GError **error)
 		    !walk_key(walk, &key, error) ||
 		    (prolly_finding_is_marker(prolly_scan_get_finding(scan)) &&
 		     !walk_marker_directory(walk, &key, error)) ||
+		    (walk->rename->is_ahead && !prolly_rename_flush_ahead(walk->rename, error)) ||
 		    !prolly_scan_next(scan, error))
 			return false;
 	}
@@ -464,7 +378,8 @@ static bool walk_keys(const Walk *walk, GError **error)
 }
 
 /* (transfer full) Over PLACE's keys, at the first. */
-static ProllyScan *scan_tree(Rename *self, const ProllyPlace *place, unsigned flags, GError **error)
+static ProllyScan *scan_tree(ProllyRename *self, const ProllyPlace *place, unsigned flags,
+			     GError **error)
 {
 	g_autoptr(ProllyScan) scan =
 		prolly_scan_new(&self->txn->working, place->ns, place->key, place->key_len, 0,
@@ -476,7 +391,7 @@ static ProllyScan *scan_tree(Rename *self, const ProllyPlace *place, unsigned fl
 
 static bool walk_tree(Walk *walk, GError **error)
 {
-	Rename *self = walk->rename;
+	ProllyRename *self = walk->rename;
 	g_autoptr(ProllyScan) scan = NULL, old = NULL;
 
 	if (!walk_directory(walk, walk->from, error))
@@ -500,7 +415,7 @@ static ProllyPlace get_marker(const ProllyPlace *dir)
 }
 
 /* Takes away the marker of an empty directory. */
-static bool marker_out(Rename *self, const End *end, GError **error)
+static bool marker_out(ProllyRename *self, const ProllyRenameEnd *end, GError **error)
 {
 	ProllyPlace marker;
 
@@ -510,9 +425,9 @@ static bool marker_out(Rename *self, const End *end, GError **error)
 	return key_out(self, &marker, error);
 }
 
-static bool end_out(Rename *self, const End *end, GError **error)
+static bool end_out(ProllyRename *self, const ProllyRenameEnd *end, GError **error)
 {
-	Walk walk = {.rename = self, .from = &end->place};
+	Walk walk = {.rename = self, .from = &end->place, .is_out = true};
 
 	prolly_transaction_touch(self->txn, &end->place);
 	if (!end->is_directory)
@@ -522,8 +437,8 @@ static bool end_out(Rename *self, const End *end, GError **error)
 	return walk_tree(&walk, error);
 }
 
-static bool end_in(Rename *self, const End *end, const ProllyPlace *to, bool moves_away,
-		   GError **error)
+static bool end_in(ProllyRename *self, const ProllyRenameEnd *end, const ProllyPlace *to,
+		   bool moves_away, GError **error)
 {
 	Walk walk = {.rename = self, .from = &end->place, .to = to, .moves_away = moves_away};
 	bool has = true;
@@ -543,7 +458,7 @@ static bool end_in(Rename *self, const End *end, const ProllyPlace *to, bool mov
 
 /* ---- Checks ------------------------------------------------------------------------------ */
 
-static bool find_end(Rename *self, End *end, GError **error)
+static bool find_end(ProllyRename *self, ProllyRenameEnd *end, GError **error)
 {
 	ProllyTransaction *txn = self->txn;
 	g_auto(ProllyFinding) finding = {0};
@@ -572,7 +487,8 @@ static bool find_end(Rename *self, End *end, GError **error)
 	return true;
 }
 
-static bool check_ends(const End *from, const End *to, unsigned flags, GError **error)
+static bool check_ends(const ProllyRenameEnd *from, const ProllyRenameEnd *to, unsigned flags,
+		       GError **error)
 {
 	if (!from->exists)
 		return prolly_place_throw(&from->place, PROLLY_ERROR_NOT_FOUND, "is not there",
@@ -600,7 +516,7 @@ static bool check_ends(const End *from, const End *to, unsigned flags, GError **
 }
 
 /* A directory that is replaced is empty; where none is, no key is either. */
-static bool check_replaced_directory(Rename *self, const End *to, GError **error)
+static bool check_replaced_directory(ProllyRename *self, const ProllyRenameEnd *to, GError **error)
 {
 	g_auto(ProllyFinding) finding = {0};
 	ProllyPlace marker;
@@ -623,8 +539,21 @@ static bool check_replaced_directory(Rename *self, const End *to, GError **error
 	return true;
 }
 
+bool prolly_rename_walk_tree(ProllyRename *self, GError **error)
+{
+	Walk walk = {
+		.rename = self,
+		.from = &self->from.place,
+		.is_out = true,
+		.to = &self->to.place,
+	};
+
+	return check_replaced_directory(self, &self->to, error) && walk_tree(&walk, error);
+}
+
 /* Two names of one object: rename(2) does nothing. */
-static bool are_links(Rename *self, const End *from, const End *to, bool *out_are, GError **error)
+static bool are_links(ProllyRename *self, const ProllyRenameEnd *from, const ProllyRenameEnd *to,
+		      bool *out_are, GError **error)
 {
 	g_auto(ProllyFinding) a = {0}, b = {0};
 	g_auto(ProllyAttrRecord) a_record = {0}, b_record = {0};
@@ -643,7 +572,8 @@ static bool are_links(Rename *self, const End *from, const End *to, bool *out_ar
 
 /* ---- The two renames --------------------------------------------------------------------- */
 
-static bool move(Rename *self, const End *from, const End *to, GError **error)
+static bool move(ProllyRename *self, const ProllyRenameEnd *from, const ProllyRenameEnd *to,
+		 GError **error)
 {
 	return (!to->is_directory || check_replaced_directory(self, to, error)) &&
 	       prolly_transaction_prepare_removal(self->txn, &from->place, error) &&
@@ -653,7 +583,8 @@ static bool move(Rename *self, const End *from, const End *to, GError **error)
 	       prolly_transaction_remove_child(self->txn, &from->place, from->is_directory, error);
 }
 
-static bool exchange(Rename *self, const End *a, const End *b, GError **error)
+static bool exchange(ProllyRename *self, const ProllyRenameEnd *a, const ProllyRenameEnd *b,
+		     GError **error)
 {
 	g_autofree ProllyOwnedPlace *at_a = NULL, *at_b = NULL;
 
@@ -677,7 +608,8 @@ static bool exchange(Rename *self, const End *a, const End *b, GError **error)
 }
 
 /* Open files follow. */
-static void move_files(ProllyBranch *branch, const End *from, const End *to, unsigned flags)
+static void move_files(ProllyBranch *branch, const ProllyRenameEnd *from, const ProllyRenameEnd *to,
+		       unsigned flags)
 {
 	g_autofree ProllyOwnedPlace *at_from = NULL, *at_to = NULL;
 
@@ -696,40 +628,131 @@ static void move_files(ProllyBranch *branch, const End *from, const End *to, uns
 	prolly_files_move(branch, &to->place, &at_from->place, to->is_directory);
 }
 
-static bool run(Rename *self, End *from, End *to, unsigned flags, GError **error)
+/* What is left to do to a directory whose keys were moved ahead. */
+static bool move_ahead(ProllyRename *self, GError **error)
 {
-	ProllyBranch *branch = self->txn->working.branch;
-	bool are_same;
+	const ProllyPlace *from = &self->from.place, *to = &self->to.place;
+
+	prolly_transaction_touch(self->txn, from);
+	prolly_transaction_touch(self->txn, to);
+	return prolly_transaction_prepare_removal(self->txn, from, error) &&
+	       marker_out(self, &self->to, error) && prolly_rename_change_noted(self, error) &&
+	       prolly_transaction_add_child(self->txn, to, true, error) &&
+	       prolly_transaction_remove_child(self->txn, from, true, error);
+}
+
+bool prolly_rename_check(ProllyRename *self, bool *out_is_made, GError **error)
+{
+	ProllyRenameEnd *from = &self->from, *to = &self->to;
 
 	if (!find_end(self, from, error) || !find_end(self, to, error))
 		return false;
-	if (from->exists && from->is_directory == to->is_directory &&
-	    prolly_place_equal(&from->place, &to->place))
+	*out_is_made = from->exists && from->is_directory == to->is_directory &&
+		       prolly_place_equal(&from->place, &to->place);
+	if (*out_is_made)
 		return true;
-	if (!check_ends(from, to, flags, error) || !are_links(self, from, to, &are_same, error))
+	return check_ends(from, to, self->flags, error) &&
+	       are_links(self, from, to, out_is_made, error);
+}
+
+/* Writes the batch, and what was made ahead becomes the branch's with it. */
+static bool write_all(ProllyRename *self, bool is_ahead, GError **error)
+{
+	ProllyState *state = NULL;
+
+	if (is_ahead)
+		prolly_rename_save_ahead(self, &state);
+	if (!prolly_transaction_write(self->txn, error)) {
+		prolly_state_unref(state);
 		return false;
-	if (are_same)
+	}
+	if (is_ahead)
+		prolly_rename_attach_ahead(self, state);
+	return true;
+}
+
+/* In the transaction. */
+static bool run(ProllyRename *self, bool may_be_ahead, GError **error)
+{
+	ProllyRenameEnd *from = &self->from, *to = &self->to;
+	bool is_exchange = self->flags & PROLLY_RENAME_EXCHANGE;
+	bool is_ahead = prolly_rename_take_ahead(self, may_be_ahead);
+	bool is_made, ok;
+
+	if (!prolly_rename_check(self, &is_made, error))
+		return false;
+	if (is_made)
 		return true;
-	if (!(flags & PROLLY_RENAME_EXCHANGE ? exchange : move)(self, from, to, error))
-		return false;
-	if (!save_groups(self, error) || !prolly_transaction_write(self->txn, error))
+	ok = is_ahead      ? move_ahead(self, error)
+	     : is_exchange ? exchange(self, from, to, error)
+			   : move(self, from, to, error);
+	if (!ok || !prolly_rename_save_groups(self, error) || !write_all(self, is_ahead, error))
 		return false;
 	if (from->is_directory || to->is_directory)
-		prolly_hints_clear(branch->hints);
-	move_files(branch, from, to, flags);
+		prolly_hints_clear(self->branch->hints);
+	move_files(self->branch, from, to, self->flags);
 	return true;
+}
+
+ProllyRename *prolly_rename_new(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *from,
+				const ProllyPlace *to, unsigned flags)
+{
+	ProllyRename *self = g_new0(ProllyRename, 1);
+
+	self->repo = repo;
+	self->branch = prolly_branch_ref(branch);
+	self->guard = prolly_guard_enter(repo);
+	self->from_place = prolly_place_dup(from);
+	self->to_place = prolly_place_dup(to);
+	self->from.place = self->from_place->place;
+	self->to.place = self->to_place->place;
+	self->from.is_directory = flags & PROLLY_RENAME_FROM_DIRECTORY;
+	self->to.is_directory = flags & PROLLY_RENAME_TO_DIRECTORY;
+	self->flags = flags;
+	self->groups = prolly_rename_new_groups();
+	return self;
+}
+
+bool prolly_rename_is_same(const ProllyRename *a, const ProllyRename *b)
+{
+	return a->branch == b->branch && a->flags == b->flags &&
+	       prolly_place_equal(&a->from.place, &b->from.place) &&
+	       prolly_place_equal(&a->to.place, &b->to.place);
+}
+
+bool prolly_rename_finish(ProllyRename *self, GError **error)
+{
+	bool is_ahead = self->ahead.is_made && g_mutex_trylock(&self->branch->commit_lock);
+	ProllyTransaction txn = {0};
+	bool ok;
+
+	self->txn = &txn;
+	ok = prolly_transaction_begin(&txn, self->repo, self->branch, error) &&
+	     run(self, is_ahead, error);
+	prolly_transaction_end(&txn);
+	self->txn = NULL;
+	if (is_ahead)
+		g_mutex_unlock(&self->branch->commit_lock);
+	return ok;
+}
+
+void prolly_rename_free(ProllyRename *self)
+{
+	if (!self)
+		return;
+	prolly_rename_discard_ahead(self);
+	prolly_guard_leave(&self->guard);
+	g_hash_table_unref(self->groups);
+	g_free(self->from_place);
+	g_free(self->to_place);
+	prolly_branch_unref(self->branch);
+	g_free(self);
 }
 
 bool prolly_edit_rename(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *from,
 			const ProllyPlace *to, unsigned flags, GError **error)
 {
-	g_auto(ProllyTransaction) txn = {0};
-	g_autoptr(GHashTable) groups =
-		g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, group_free);
-	Rename self = {.txn = &txn, .groups = groups};
-	End from_end = {.place = *from, .is_directory = flags & PROLLY_RENAME_FROM_DIRECTORY};
-	End to_end = {.place = *to, .is_directory = flags & PROLLY_RENAME_TO_DIRECTORY};
+	g_autoptr(ProllyRename) self = prolly_rename_new(repo, branch, from, to, flags);
 
-	return prolly_transaction_begin(&txn, repo, branch, error) &&
-	       run(&self, &from_end, &to_end, flags, error);
+	return prolly_rename_finish(self, error);
 }

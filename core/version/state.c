@@ -122,6 +122,8 @@ void prolly_branch_take_state(ProllyBranch *branch, ProllyState *state)
 {
 	ProllyState *old;
 
+	if (branch->watch)
+		prolly_watch_void(branch->watch);
 	prolly_state_publish(state, branch->body);
 	g_mutex_lock(&branch->state_lock);
 	old = branch->state;

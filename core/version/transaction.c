@@ -40,6 +40,8 @@ bool prolly_transaction_begin(ProllyTransaction *self, ProllyRepo *repo, ProllyB
 	}
 	self->working.state = prolly_branch_get_state(branch);
 	self->sequence = prolly_state_get_sequence(self->working.state);
+	self->generation = prolly_state_get_generation(self->working.state);
+	self->watch = branch->watch;
 	self->batch = prolly_db_batch_new(repo->body->db);
 	if (repo->notify)
 		self->places = g_ptr_array_new_with_free_func(g_free);
@@ -150,12 +152,24 @@ bool prolly_transaction_new_record(ProllyTransaction *self, uint64_t salt,
 	return true;
 }
 
+/* Is it written into a generation that the state does not have yet? */
+static bool is_beside(const ProllyTransaction *self)
+{
+	return self->generation != prolly_state_get_generation(self->working.state);
+}
+
+/* Is what was found at LEVEL in the generation that is written to? */
+static bool is_own(const ProllyTransaction *self, int level)
+{
+	return level == 0 && !is_beside(self);
+}
+
 static void init_key(ProllyTransaction *self, ProllyRecordType type, const ProllyPlace *place,
 		     ProllyRecordKey *key)
 {
-	uint64_t generation = g_array_index(self->working.state->generations, uint64_t, 0);
-
-	prolly_record_key_init(key, self->working.branch->id, generation, type, place->ns,
+	if (self->watch)
+		prolly_watch_note(self->watch, place);
+	prolly_record_key_init(key, self->working.branch->id, self->generation, type, place->ns,
 			       place->key, place->key_len);
 }
 
@@ -216,7 +230,7 @@ bool prolly_transaction_copy_value(ProllyTransaction *self, const ProllyPlace *p
 	const uint8_t *stored = finding->stored;
 	size_t len = finding->stored_len;
 
-	if (finding->extents && finding->value_level != 0) {
+	if (finding->extents && !is_own(self, finding->value_level)) {
 		if (!prolly_finding_to_entry(finding, &entry, error) ||
 		    !prolly_extents_fold(repo, NULL, &entry, &folded, error))
 			return false;
@@ -232,7 +246,7 @@ void prolly_transaction_put_attrs(ProllyTransaction *self, const ProllyPlace *pl
 {
 	ProllyStagedRecord staged = {0}, extents = get_extents(finding);
 
-	if (finding->value_level == 0)
+	if (is_own(self, finding->value_level))
 		prolly_transaction_put(self, place, finding->stored, finding->stored_len, &extents,
 				       record);
 	else
@@ -254,7 +268,8 @@ bool prolly_transaction_remove(ProllyTransaction *self, const ProllyPlace *place
 	g_auto(ProllyRecordKey) key = {0};
 
 	prolly_finding_init(&below);
-	if (!prolly_working_find(&self->working, place, 1, false, &below, error))
+	if (!prolly_working_find(&self->working, place, is_beside(self) ? 0 : 1, false, &below,
+				 error))
 		return false;
 	if (salt || prolly_finding_exists(&below)) {
 		prolly_transaction_bury(self, place, salt);

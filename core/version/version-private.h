@@ -26,7 +26,8 @@ typedef struct ProllyGit ProllyGit; /* git.c: libgit2's repository, and all that
 typedef struct ProllyState ProllyState;
 typedef struct ProllyHints ProllyHints;         /* hints.c */
 typedef struct ProllyMoveCache ProllyMoveCache; /* moves.c */
-typedef struct ProllyGc ProllyGc;               /* gc.c: a collection that runs */
+typedef struct ProllyWatch ProllyWatch; /* rename-ahead.c: two places where nothing is to change */
+typedef struct ProllyGc ProllyGc;       /* gc.c: a collection that runs */
 typedef struct ProllyGcAccount ProllyGcAccount; /* gc-account.c */
 
 typedef enum {
@@ -165,12 +166,18 @@ struct ProllyBranch {
 	GHashTable *files;      /* file.c: place -> ProllyFile *; protected by write_lock */
 	ProllyHints *hints;     /* hints.c: what is known of directories; protected by write_lock */
 	ProllyMoveCache *moves; /* moves.c: when moves changed what; has a lock of its own */
+	ProllyWatch *watch;     /* rename-ahead.c: nullable; protected by write_lock */
 };
 
 /* ---- repo.c, branch.c, state.c ----------------------------------------------------------- */
 
 ProllyState *prolly_state_ref(ProllyState *state);
 void prolly_state_unref(ProllyState *state);
+/* The generation that is written to. */
+static inline uint64_t prolly_state_get_generation(const ProllyState *state)
+{
+	return g_array_index(state->generations, uint64_t, 0);
+}
 /* (transfer full) A copy with references of its own, to be changed and published. */
 ProllyState *prolly_state_copy(const ProllyState *state);
 /* The tree of NS, or NULL. Borrowed from the state. */
@@ -270,6 +277,9 @@ bool prolly_staged_put_value_locked(ProllyRepo *repo, ProllyBranch *branch,
 /* Notes in BATCH that the branch, whose STATE it was, moves while something is staged: directories
  * may be there only because of that. */
 void prolly_staged_note_move(uint32_t branch_id, const ProllyState *state, ProllyDbBatch *batch);
+
+/* rename-ahead.c. What the watch is for may have changed. Under write_lock. */
+void prolly_watch_void(ProllyWatch *watch);
 
 /* ---- hints.c, moves.c: what a branch remembers in memory ----------------------------------- */
 

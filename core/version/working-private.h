@@ -297,6 +297,11 @@ void prolly_links_save(const ProllyWorking *working, uint64_t group, GPtrArray *
 		       ProllyDbBatch *batch);
 bool prolly_place_equal(const ProllyPlace *a, const ProllyPlace *b);
 
+/* ---- rename-ahead.c ---------------------------------------------------------------------- */
+
+/* PLACE is staged. Under write_lock. */
+void prolly_watch_note(ProllyWatch *watch, const ProllyPlace *place);
+
 /* ---- transaction.c: one atomic change ---------------------------------------------------- */
 
 /* Holds the branch's write_lock from begin to end. */
@@ -306,6 +311,8 @@ typedef struct {
 	ProllyDbBatch *batch;
 	int64_t now;
 	uint64_t sequence;
+	uint64_t generation; /* that it writes to: the state's newest, or one that is to be that */
+	ProllyWatch *watch;  /* nullable: hears of what is written (rename-ahead.c) */
 	bool is_written;
 	bool is_changing;  /* hints say what the batch will have made true */
 	bool has_blobs;    /* records refer to nodes: the store is flushed first */

@@ -91,6 +91,50 @@ print(checked, "files checked")
 	store_git fsck --strict
 }
 
+# Renames DIR/one to DIR/two and back for as long as it goes; notes each end.
+start_renamer()
+{
+	python3 -c '
+import os, sys
+names = [sys.argv[1] + "/one", sys.argv[1] + "/two"]
+if not os.path.exists(names[0]):
+    names.reverse()
+log = open(sys.argv[2], "a", buffering=1)
+while True:
+    try:
+        os.rename(*names)
+    except OSError:
+        sys.exit()
+    log.write(os.path.basename(names[1]) + "\n")
+    names.reverse()
+' "$1" "$2" 3>&- &
+	WRITERS+=($!)
+}
+
+@test "the rename of a directory of many keys happened or did not" {
+	mkdir "$MNT/main/a/one"
+	(cd "$MNT/main/a/one" && seq -f %05g 3000 | xargs touch)
+	echo content >"$MNT/main/a/one/00007"
+	commit_all main
+	(cd "$MNT/main/a/one" && seq -f %05g 3001 4000 | xargs touch)
+	echo one >"$T/log"
+	for round in $(seq "$ROUNDS"); do
+		WRITERS=()
+		start_renamer "$MNT/main/a" "$T/log"
+		kill_and_remount
+		name=$(ls "$MNT/main/a")
+		last=$(tail -n 1 "$T/log")
+		echo "it is $name, and was $last"
+		[ "$name" = one ] || [ "$name" = two ] # not both
+		is "$(ls "$MNT/main/a/$name" | wc -l)" 4000
+		file_is "$MNT/main/a/$name/00007" content
+	done
+	run "$CTL" -C "$MNT/main" commit -m "what survived"
+	[ "$name" = one ] && n=1000 || n=7000
+	[[ $output == *" $n keys changed"* ]]
+	is "$(ls "$MNT/main/a/$name" | wc -l)" 4000
+}
+
 @test "a commit happened or did not, and what it did not take is still staged" {
 	echo 0 >"$MNT/main/a/n"
 	echo 0 >"$MNT/main/b/n"

@@ -113,6 +113,50 @@ all()
 	is "$(PYTHONPATH=$NS/site python3 -c 'import thing.module199 as m; print(m.VALUE)')" 199
 }
 
+# A writer in the directory it stands in, whatever that is called meanwhile, and in ELSEWHERE.
+start_standing_writer()
+{
+	python3 -c '
+import os, sys
+os.chdir(sys.argv[1])
+n = 0
+while not os.path.exists(sys.argv[3]):
+    for path in "./new-%d" % n, "%s/%d" % (sys.argv[2], n):
+        with open(path, "x") as f:
+            f.write("%d\n" % n)
+    os.rename("./new-%d" % n, "./kept-%d" % n)
+    n += 1
+open(sys.argv[3] + ".count", "w").write(str(n))
+' "$1" "$2" "$3" 3>&- &
+	wait_for 60 test -e "$2/0"
+}
+
+@test "a directory of many keys is renamed under those who write in it, and elsewhere" {
+	mkdir "$NS/one" "$NS/elsewhere"
+	(cd "$NS/one" && seq -f %05g 3000 | xargs touch)
+	commit_all main
+	start_standing_writer "$NS/one" "$NS/elsewhere" "$T/stop"
+	local writer=$!
+	for i in 1 2 3 4; do
+		mv "$NS/one" "$NS/two"
+		mkdir "$NS/taken"
+		mv -T "$NS/two" "$NS/taken"
+		mv "$NS/taken" "$NS/one"
+	done
+	touch "$T/stop"
+	wait "$writer"
+	local n
+	n=$(cat "$T/stop.count")
+	is "$(ls "$NS")" "elsewhere
+one"
+	is "$(ls "$NS/one" | wc -l)" $((3000 + n))
+	is "$(ls "$NS/elsewhere" | wc -l)" "$n"
+	is "$(cd "$NS/one" && cat kept-* | sort -n)" "$(seq 0 $((n - 1)))"
+	commit_all main
+	remount
+	is "$(ls "$NS/one" | wc -l)" $((3000 + n))
+}
+
 @test "an editor saves, with backup and rename" {
 	vim --version 2>/dev/null | grep -q +writebackup || skip "no vim that makes backups"
 	echo one >"$NS/file"

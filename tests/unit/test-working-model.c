@@ -162,6 +162,20 @@ static void model_move(Model *model, const char *from, const char *to)
 	}
 }
 
+/* In two steps, if it is to be PREPARED. */
+static bool rename_path(Fixture *self, const char *from, const char *to, unsigned flags,
+			bool prepared, GError **error)
+{
+	ProllyPlace a = at("n", from), b = at("n", to);
+	g_autoptr(ProllyRename) rename = NULL;
+
+	if (!prepared)
+		return try_rename(self, "n", from, to, flags, error);
+	rename = prolly_rename_new(self->repo, self->branch, &a, &b, flags);
+	prolly_rename_prepare(rename, 0);
+	return prolly_rename_finish(rename, error);
+}
+
 static void step_rename(Fixture *self, Model *model)
 {
 	bool is_dir = g_rand_boolean(model->rand);
@@ -176,7 +190,8 @@ static void step_rename(Fixture *self, Model *model)
 
 	if (!strcmp(from, to) || (!is_dir && model_has(model, other)))
 		return;
-	done = try_rename(self, "n", from, to, is_dir ? DIRECTORIES : 0, &error);
+	done = rename_path(self, from, to, is_dir ? DIRECTORIES : 0, g_rand_boolean(model->rand),
+			   &error);
 	if (may)
 		g_assert_no_error(error);
 	g_assert_cmpint(done, ==, may);
