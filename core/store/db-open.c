@@ -78,6 +78,9 @@ static const char *const database_options =
 #define LAZY                                                                                       \
 	PLAIN "level0_file_num_compaction_trigger=8;level0_slowdown_writes_trigger=32;"            \
 	      "level0_stop_writes_trigger=48;"
+/* Keys are mostly staged in order, each with its directory's record: where the last one of the same
+ * branch, generation and type went into the memtable is remembered, and is where the next one goes. */
+#define HINTED "memtable_insert_with_hint_prefix_extractor=rocksdb.FixedPrefix.13;"
 /* Most keys looked up are not there, and the newest are in the memtable. */
 #define FILTERED "memtable_prefix_bloom_size_ratio=0.05;memtable_whole_key_filtering=true;"
 
@@ -95,7 +98,7 @@ static const FamilySpec family_specs[] = {
 	[PROLLY_DB_NODES] = { "nodes", PACKED, PROLLY_DB_BLOCK, 0 },
 	[PROLLY_DB_CHUNKS] = { "chunks", PACKED, PROLLY_DB_BLOCK, 0, true },
 	[PROLLY_DB_INDEX] = { "index", PLAIN FILTERED, 4096, 10, false, true },
-	[PROLLY_DB_STAGED] = { "staged", LAZY FILTERED, 16384, 10 },
+	[PROLLY_DB_STAGED] = { "staged", LAZY FILTERED HINTED, 16384, 10 },
 	[PROLLY_DB_EXTENTS] = { "extents", PLAIN, 16384, 0 },
 	[PROLLY_DB_JOURNAL] = { "journal", PLAIN, 4096, 0 },
 };

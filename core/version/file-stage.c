@@ -61,10 +61,11 @@ bool prolly_file_splice(ProllyFile *file, GError **error)
 	g_autoptr(GBytes) stored = NULL;
 
 	if (!prolly_overlay_store(&file->content, prolly_file_get_context(file), file->kind,
-				  &stored, error))
+				  &stored, error) ||
+	    !take_stored(file, stored, error))
 		return false;
-	file->has_new_nodes = true;
-	return take_stored(file, stored, error);
+	file->has_new_nodes |= file->content.value.is_blob;
+	return true;
 }
 
 /* ---- As records -------------------------------------------------------------------------- */

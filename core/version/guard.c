@@ -41,7 +41,8 @@ void prolly_guard_leave(ProllyGuard *guard)
 		return;
 	usage = &guard->repo->body->usage;
 	g_mutex_lock(&usage->lock);
-	if (--usage->n_inside[guard->turn] == 0)
+	/* A broadcast is a system call even if nobody listens. */
+	if (--usage->n_inside[guard->turn] == 0 && usage->n_waiting)
 		g_cond_broadcast(&usage->changed);
 	g_mutex_unlock(&usage->lock);
 	guard->repo = NULL;
@@ -50,7 +51,9 @@ void prolly_guard_leave(ProllyGuard *guard)
 /* Waits a little, or until something changed. The lock is held. */
 static void wait_a_little(ProllyUsage *usage)
 {
+	usage->n_waiting++;
 	g_cond_wait_until(&usage->changed, &usage->lock, g_get_monotonic_time() + WAIT_USEC);
+	usage->n_waiting--;
 }
 
 bool prolly_usage_wait(ProllyGc *gc, GError **error)

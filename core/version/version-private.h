@@ -62,6 +62,7 @@ typedef struct {
 	GCond changed;
 	unsigned turn;
 	unsigned n_inside[2]; /* guards, of each turn */
+	unsigned n_waiting;   /* for them to leave */
 	ProllyHolder *newest;
 	uint64_t round;
 	bool is_collecting;
