@@ -188,6 +188,7 @@ typedef struct {
 	/* Tree nodes asked for by hash, at a place it decides. */
 	ProllyNodeLink recent[PROLLY_N_RECENT];
 	ProllyPool *pool;
+	uint64_t *verified;   /* store-verified.c; nullable */
 	guint n_deleting;     /* atomic; deletions under way */
 	guint n_deletions;    /* atomic; that were begun */
 	ProllyCensus *census; /* atomic, nullable; changed under lock */
@@ -208,6 +209,15 @@ struct ProllyStore {
 	bool is_passing;  /* what it reads does not enter the cache */
 	bool is_direct;   /* nor does what is there spare it the reading */
 };
+
+/* ---- What need not be hashed again (store-verified.c) -------------------------------------- */
+
+void prolly_verified_init(ProllyShared *shared);
+void prolly_verified_clear(ProllyShared *shared);
+/* HASHES[i], for which the back end gave BYTES[i] (nullable), is made the hash of those, unless it is
+ * known to be that. */
+void prolly_verified_hash(ProllyStore *store, ProllyNodeClass node_class, GBytes *const *bytes,
+			  size_t n, ProllyHash *hashes);
 
 /* ---- Nodes on their way to the back end (store-pending.c) --------------------------------- */
 

@@ -24,7 +24,7 @@
  *      the cache looks at under the lock that the removal takes too.
  *
  * Checking: what a back end returns is hashed before it is seen (store.h). Hence the cache needs no
- * distrust, and a verified node is never hashed again.
+ * distrust. A chunk that is read again is known by its block's sum (store-verified.c).
  */
 #include "store/store-private.h"
 
@@ -87,6 +87,7 @@ static ProllyStore *new_store(ProllyBackendKind kind, ProllyBackend *backend, ui
 	shared->arena = prolly_arena_new();
 	prolly_pending_init(shared);
 	make_caches(shared, cache_size);
+	prolly_verified_init(shared);
 	shared->pool = prolly_pool_new();
 
 	store->ref_count = 1;
@@ -167,6 +168,7 @@ static void unref_shared(ProllyShared *shared)
 	if (!g_atomic_int_dec_and_test(&shared->ref_count))
 		return;
 	prolly_pool_free(shared->pool);
+	prolly_verified_clear(shared);
 	prolly_pending_clear(shared);
 	for (int i = 0; i < PROLLY_N_NODE_CLASSES; i++)
 		prolly_cache_free(shared->caches[i]);
@@ -279,9 +281,14 @@ static bool admit_nodes(ProllyStore *store, ProllyNodeClass node_class, const Pr
 {
 	ProllyShared *shared = store->shared;
 	g_autofree ProllyHash *actual = g_new(ProllyHash, n);
+	size_t n_absent = 0;
 	bool ok = true;
 
-	prolly_nodes_hash(bytes, n, actual);
+	for (size_t i = 0; i < n; i++) {
+		if (!nodes[i])
+			actual[n_absent++] = hashes[i];
+	}
+	prolly_verified_hash(store, node_class, bytes, n_absent, actual);
 	for (size_t i = 0, j = 0; i < n; i++) {
 		if (nodes[i])
 			continue;

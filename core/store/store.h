@@ -14,7 +14,8 @@
  * does after it, have returned; so a reference to it may be made durable only after that, or in the
  * same batch.
  *
- * Reading. What comes from a back end is checked against its hash before anyone sees it: damage is
+ * Reading. What comes from a back end is checked against its hash before anyone sees it (or, of a
+ * chunk that was checked before, against the sum that the back end keeps of it): damage is
  * PROLLY_ERROR_CORRUPT, absence where the caller expects a node is PROLLY_ERROR_MISSING, both with
  * the hash in the message. Nodes read are kept in one cache bounded in bytes.
  *

@@ -82,6 +82,40 @@ assert good > 100 and 1 <= bad <= 130, (good, bad)
 P
 }
 
+@test "what is damaged after it was read is found, too" {
+	mount_namespace
+	random_bytes 16777216 7 >"$T/large"
+	cp "$T/large" "$NS/large"
+	remount -o cache=1M
+	cmp "$T/large" "$NS/large"
+	python3 - "$T/large" "$NS/large" "$STORE/data" <<'P'
+import errno, glob, os, sys
+wanted = open(sys.argv[1], "rb").read()
+for table in glob.glob(sys.argv[3] + "/*.sst"):
+    size = os.path.getsize(table)
+    if size < 1 << 20:
+        continue
+    with open(table, "r+b") as f:
+        for at in range(10000, size - 100000, 20000):
+            f.seek(at)
+            byte = f.read(1)[0]
+            f.seek(at)
+            f.write(bytes([byte ^ 0x10]))
+fd = os.open(sys.argv[2], os.O_RDONLY)
+os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+bad = 0
+for at in range(0, len(wanted), 65536):
+    try:
+        data = os.pread(fd, 65536, at)
+        assert data == wanted[at:at + len(data)], at
+    except OSError as error:
+        assert error.errno == errno.EIO, error
+        bad += 1
+print(bad, "of", len(wanted) // 65536, "are known to be damaged")
+assert bad > 100
+P
+}
+
 @test "a truncated node file, and an empty one" {
 	file_store
 	local node
