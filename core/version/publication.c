@@ -27,6 +27,7 @@ struct ProllyPublication {
 	GPtrArray *objects; /* of ProllyGitObject * */
 	GPtrArray *updates; /* of ProllyRefUpdate * */
 	GArray *parents;    /* of ProllyCommitId: what the objects refer to */
+	GArray *made;       /* likewise: commits and tags among them */
 };
 
 ProllyPublication *prolly_publication_new(GPtrArray *updates)
@@ -37,6 +38,7 @@ ProllyPublication *prolly_publication_new(GPtrArray *updates)
 		g_ptr_array_new_with_free_func((GDestroyNotify)prolly_git_object_free);
 	publication->updates = updates;
 	publication->parents = g_array_new(FALSE, FALSE, sizeof(ProllyCommitId));
+	publication->made = g_array_new(FALSE, FALSE, sizeof(ProllyCommitId));
 	return publication;
 }
 
@@ -52,6 +54,7 @@ void prolly_publication_free(ProllyPublication *publication)
 	g_ptr_array_unref(publication->objects);
 	g_ptr_array_unref(publication->updates);
 	g_array_unref(publication->parents);
+	g_array_unref(publication->made);
 	g_free(publication);
 }
 
@@ -100,8 +103,11 @@ bool prolly_publication_add_commit(ProllyPublication *publication, ProllyRepo *r
 	if (commit->n_parents > 0 &&
 	    !prolly_commit_load_namespaces(repo, &commit->parents[0], &parent, error))
 		return false;
-	return prolly_git_object_build(repo->body->format, commit, parent, publication->objects,
-				       out_id, error);
+	if (!prolly_git_object_build(repo->body->format, commit, parent, publication->objects,
+				     out_id, error))
+		return false;
+	g_array_append_val(publication->made, *out_id);
+	return true;
 }
 
 bool prolly_publication_add_object(ProllyPublication *publication, git_object_t type, GBytes *bytes,
@@ -117,6 +123,7 @@ bool prolly_publication_add_object(ProllyPublication *publication, git_object_t 
 	object->bytes = g_bytes_ref(bytes);
 	g_ptr_array_add(publication->objects, object);
 	prolly_commit_id_from_oid(&oid, out_id);
+	g_array_append_val(publication->made, *out_id);
 	return true;
 }
 
@@ -188,6 +195,16 @@ static bool check_there(ProllyGit *git, const ProllyCommitId *id, GError **error
 			    prolly_commit_id_to_hex(id, hex));
 }
 
+static bool is_made(const ProllyPublication *publication, const ProllyCommitId *id)
+{
+	for (guint i = 0; i < publication->made->len; i++) {
+		if (prolly_commit_id_equal(id,
+					   &g_array_index(publication->made, ProllyCommitId, i)))
+			return true;
+	}
+	return false;
+}
+
 /* A collection may have removed what only the caller knew of (gc.c, G3). */
 static bool check_targets(const ProllyPublication *publication, ProllyGit *git, GError **error)
 {
@@ -199,7 +216,7 @@ static bool check_targets(const ProllyPublication *publication, ProllyGit *git, 
 	for (guint i = 0; i < publication->updates->len; i++) {
 		const ProllyRefUpdate *update = g_ptr_array_index(publication->updates, i);
 
-		if (!check_there(git, &update->to, error))
+		if (!is_made(publication, &update->to) && !check_there(git, &update->to, error))
 			return false;
 	}
 	return true;

@@ -407,12 +407,27 @@ static bool make_lock(FileRefs *files, const char *path, const ProllyRefUpdate *
 	}
 }
 
+/* Is NAME a file with an id in it? That is most often so, and libgit2 looks at it twice. */
+static bool read_loose(FileRefs *files, const char *name, ProllyCommitId *out_id)
+{
+	g_autofree char *path = get_path(files, name);
+	prolly_autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char text[PROLLY_COMMIT_ID_HEX_SIZE + 1];
+
+	if (fd < 0 || read(fd, text, sizeof(text)) != PROLLY_COMMIT_ID_HEX_SIZE ||
+	    text[PROLLY_COMMIT_ID_HEX_SIZE - 1] != '\n')
+		return false;
+	text[PROLLY_COMMIT_ID_HEX_SIZE - 1] = '\0';
+	return prolly_commit_id_from_hex(text, out_id);
+}
+
 static bool compare(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)
 {
 	ProllyCommitId id = {{0}};
 	bool found;
 
-	if (!files_get(refs, update->name, &id, &found, error))
+	if (!read_loose(as_files(refs), update->name, &id) &&
+	    !files_get(refs, update->name, &id, &found, error))
 		return false;
 	if (!prolly_commit_id_equal(&id, &update->from))
 		return prolly_throw(error, PROLLY_ERROR_STALE, "%s was moved meanwhile",

@@ -6,7 +6,8 @@
  * passes over those one by one (0.01 ms without any, 0.6 ms among 8,000). So a thread makes them
  * while nobody waits: files without a name (O_TMPFILE), so that no directory is locked meanwhile
  * and none is left behind. What is put is written to one, which then gets its name by a link: the
- * name is never that of half a file.
+ * name is never that of half a file. They may only be read, as the three objects, so that only the
+ * lock has its permissions changed while somebody waits.
  *
  * A file that is removed has its blocks given back when nobody has it open any more, which takes as
  * long as a sync where the filesystem tells the disk (mount option discard). So another thread
@@ -27,6 +28,14 @@
 #define N_SPARES 64
 #define FEW      8 /* puts of a process that makes none ahead */
 
+#define READ_ONLY 0444
+
+typedef struct {
+	int fd;
+	mode_t mode; /* its permissions */
+	mode_t most; /* those that the umask would leave it */
+} Spare;
+
 struct ProllySpares {
 	char *dir;
 	GThreadPool *maker;  /* one thread, there when it is needed; NULL: all files have names */
@@ -34,7 +43,7 @@ struct ProllySpares {
 	gint n_names;        /* atomic; given so far */
 
 	GMutex lock; /* protects all below */
-	int spares[N_SPARES];
+	Spare spares[N_SPARES];
 	unsigned n_ready;
 	unsigned n_puts; /* up to FEW */
 	bool making;
@@ -43,24 +52,49 @@ struct ProllySpares {
 
 /* ---- Making ------------------------------------------------------------------------------ */
 
-static int make_spare(const ProllySpares *self)
+static bool set_mode(Spare *spare, mode_t mode)
 {
-	return open(self->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+	if (spare->mode != mode && fchmod(spare->fd, mode) < 0)
+		return false;
+	spare->mode = mode;
+	return true;
+}
+
+/* FD: of a file that was just made, or -1 and errno. */
+static Spare examine(int fd)
+{
+	Spare spare = {.fd = fd};
+	struct stat st = {0};
+
+	if (fd >= 0 && fstat(fd, &st) < 0)
+		prolly_close_fd(&spare.fd);
+	spare.mode = spare.most = st.st_mode & 0777;
+	return spare;
+}
+
+/* Its fd is -1, with errno, if there is none. */
+static Spare make_spare(const ProllySpares *self)
+{
+	Spare spare = examine(open(self->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666));
+
+	if (spare.fd >= 0 && !set_mode(&spare, spare.most & READ_ONLY))
+		prolly_close_fd(&spare.fd);
+	return spare;
 }
 
 static void make_all(gpointer data, gpointer user_data)
 {
 	ProllySpares *self = user_data;
-	int fd = 0;
+	Spare spare = {.fd = 0};
 
 	g_mutex_lock(&self->lock);
-	while (!self->stop && self->n_ready < N_SPARES && fd >= 0) {
+	while (!self->stop && self->n_ready < N_SPARES && spare.fd >= 0) {
 		g_mutex_unlock(&self->lock);
-		fd = make_spare(self);
+		spare = make_spare(self);
 		g_mutex_lock(&self->lock);
 		/* Only this thread adds any, so there is room. */
-		if (fd >= 0)
-			self->spares[self->n_ready++] = fd;
+		if (spare.fd >= 0)
+			self->spares[self->n_ready++] = spare;
 	}
 	self->making = false;
 	g_mutex_unlock(&self->lock);
@@ -76,17 +110,17 @@ static void make_ahead(ProllySpares *self)
 	g_thread_pool_push(self->maker, self, NULL);
 }
 
-/* One that was made ahead, or one made now; -1 and errno. */
-static int take(ProllySpares *self)
+/* One that was made ahead, or one made now. */
+static Spare take(ProllySpares *self)
 {
-	int fd = -1;
+	Spare spare = {.fd = -1};
 
 	g_mutex_lock(&self->lock);
 	if (self->n_ready > 0)
-		fd = self->spares[--self->n_ready];
+		spare = self->spares[--self->n_ready];
 	make_ahead(self);
 	g_mutex_unlock(&self->lock);
-	return fd >= 0 ? fd : make_spare(self);
+	return spare.fd >= 0 ? spare : make_spare(self);
 }
 
 /* ---- Putting ----------------------------------------------------------------------------- */
@@ -99,16 +133,12 @@ typedef struct {
 	bool replace;
 } Put;
 
-static bool fill(int fd, const Put *put, GError **error)
+static bool fill(Spare *spare, const Put *put, GError **error)
 {
-	struct stat st;
-
-	if (!prolly_write_all(fd, put->data, put->len, put->path, error))
+	if (!prolly_write_all(spare->fd, put->data, put->len, put->path, error))
 		return false;
-	if (fstat(fd, &st) == 0 &&
-	    ((st.st_mode & 0777 & ~put->mode) == 0 || fchmod(fd, st.st_mode & put->mode) == 0))
-		return true;
-	return prolly_throw_errno(error, errno, "permissions of %s", put->path);
+	return set_mode(spare, spare->most & put->mode) ||
+	       prolly_throw_errno(error, errno, "permissions of %s", put->path);
 }
 
 /* (transfer full) */
@@ -149,35 +179,42 @@ static int name_file(ProllySpares *self, int fd, const Put *put)
 }
 
 /* *OUT_ERRNO: why it has no name. */
-static bool put_spare(ProllySpares *self, int fd, const Put *put, int *out_errno, GError **error)
+static bool put_spare(ProllySpares *self, Spare *spare, const Put *put, int *out_errno,
+		      GError **error)
 {
-	if (!fill(fd, put, error))
+	if (!fill(spare, put, error))
 		return false;
-	*out_errno = name_file(self, fd, put);
+	*out_errno = name_file(self, spare->fd, put);
 	return true;
 }
 
 static bool put_named(ProllySpares *self, const Put *put, int *out_errno, GError **error)
 {
 	g_autofree char *name = make_name(self);
-	prolly_autofd int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	Spare file = examine(open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+	bool ok;
 
-	if (fd < 0)
+	if (file.fd < 0)
 		return prolly_throw_errno(error, errno, "make %s", name);
-	if (!fill(fd, put, error)) {
+	ok = fill(&file, put, error);
+	close(file.fd);
+	if (ok)
+		*out_errno = move_file(name, put);
+	else
 		(void)unlink(name);
-		return false;
-	}
-	*out_errno = move_file(name, put);
-	return true;
+	return ok;
 }
 
 static bool put(ProllySpares *self, const Put *put, int *out_errno, GError **error)
 {
-	prolly_autofd int fd = self->maker ? take(self) : -1;
+	Spare spare = self->maker ? take(self) : (Spare){.fd = -1};
+	bool ok;
 
-	return fd >= 0 ? put_spare(self, fd, put, out_errno, error)
-		       : put_named(self, put, out_errno, error);
+	if (spare.fd < 0)
+		return put_named(self, put, out_errno, error);
+	ok = put_spare(self, &spare, put, out_errno, error);
+	close(spare.fd);
+	return ok;
 }
 
 bool prolly_spares_put(ProllySpares *self, const char *path, const void *data, size_t len,
@@ -247,7 +284,7 @@ void prolly_spares_free(ProllySpares *self)
 		g_thread_pool_free(self->maker, FALSE, TRUE);
 	g_thread_pool_free(self->closer, FALSE, TRUE);
 	for (unsigned i = 0; i < self->n_ready; i++)
-		close(self->spares[i]);
+		close(self->spares[i].fd);
 	g_mutex_clear(&self->lock);
 	g_free(self->dir);
 	g_free(self);
