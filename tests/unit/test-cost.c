@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What commits and reads cost on a store on disk, counted: calls that wait for the disk, nodes
- * written and read.
+ * What loads, commits and reads cost on a store on disk, counted: calls that wait for the disk, nodes
+ * written and read, bytes that stay there.
  */
 #include "repo-fixture.h"
 
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "store/db.h"
 #include "version/version.h"
 
 /* ---- Syncs ------------------------------------------------------------------------------- */
@@ -84,7 +86,7 @@ static void test_syncs(Fixture *self, gconstpointer data)
 	    self->store, self->store);
 }
 
-/* Enough for a tree of three levels, in an ingest of its own. */
+/* Enough for a tree of three levels, in a table of its own. */
 static void load_many(ProllyRepo *repo, ProllyBranch *branch, int n)
 {
 	g_autoptr(GError) error = NULL;
@@ -163,10 +165,133 @@ static void test_cold_get(Fixture *self, gconstpointer data)
 		get_cold(self->store, i * 3999);
 }
 
+/* ---- Space ------------------------------------------------------------------------------- */
+
+#define LOADED       300000u
+#define COMMITS      200u
+#define PATH_ON_DISK 16384 /* bytes that a commit of one key may leave */
+
+/* Key and value of entry NUMBER, which do not compress but for the key's beginning. */
+static void make_entry(uint32_t number, char key[25], uint8_t value[100])
+{
+	uint64_t x = (number + 1) * G_GUINT64_CONSTANT(0x9e3779b97f4a7c15);
+
+	g_snprintf(key, 25, "user/%08u/profile/nm", number);
+	for (int i = 0; i < 100; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		value[i] = (uint8_t)(x >> 32);
+	}
+}
+
+/* Those of even numbers are there; the odd ones come with the commits. */
+static void load_entries(ProllyRepo *repo, ProllyBranch *branch)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(ProllyLoad) load = NULL;
+
+	prolly_load_new(repo, branch, "ns", &load, &error);
+	g_assert_no_error(error);
+	for (uint32_t i = 0; i < LOADED; i++) {
+		uint8_t value[100];
+		char key[25];
+
+		make_entry(2 * i, key, value);
+		prolly_load_add(load, key, 24, value, sizeof(value), &error);
+		g_assert_no_error(error);
+	}
+	prolly_load_attach(load, &error);
+	g_assert_no_error(error);
+	commit_staged(repo, branch);
+}
+
+static void stage_entry(ProllyRepo *repo, ProllyBranch *branch, uint32_t number)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GBytes) stored = NULL;
+	uint8_t value[100];
+	char key[25];
+	ProllyPlace place = {"ns", (const uint8_t *)key, 24};
+
+	make_entry(number, key, value);
+	stored = prolly_value_new_inline(PROLLY_KIND_FILE, value, sizeof(value));
+	prolly_edit_put(repo, branch, &place, stored, NULL, PROLLY_EDIT_KEEP_ATTRS, NULL, &error);
+	g_assert_no_error(error);
+}
+
+/* Bytes of the database's files, which is closed. */
+static uint64_t measure_database(const char *path)
+{
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+	uint64_t bytes = 0;
+
+	while ((name = g_dir_read_name(dir))) {
+		g_autofree char *file = g_build_filename(path, name, NULL);
+		struct stat st;
+
+		if ((g_str_has_suffix(name, ".sst") || g_str_has_suffix(name, ".log")) &&
+		    stat(file, &st) == 0)
+			bytes += (uint64_t)st.st_size;
+	}
+	return bytes;
+}
+
+static void compact_database(const char *path)
+{
+	static const uint8_t end[64] = {[0 ... 63] = 0xff};
+	ProllyDbOptions options = {.path = path};
+	g_autoptr(GError) error = NULL;
+	ProllyDb *db = NULL;
+
+	prolly_db_open(&options, &db, &error);
+	g_assert_no_error(error);
+	for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++)
+		prolly_db_compact_range(db, (ProllyDbFamily)i, "", 0, end, sizeof(end), UINT64_MAX);
+	prolly_db_close(db);
+}
+
+/* A load takes little more than its data; a commit of one key its two paths, of the values' tree and
+ * of the attributes', compressed, however long ago it was. */
+static void test_space(Fixture *self, gconstpointer data)
+{
+	g_autofree char *path = g_build_filename(self->store, "data", NULL);
+	ProllyRepo *repo = new_store(self);
+	ProllyBranch *branch = lookup(repo, "main");
+	uint64_t loaded, before, committed, compacted;
+
+	load_entries(repo, branch);
+	prolly_branch_unref(branch);
+	prolly_repo_free(repo);
+	loaded = measure_database(path);
+	g_test_message("%.1f bytes an entry", (double)loaded / LOADED);
+	g_assert_cmpuint(loaded, <, (uint64_t)LOADED * 124 * 11 / 10);
+
+	compact_database(path);
+	before = measure_database(path);
+	repo = open_spec(self->store);
+	branch = lookup(repo, "main");
+	for (uint32_t i = 0; i < COMMITS; i++) {
+		stage_entry(repo, branch, 2 * (i * 7919 % LOADED) + 1);
+		commit_staged(repo, branch);
+	}
+	prolly_branch_unref(branch);
+	prolly_repo_free(repo);
+	committed = measure_database(path) - before;
+	compact_database(path);
+	compacted = measure_database(path) - before;
+	g_test_message("%.0f bytes a commit, compacted %.0f", (double)committed / COMMITS,
+		       (double)compacted / COMMITS);
+	g_assert_cmpuint(committed, <=, COMMITS * PATH_ON_DISK);
+	g_assert_cmpuint(compacted, <=, COMMITS * PATH_ON_DISK);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add("/cost/commit/syncs", Fixture, NULL, set_up, test_syncs, tear_down);
 	g_test_add("/cost/get/cold", Fixture, NULL, set_up, test_cold_get, tear_down);
+	g_test_add("/cost/commit/space", Fixture, NULL, set_up, test_space, tear_down);
 	return g_test_run();
 }
