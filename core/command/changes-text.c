@@ -6,6 +6,8 @@
  * Changes stream: nothing here grows with their number. --stat, which aligns its columns, therefore
  * goes through them twice; that costs what differs, not what there is.
  *
+ * A namespace without keys that only one side has is told like an empty directory, behind the keys.
+ *
  * A value is shown as lines (JSON laid out for it, patch-json.c) if both sides are text of at most PROLLY_JSON_VALUE_MAX bytes; of
  * others only the sizes are told.
  */
@@ -97,15 +99,66 @@ static bool foreach_added(Printer *printer, const ProllyRange *range, ChangeFunc
 	return true;
 }
 
+/* NS, which only VIEW of the two has, if there is no key in it that tells of it. */
+static bool report_if_empty(Printer *printer, ProllyView *view, const char *ns, ChangeFunc func,
+			    GError **error)
+{
+	g_autoptr(GBytes) nothing = g_bytes_new_static("", 0);
+	ProllyEntry entry = {.stored = nothing, .kind = PROLLY_KIND_DIRECTORY};
+	ProllyViewChange change = {.place = {ns, (const uint8_t *)"", 0}};
+	g_autoptr(ProllyViewCursor) cursor = NULL;
+
+	if (!prolly_view_cursor_new(view, ns, NULL, 0, false, &cursor, error) ||
+	    !prolly_view_cursor_seek(cursor, NULL, 0, error))
+		return false;
+	if (prolly_view_cursor_is_valid(cursor))
+		return true;
+	change.kind = view == printer->b ? PROLLY_CHANGE_ADDED : PROLLY_CHANGE_DELETED;
+	if (view == printer->b)
+		change.new_entry = &entry;
+	else
+		change.old_entry = &entry;
+	return func(printer, &change, error);
+}
+
+/* The namespaces in the range that VIEW has and OTHER (nullable) has not. */
+static bool foreach_namespace(Printer *printer, ProllyView *view, ProllyView *other,
+			      const ProllyRange *range, ChangeFunc func, GError **error)
+{
+	g_autoptr(GPtrArray) names = NULL;
+	bool has = false;
+
+	if (range->is_key || range->prefix_len)
+		return true;
+	if (!prolly_view_list_namespaces(view, &names, error))
+		return false;
+	for (guint i = 0; i < names->len; i++) {
+		const char *ns = g_ptr_array_index(names, i);
+
+		if (range->ns && strcmp(ns, range->ns) != 0)
+			continue;
+		if (other && !prolly_view_has_namespace(other, ns, &has, error))
+			return false;
+		if (!has && !report_if_empty(printer, view, ns, func, error))
+			return false;
+	}
+	return true;
+}
+
 static bool foreach_change(Printer *printer, const ProllyPath *select, ChangeFunc func,
 			   GError **error)
 {
 	ProllyRange ranges[2] = {{0}};
 	unsigned n = select ? prolly_path_get_ranges(select, ranges) : 1;
-	for (unsigned i = 0; i < n; i++)
-		if (!(printer->a ? foreach_between : foreach_added)(printer, &ranges[i], func,
-								    error))
+	for (unsigned i = 0; i < n; i++) {
+		const ProllyRange *range = &ranges[i];
+
+		if (!(printer->a ? foreach_between : foreach_added)(printer, range, func, error) ||
+		    (printer->a &&
+		     !foreach_namespace(printer, printer->a, printer->b, range, func, error)) ||
+		    !foreach_namespace(printer, printer->b, printer->a, range, func, error))
 			return false;
+	}
 	return true;
 }
 
@@ -114,10 +167,38 @@ static char *dup_change_path(Printer *printer, const ProllyViewChange *change, G
 {
 	const ProllyEntry *entry = change->new_entry ? change->new_entry : change->old_entry;
 	ProllyView *view = change->new_entry ? printer->b : printer->a;
+
+	if (entry->kind == PROLLY_KIND_DIRECTORY && !change->place.key_len)
+		return prolly_path_from_directory(change->place.ns, NULL, 0);
 	return prolly_command_dup_path(view, &change->place, entry->kind, error);
 }
 
 /* ---- JSON -------------------------------------------------------------------------------- */
+
+static const char *kind_to_text(ProllyKind kind)
+{
+	static const char *const TEXTS[] = {
+		"file", "executable file", "symbolic link",    "empty directory",
+		"fifo", "socket",          "character device", "block device"};
+	return kind < G_N_ELEMENTS(TEXTS) ? TEXTS[kind] : "value";
+}
+
+/* Members "old" and "old_kind", or "new" and "new_kind"; a plain file's kind is not told. */
+static bool add_side(ProllyCommand *command, GString *json, const char *name, ProllyView *view,
+		     const ProllyEntry *entry, GError **error)
+{
+	g_autofree char *kind = g_strconcat(name, "_kind", NULL);
+
+	if (!entry)
+		return true;
+	if (entry->kind == PROLLY_KIND_DIRECTORY)
+		prolly_json_add_text(json, name, "");
+	else if (!prolly_json_add_value(command, json, name, view, entry, error))
+		return false;
+	if (entry->kind != PROLLY_KIND_FILE)
+		prolly_json_add_text(json, kind, kind_to_text(entry->kind));
+	return true;
+}
 
 static bool print_json(Printer *printer, const ProllyViewChange *change, const char *path,
 		       GError **error)
@@ -129,11 +210,8 @@ static bool print_json(Printer *printer, const ProllyViewChange *change, const c
 	prolly_json_begin(json, NULL, '{');
 	prolly_json_add_place(json, &change->place, path);
 	prolly_json_add_text(json, "operation", prolly_change_kind_to_text(change->kind));
-	if (!in_list && change->old_entry &&
-	    !prolly_json_add_value(command, json, "old", printer->a, change->old_entry, error))
-		return false;
-	if (!in_list && change->new_entry &&
-	    !prolly_json_add_value(command, json, "new", printer->b, change->new_entry, error))
+	if (!in_list && (!add_side(command, json, "old", printer->a, change->old_entry, error) ||
+			 !add_side(command, json, "new", printer->b, change->new_entry, error)))
 		return false;
 	prolly_json_end(json, '}');
 	if (!in_list) {
@@ -154,7 +232,7 @@ static bool load_content(ProllyView *view, const ProllyEntry *entry, ProllyPatch
 	size_t len = 0;
 	*out_side = (ProllyPatchSide){0};
 	*out_is_text = true;
-	if (!entry)
+	if (!entry || entry->kind == PROLLY_KIND_DIRECTORY)
 		return true;
 	if (entry->length > PROLLY_JSON_VALUE_MAX) {
 		*out_is_text = false;
@@ -188,14 +266,6 @@ static void free_sides(ProllyPatchSide sides[2])
 }
 
 /* ---- Patch ------------------------------------------------------------------------------- */
-
-static const char *kind_to_text(ProllyKind kind)
-{
-	static const char *const TEXTS[] = {
-		"file", "executable file", "symbolic link",    "empty directory",
-		"fifo", "socket",          "character device", "block device"};
-	return kind < G_N_ELEMENTS(TEXTS) ? TEXTS[kind] : "value";
-}
 
 static void print_heading(Printer *printer, const ProllyViewChange *change, const char *path)
 {
@@ -401,5 +471,22 @@ bool prolly_command_print_changes(ProllyCommand *command, ProllyView *a, ProllyV
 	if (style == PROLLY_CHANGES_STAT && printer.n)
 		print_summary(&printer);
 	*out_n += printer.n;
+	return true;
+}
+
+static bool count_change(Printer *printer, const ProllyViewChange *change, GError **error)
+{
+	printer->n++;
+	return true;
+}
+
+bool prolly_command_count_changes(ProllyCommand *command, ProllyView *a, ProllyView *b,
+				  uint64_t *out_n, GError **error)
+{
+	Printer printer = {.command = command, .a = a, .b = b};
+
+	if (!foreach_change(&printer, NULL, count_change, error))
+		return false;
+	*out_n = printer.n;
 	return true;
 }

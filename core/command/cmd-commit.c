@@ -62,19 +62,16 @@ static bool print_draft(ProllyCommand *command, ProllyBranch *branch, const char
 	g_autoptr(GString) status = NULL;
 	g_autoptr(ProllyView) view = NULL;
 	g_autoptr(ProllyView) head = NULL;
-	g_autoptr(ProllyChanges) changes = NULL;
-	ProllyViewChange change;
 	ProllyCommitId id;
-	bool end = false;
+	uint64_t n = 0;
 
 	if (!prolly_view_new_pinned(command->repo, branch, &view, error))
 		return false;
 	prolly_view_get_commit(view, &id);
 	if (!prolly_view_new_commit(command->repo, &id, &head, error) ||
-	    !prolly_changes_new(head, view, NULL, NULL, 0, &changes, error) ||
-	    !prolly_changes_next(changes, &change, &end, error))
+	    !prolly_command_count_changes(command, head, view, &n, error))
 		return false;
-	if (end && !may_be_empty)
+	if (!n && !may_be_empty)
 		return prolly_command_answer_no(command, "%s: nothing to commit",
 						command->branch_name);
 	status = get_status(command);

@@ -48,6 +48,22 @@ static bool print_unfinished(ProllyCommand *command, GError **error)
 	return true;
 }
 
+/* Member "unfinished": what is not finished, or null. */
+static bool add_unfinished(ProllyCommand *command, GString *json, GError **error)
+{
+	g_autoptr(ProllyUnfinished) unfinished = NULL;
+	g_autoptr(ProllyBranch) branch = NULL;
+
+	if (!prolly_command_open_branch(command, &branch, error) ||
+	    !prolly_unfinished_load(command->repo, branch, &unfinished, error))
+		return false;
+	if (unfinished)
+		prolly_json_add_text(json, "unfinished", unfinished->operation);
+	else
+		prolly_json_add_null(json, "unfinished");
+	return true;
+}
+
 static bool print_status_json(ProllyCommand *command, ProllyView *head, ProllyView *work,
 			      GError **error)
 {
@@ -59,6 +75,8 @@ static bool print_status_json(ProllyCommand *command, ProllyView *head, ProllyVi
 	prolly_json_begin(json, NULL, '{');
 	prolly_json_add_text(json, "branch", command->branch_name);
 	prolly_json_add_commit_id(json, "head", &id);
+	if (!add_unfinished(command, json, error))
+		return false;
 	prolly_json_begin(json, "changes", '[');
 	prolly_command_write(command, json->str, json->len);
 	if (!prolly_command_print_changes(command, head, work, NULL, PROLLY_CHANGES_JSON_LIST, &n,

@@ -357,6 +357,8 @@ typedef enum {
 bool prolly_command_print_changes(ProllyCommand *command, ProllyView *a, ProllyView *b,
 				  const ProllyPath *select, ProllyChangesStyle style,
 				  uint64_t *out_n, GError **error);
+bool prolly_command_count_changes(ProllyCommand *command, ProllyView *a, ProllyView *b,
+				  uint64_t *out_n, GError **error);
 /* cmd-show.c: between a commit and its first parent. SELECT as above. */
 bool prolly_command_print_commit_changes(ProllyCommand *command, const ProllyCommit *commit,
 					 const ProllyPath *select, ProllyChangesStyle style,

@@ -149,3 +149,26 @@ M	ns/a"
 	exec 5<&-
 	is "$(on_main --json branch --show-current | json '[.name, .current]')" '["main",true]'
 }
+
+@test "a namespace without keys is a change like any, for who asks as for commit" {
+	is "$(on_main --json status | json '[.unfinished, .changes[].path]')" '[null,"ns/"]'
+	is "$(on_main diff --name-status)" "A	ns/"
+	echo x | GIT_EDITOR='sh -c "echo made >\$1" --' script -qec "'$CTL' -C '$MNT/main' commit" /dev/null
+	is "$(store_git log -1 --format=%s main)" made
+	is "$(on_main show --name-status | tail -1)" "A	ns/"
+	is "$(on_main status | tail -1)" "nothing to commit, nothing is staged"
+	echo 1 >"$NS/a"
+	chmod +x "$NS/a"
+	is "$(on_main --json diff | json '[.path, .new, .new_kind, .old_kind]')" '["ns/a","1\n","executable file",null]'
+	commit_all main
+	rm "$NS/a"
+	is "$(on_main diff --name-status)" "D	ns/a"
+	commit_all main
+	rmdir "$NS"
+	is "$(on_main diff --name-status)" "D	ns/"
+	is "$(on_main diff --name-status main -- ns)" "D	ns/"
+	is "$(on_main diff --name-status main -- ns/a)" ""
+	commit_all main
+	run on_main commit -m nothing
+	status_is 1
+}
