@@ -30,7 +30,7 @@ struct ProllyDecider {
 	const ProllyMergeOptions *options;
 	GArray *strategy;             /* nullable; for all keys */
 	GArray *preference;           /* nullable */
-	ProllyAttributes *attributes; /* nullable */
+	ProllyAttributes *attributes; /* nullable; not read where a strategy is given */
 	ProllyDating *dating;         /* nullable until needed */
 	bool is_trusted;              /* the attributes may name commands */
 	bool has_warned;
@@ -381,7 +381,7 @@ bool prolly_decider_new(ProllyRepo *repo, ProllyBranch *branch, const ProllyDeci
 	decider->is_trusted = is_trusted(repo);
 	if (!parse_given(options->strategy, &decider->strategy, error) ||
 	    !parse_given(options->preference, &decider->preference, error) ||
-	    !read_attributes(decider, view, error))
+	    (!decider->strategy && !read_attributes(decider, view, error)))
 		return false;
 	*out_decider = g_steal_pointer(&decider);
 	return true;

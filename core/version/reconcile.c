@@ -60,13 +60,16 @@ static bool find_bases(Reconcile *self, bool *out_done, GError **error)
 {
 	const ProllyMergeOptions *options = self->options;
 	const ProllyCommitId *first;
+	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
 
 	if (!prolly_history_merge_bases(self->repo, &self->state->head, self->change.to,
 					&self->bases, error))
 		return false;
 	if (self->bases->len == 0)
 		return prolly_throw(error, PROLLY_ERROR_INVALID,
-				    "refusing to merge unrelated histories");
+				    "%.10s has no commit in common with the branch: refusing to "
+				    "merge unrelated histories",
+				    prolly_commit_id_to_hex(self->change.to, hex));
 	first = &g_array_index(self->bases, ProllyCommitId, 0);
 	*out_done = prolly_commit_id_equal(first, self->change.to);
 	self->is_fast_forward = prolly_commit_id_equal(first, &self->state->head) &&

@@ -103,6 +103,9 @@ c"
 	sides more 1 2 3
 	run -2 ctl "$STORE" merge side-more
 	[[ $output == *prollyattributes* && $output == *sideways* ]]
+	run -2 ctl "$STORE" merge -X theirs side-more
+	ctl "$STORE" -q merge -s theirs side-more # has no need of it
+	is "$(value more)" 3
 }
 
 @test "ten thousand conflicts" {
