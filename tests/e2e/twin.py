@@ -3,11 +3,12 @@
 
 usage: twin.py MOUNT STORE-GIT-DIR TWIN-DIR CTL SEED STEPS
 
-Every step is given to both: commits, branches, merges, cherry-picks, reverts, resets, tags. They must
-end alike, conflicts included, which are then settled alike. Each step has a date of its own, so that a
-commit is known by its committer's date on both sides. After each step the branch's keys are compared;
-now and then, and in the end, logs, parents, differences, tags, what contains what, and every key's
-past. What git does better than a key store can (renames, lines within a value) is off, or not there:
+Every step is given to both: commits, keys that are renamed, amends, branches, merges (with --no-commit
+and --squash too), cherry-picks and reverts (of merges against a parent too), resets, restores, tags.
+They must end alike, conflicts included, which are then settled alike. Each step has a date of its own,
+so that a commit is known by its committer's date on both sides. After each step the branch's keys are
+compared; now and then, and in the end, logs, parents, differences, tags, what contains what, and every
+key's past. What git does better than a key store can (renames, lines within a value) is off, or not there:
 values are one line.
 
 Where two branches have several merge bases, and these are in conflict, git takes a side of what one
@@ -76,6 +77,10 @@ def read(folder):
 
 def compare_keys(both, branch):
     both.git("switch", "-q", branch)
+    compare_keys_only(both, branch)
+
+
+def compare_keys_only(both, branch):
     assert read(f"{MOUNT}/{branch}") == read(TWIN), (both.date, branch, read(f"{MOUNT}/{branch}"), read(TWIN))
 
 
@@ -96,10 +101,52 @@ def edit(both, branch):
                 os.remove(path)
 
 
+def rename(both, branch):
+    """A key takes another's place. (To git, renames off, that is a key that went and one that came.)"""
+    keys = sorted(set(read(f"{MOUNT}/{branch}")) & set(KEYS))
+    if not keys:
+        return
+    old, new = rand.choice(keys), rand.choice(KEYS)
+    for folder in (f"{MOUNT}/{branch}/ns", f"{TWIN}/ns"):
+        os.rename(f"{folder}/{old}", f"{folder}/{new}")
+
+
 def commit(both, branch):
-    edit(both, branch)
+    rename(both, branch) if rand.random() < 0.2 else edit(both, branch)
     ours, _ = both.ctl(branch, "commit", "-m", f"m{both.date}", ok=(0, 1))
     both.git("add", "-A")
+    theirs, _ = both.git("commit", "-q", "-m", f"m{both.date}", ok=(0, 1))
+    assert ours == theirs, (both.date, ours, theirs)
+
+
+def amend(both, branch):
+    """The last commit once more, with what is edited; a merge too."""
+    if len(both.dates(branch)) < 2:
+        return
+    edit(both, branch)
+    both.git("add", "-A")
+    # git refuses one that would be as its parent
+    theirs, _ = both.git("commit", "-q", "--amend", "-m", f"m{both.date}", ok=(0, 1))
+    if theirs:
+        both.git("reset", "-q", "--hard")
+        both.ctl(branch, "reset", "--hard")
+        return
+    both.ctl(branch, "commit", "--amend", "-m", f"m{both.date}")
+
+
+def restore(both, branch):
+    """One key, or all of them, as another branch has them."""
+    source = rand.choice(both.branches)
+    path = rand.choice([f"ns/{key}" for key in KEYS] + ["."])
+    there = path == "." or both.git("cat-file", "-e", f"{source}:{path}", ok=(0, 128))[0] == 0
+    here = path == "." or path[3:] in read(TWIN)
+    if path != "." and not there and not here:
+        assert both.ctl(branch, "restore", "-s", source, path, ok=(1,))[0] == 1
+        return
+    both.ctl(branch, "restore", "-s", source, path)
+    both.git("restore", "-s", source, "-S", "-W", path)
+    compare_keys(both, branch)
+    ours, _ = both.ctl(branch, "commit", "-m", f"m{both.date}", ok=(0, 1))
     theirs, _ = both.git("commit", "-q", "-m", f"m{both.date}", ok=(0, 1))
     assert ours == theirs, (both.date, ours, theirs)
 
@@ -162,16 +209,60 @@ def merge(both, branch):
         settle(both, branch, "merge")
 
 
+def stage_merge(both, branch):
+    """A merge that is staged, edited, and committed by hand: of two parents, or of one."""
+    other = rand.choice(both.branches)
+    squash = rand.random() < 0.5
+    flag = "--squash" if squash else "--no-commit"
+    several = len(both.git("merge-base", "--all", branch, other)[1].split()) > 1
+    forward = both.git("merge-base", "--is-ancestor", branch, other, ok=(0, 1))[0] == 0
+    merged = both.git("merge-base", "--is-ancestor", other, branch, ok=(0, 1))[0] == 0
+    if several or (forward and not squash) or merged:
+        return
+    ours, _ = both.ctl(branch, "merge", flag, other, ok=(0, 1))
+    theirs, _ = both.git("merge", "-q", *NO_RENAMES, flag, other, ok=(0, 1))
+    assert ours == theirs, (both.date, branch, other, ours, theirs)
+    if ours:
+        both.ctl(branch, "merge", "--abort")
+        both.git("reset", "-q", "--hard")
+        return
+    compare_keys_only(both, branch)
+    if rand.random() < 0.5:
+        edit(both, branch)
+        both.git("add", "-A")
+    if not squash and rand.random() < 0.25:
+        both.ctl(branch, "merge", "--abort")
+        both.ctl(branch, "reset", "--hard")  # what was edited stays staged
+        both.git("reset", "-q", "--hard")
+        return
+    ours, _ = both.ctl(branch, "commit", "-m", f"m{both.date}", ok=(0, 1))
+    theirs, _ = both.git("commit", "-q", "-m", f"m{both.date}", ok=(0, 1))
+    assert ours == theirs, (both.date, flag, ours, theirs)
+
+
+def pick_merge(both, branch):
+    """What a merge brought, made again or undone."""
+    source = rand.choice(both.branches)
+    date = rand.choice(both.dates(source, "--merges") or [0])
+    parent = rand.choice("12")
+    if date:
+        pick_commit(both, branch, date, ["-m", parent])
+
+
 def pick(both, branch):
     """A commit of any branch, with one parent, made again or undone."""
     source = rand.choice(both.branches)
     date = rand.choice(both.dates(source, "--no-merges", "--min-parents=1") or [0])
+    if date:
+        pick_commit(both, branch, date, [])
+
+
+def pick_commit(both, branch, date, words):
     operation = rand.choice(("cherry-pick", "revert"))
-    if not date:
-        return
-    ours, text = both.ctl(branch, "--json", operation, "--no-edit", both.id_of(date), ok=(0, 1))
+    ours, text = both.ctl(branch, "--json", operation, "--no-edit", *words, both.id_of(date), ok=(0, 1))
     edit_not = ["--no-edit"] if operation == "revert" else []
-    theirs, _ = both.git(operation, "--strategy", *NO_RENAMES[1:], *edit_not, both.id_of(date, f"{TWIN}/.git"), ok=(0, 1))
+    theirs, _ = both.git(operation, "--strategy", *NO_RENAMES[1:], *edit_not, *words,
+                         both.id_of(date, f"{TWIN}/.git"), ok=(0, 1))
     result = json.loads(text)["result"]
     assert ours == theirs, (both.date, operation, date, text, theirs, both.git("status")[1],
                             read(TWIN), read(f"{MOUNT}/{branch}"))
@@ -215,7 +306,12 @@ def committed(text):
 
 def compare_logs(both, branch, other):
     for ours, theirs in (((branch,), (branch,)), ((f"{other}..{branch}",), (f"{other}..{branch}",)),
-                         (("--graph", branch, other), ("--topo-order", branch, other))):
+                         (("--graph", branch, other), ("--topo-order", branch, other)),
+                         ((f"{other}...{branch}",), (f"{other}...{branch}",)),
+                         (("--all", "--no-merges", "--reverse"),
+                          ("--branches", "--tags", "--no-merges", "--reverse")),
+                         (("--since", f"@{both.date - 900}", branch),
+                          (f"--since=@{both.date - 900}", branch))):
         found = committed(both.ctl("main", "--json", "log", *ours)[1])
         expected = [int(date) for date in both.git("log", "--format=%ct", *theirs)[1].split()]
         assert found == expected, (both.date, ours, found, expected)
@@ -247,7 +343,7 @@ def compare_names(both):
 
 def compare_past(both, branch):
     last = {}
-    for key in KEYS:
+    for key in ["stays", *KEYS]:
         found = committed(both.ctl(branch, "--json", "history", f"ns/{key}", branch, ok=(0, 1))[1])
         expected = [
             int(date) for date in both.git("log", "--format=%ct", branch, "--", f"ns/{key}")[1].split()]
@@ -272,11 +368,17 @@ def compare_all(both):
 def main():
     print("seed", SEED, flush=True)
     both = Both()
-    both.ctl("main", "commit", "--amend", "--allow-empty", "--reset-author", "-m", "Initial commit",
-             "--date", f"@{both.date}")
     subprocess.run(["git", "init", "-q", "-b", "main", TWIN], check=True)
-    both.git("commit", "-q", "--allow-empty", "-m", "Initial commit")
-    steps = (commit, commit, commit, commit, make_branch, merge, merge, pick, pick, reset, tag)
+    for folder in (f"{MOUNT}/main/ns", f"{TWIN}/ns"):
+        os.mkdir(folder)
+        with open(f"{folder}/stays", "w") as file:  # git has no empty namespaces
+            file.write("0\n")
+    both.ctl("main", "commit", "--amend", "--reset-author", "-m", "Initial commit",
+             "--date", f"@{both.date}")
+    both.git("add", "-A")
+    both.git("commit", "-q", "-m", "Initial commit")
+    steps = (*[commit] * 6, make_branch, make_branch, *[merge] * 3, stage_merge, pick, pick, pick_merge,
+             amend, restore, reset, tag)
     for number in range(STEPS):
         both.next_date()
         branch = rand.choice(both.branches)
