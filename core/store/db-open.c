@@ -24,7 +24,7 @@
  * one bound. Filter and index of the nodes' hashes are in parts of 4 KiB, since those of ten million
  * nodes are 14 MiB, and to make a table with the whole filter takes as much again: a look-up among
  * ten million takes 8.0 for 6.6 us so, among a million the same. Who goes over everything gets by with
- * a quarter of the cache (prolly_db_set_lean). A compaction reads ahead by half a megabyte, of each
+ * a fifth of the cache (prolly_db_set_lean). A compaction reads ahead by half a megabyte, of each
  * table that goes in: a collection among ten million nodes took 20 MiB less than with two.
  */
 #include "store/db-private.h"
@@ -36,7 +36,7 @@
 #define MEMTABLES              "67108864" /* of all families together */
 #define MAX_LOG                "134217728"
 #define BLOCK_CACHE            (32u << 20)
-#define LEAN_BLOCK_CACHE       (8u << 20)
+#define LEAN_BLOCK_CACHE       (6u << 20)
 #define BLOCK_CACHE_SHARD_BITS 2
 #define CHUNK_CACHE            (2u << 20)
 #define XXH3                   4 /* rocksdb::ChecksumType, which the C interface does not name */

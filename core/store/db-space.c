@@ -44,7 +44,7 @@
 
 #define LOG_LEFT    (1u << 20)
 #define RECLAIM_MIN (8u << 20)
-#define SPILL_MIN   (4u << 20)
+#define SPILL_MIN   (3u << 20)
 /* A range is compacted if one part of so many, at least, is dead. */
 #define WORTH_SHARE 16
 
