@@ -25,13 +25,13 @@ disk_used()
 	du -sk "$STORE" | cut -f1
 }
 
-# make_commits N: of one key each, and says how many loose objects there were at most.
+# make_commits N [NS]: of one key each, and says how many loose objects there were at most.
 make_commits()
 {
 	local i loose most=0
 	exec 4>"$MNT/main/.prollyfs/ctl"
 	for ((i = 1; i <= $1; i++)); do
-		echo "$i" >"$MNT/main/ns/k$(printf %07d $((i * 7919 % 100000 + 1)))"
+		echo "$i" >"$MNT/main/${2:-ns}/k$(printf %07d $((i * 7919 % 100000 + 1)))"
 		echo "-q commit -m $i" >&4
 		((i % 50)) || {
 			loose=$(find "$STORE/git/objects" -type f -path '*/??/*' | wc -l)
@@ -110,4 +110,22 @@ while made < 40:
 	echo "$before KiB"
 	[ "$before" -le 2048 ] || fail "$before KiB"
 	is "$(ls "$MNT" | wc -l)" 101
+}
+
+# A thousand, and with PROLLYFS_LONG ten thousand commits, of which all but two leave the namespace alone.
+@test "history of a key reads its namespace only where that changed" {
+	local n=1000
+	[ -z "${PROLLYFS_LONG:-}" ] || n=10000
+	echo changed >"$MNT/main/ns/k0000001"
+	commit_all main change
+	mkdir "$MNT/main/other"
+	make_commits "$n" other >/dev/null
+	run --separate-stderr on_main --work history --json ns/k0000001
+	status_is 0
+	is "$(jq -s 'flatten | length' <<<"$output")" 2
+	[ "$(json .nodes_read <<<"$stderr")" -le 20 ] || fail "$stderr"
+	# and where that changed, a path of it
+	run --separate-stderr on_main --work history --json other/k0007920
+	status_is 0
+	[ "$(json .nodes_read <<<"$stderr")" -le $((3 * n)) ] || fail "$stderr"
 }
