@@ -18,6 +18,41 @@
 
 #include "version/view.h"
 
+/* ---- Lost ones -------------------------------------------------------------------------- */
+
+/* Whoever deletes a branch deletes its reflog first, git too: so one that has a record and a reflog and
+ * no reference was not deleted. */
+static bool has_lost_reference(ProllyRepo *repo, const char *name, bool *out_has, GError **error)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&repo->body->git_lock);
+	ProllyRefs *refs = repo->body->git->refs;
+	g_autofree char *reference = g_strconcat(PROLLY_REFS_HEADS, name, NULL);
+	g_autoptr(GArray) entries = NULL;
+	g_autoptr(GBytes) log = NULL;
+	ProllyCommitId id;
+	bool found;
+
+	*out_has = false;
+	if (!refs->ops->get(refs, reference, &id, &found, NULL) || found)
+		return true;
+	if (!refs->ops->load_log(refs, reference, &log, error))
+		return false;
+	entries = prolly_reflog_parse(log);
+	*out_has = entries->len > 0;
+	return true;
+}
+
+static bool check_not_lost(ProllyRepo *repo, const char *name, GError **error)
+{
+	bool is_lost;
+
+	if (!has_lost_reference(repo, name, &is_lost, error))
+		return false;
+	return !is_lost ||
+	       prolly_throw(error, PROLLY_ERROR_CORRUPT,
+			    "branch %s: its reference is missing, but was not deleted", name);
+}
+
 /* ---- Making ------------------------------------------------------------------------------ */
 
 static void share_attributes(ProllyState *state, ProllyBranch *from)
@@ -140,6 +175,8 @@ bool prolly_branch_drop_record(ProllyRepo *repo, const char *name, GError **erro
 		return false;
 	if (!id)
 		return true;
+	if (!check_not_lost(repo, name, error))
+		return false;
 	batch = prolly_db_batch_new(repo->body->db);
 	if (!delete_records(repo, id, name, batch, updates, error))
 		return false;
@@ -147,6 +184,30 @@ bool prolly_branch_drop_record(ProllyRepo *repo, const char *name, GError **erro
 		return prolly_db_write(repo->body->db, batch, PROLLY_DB_BUFFERED, error);
 	return prolly_publication_write(prolly_publication_new(g_steal_pointer(&updates)), repo,
 					batch, PROLLY_DB_BUFFERED, error);
+}
+
+bool prolly_branch_list_lost(ProllyRepo *repo, GPtrArray **out_references, GError **error)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) references = g_ptr_array_new_with_free_func(g_free);
+	bool ok = true;
+
+	if (!prolly_state_list_names(repo->body, names, error))
+		return false;
+	for (guint i = 0; ok && i < names->len; i++) {
+		bool is_lost;
+
+		/* One that is being made has a record and a reflog first. */
+		g_mutex_lock(&repo->body->branches_lock);
+		ok = has_lost_reference(repo, names->pdata[i], &is_lost, error);
+		g_mutex_unlock(&repo->body->branches_lock);
+		if (ok && is_lost)
+			g_ptr_array_add(references,
+					g_strconcat(PROLLY_REFS_HEADS, names->pdata[i], NULL));
+	}
+	if (ok)
+		*out_references = g_steal_pointer(&references);
+	return ok;
 }
 
 bool prolly_branch_drop_lost(ProllyRepo *repo, GError **error)
@@ -159,7 +220,7 @@ bool prolly_branch_drop_lost(ProllyRepo *repo, GError **error)
 		const char *name = g_ptr_array_index(names, i);
 		g_autoptr(GError) local = NULL;
 		ProllyCommitId head;
-		bool found;
+		bool found, is_lost = false;
 
 		if (!prolly_branch_read_head(repo, name, &head, &found, &local)) {
 			/* It is there, and nobody can tell where; that is for who asks for it. */
@@ -168,7 +229,9 @@ bool prolly_branch_drop_lost(ProllyRepo *repo, GError **error)
 			g_propagate_error(error, g_steal_pointer(&local));
 			return false;
 		}
-		if (!found && !prolly_branch_drop_record(repo, name, error))
+		if (!found && !has_lost_reference(repo, name, &is_lost, error))
+			return false;
+		if (!found && !is_lost && !prolly_branch_drop_record(repo, name, error))
 			return false;
 	}
 	return true;
@@ -207,6 +270,8 @@ static bool forget_locked(ProllyRepo *repo, const char *name, ProllyBranch *bran
 		return false;
 	if (found)
 		return true;
+	if (!check_not_lost(repo, name, error))
+		return false;
 	if (branch && !prolly_branch_is_deleted(branch))
 		orphan_branch(branch);
 	return prolly_branch_drop_record(repo, name, error);

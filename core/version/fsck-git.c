@@ -365,6 +365,23 @@ static bool check_heads(ProllyFsck *self, const GArray *references, bool branche
 	return true;
 }
 
+/* References of branches that are gone with a file of git's, and not deleted. */
+static bool check_lost(ProllyFsck *self, GError **error)
+{
+	g_autoptr(GPtrArray) lost = NULL;
+
+	if (!prolly_branch_list_lost(self->repo, &lost, error))
+		return false;
+	for (guint i = 0; i < lost->len; i++) {
+		const char *name = lost->pdata[i];
+
+		prolly_fsck_note(self, "reference", name, g_strdup(shorten(name)),
+				 "it is missing, but was not deleted: its reflog is there");
+		g_ptr_array_add(self->references, g_strdup(name));
+	}
+	return true;
+}
+
 bool prolly_fsck_check_references(ProllyFsck *self, GError **error)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
@@ -377,7 +394,7 @@ bool prolly_fsck_check_references(ProllyFsck *self, GError **error)
 	ok = refs->ops->list(refs, "refs/", G_MAXUINT, names, error);
 	g_mutex_unlock(&self->repo->body->git_lock);
 	g_ptr_array_sort(names, prolly_strings_compare);
-	return ok && load_references(self, names, references, error) &&
+	return ok && check_lost(self, error) && load_references(self, names, references, error) &&
 	       check_heads(self, references, true, false, steps, error) &&
 	       check_heads(self, references, true, true, steps, error) &&
 	       check_heads(self, references, false, true, steps, error) &&

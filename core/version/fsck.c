@@ -22,9 +22,11 @@
 #include "tree/verify.h"
 #include "version/history.h"
 #include "version/keypath.h"
+#include "version/merge-private.h"
 #include "version/past-private.h"
 #include "version/working-private.h"
 
+#define MERGES     ".prollyfs/conflicts"
 #define ROUNDS_MAX 64 /* more than a tree or a blob has levels */
 
 /* ---- What is found ----------------------------------------------------------------------- */
@@ -312,13 +314,16 @@ static bool check_generation(ProllyFsck *self, uint32_t branch_id, uint64_t gene
 {
 	g_autoptr(ProllyDbIter) iter =
 		prolly_staged_iter_new_entries(self->repo->body->db, NULL, branch_id, generation);
+	g_autoptr(GError) flaw = NULL;
 
 	for (prolly_db_iter_seek_first(iter); prolly_db_iter_is_valid(iter);
 	     prolly_db_iter_next(iter)) {
 		if (!check_record(self, iter, error))
 			return false;
 	}
-	return prolly_db_iter_check(iter, error);
+	if (!prolly_db_iter_check(iter, &flaw))
+		prolly_fsck_note(self, "staged", self->rev, g_strdup(self->rev), flaw->message);
+	return true;
 }
 
 static bool check_working_set(ProllyFsck *self, const char *name, GError **error)
@@ -357,6 +362,57 @@ static bool check_working_sets(ProllyFsck *self, GError **error)
 			return false;
 	}
 	return true;
+}
+
+/* What lies over large values is not looked into, only read. */
+static bool check_extents(ProllyFsck *self, GError **error)
+{
+	g_autoptr(ProllyDbIter) iter =
+		prolly_db_iter_new(self->repo->body->db, PROLLY_DB_EXTENTS, NULL, "", 0, NULL, 0);
+	g_autoptr(GError) flaw = NULL;
+
+	prolly_db_iter_seek_first(iter);
+	while (prolly_db_iter_is_valid(iter))
+		prolly_db_iter_next(iter);
+	if (!prolly_db_iter_check(iter, &flaw))
+		prolly_fsck_note(self, "staged", "extents", g_strdup("extents"), flaw->message);
+	return tell(self, error);
+}
+
+/* ---- Unfinished merges ------------------------------------------------------------------- */
+
+/* What waits is in trees of their own, after those of commits, whose values were looked at. */
+static bool check_merge_tree(const ProllyTree *tree, void *data, GError **error)
+{
+	ProllyFsck *self = data;
+	ProllyTreeVerifier verifier = {
+		.is_known = is_known,
+		.note_sound = note_sound,
+		.entry = pass_entry,
+		.damage = note_node,
+		.data = self,
+	};
+
+	self->rev = MERGES;
+	self->ns = "";
+	return prolly_tree_verify_with(&self->context, tree, &verifier, error);
+}
+
+static bool check_merge_value(const uint8_t *stored, size_t len, void *data, GError **error)
+{
+	ProllyFsck *self = data;
+
+	self->rev = MERGES;
+	self->ns = "";
+	return check_value(self, "staged", "", 0, stored, len, error);
+}
+
+static bool check_merges(ProllyFsck *self, GError **error)
+{
+	const ProllyUnfinishedRoots roots = {
+		.tree = check_merge_tree, .value = check_merge_value, .data = self};
+
+	return prolly_unfinished_foreach_root(self->repo, NULL, &roots, error);
 }
 
 /* ---- All of it --------------------------------------------------------------------------- */
@@ -432,6 +488,7 @@ static bool run(ProllyRepo *repo, const ProllyFsckOptions *options, bool may_rep
 	fsck_init(&self, repo, options);
 	if (!prolly_census_new(repo->body->store, PROLLY_CENSUS_TO_VERIFY, &self.sound, error) ||
 	    !prolly_fsck_check_references(&self, error) || !check_working_sets(&self, error) ||
+	    !check_merges(&self, error) || !check_extents(&self, error) ||
 	    (may_repair && !prolly_fsck_repair(&self, &n_repaired, error)))
 		return false;
 	*out_again = n_repaired > 0;

@@ -58,7 +58,7 @@ static bool open_odb(ProllyGc *gc, GError **error)
 	int result;
 
 	git_odb_free(g_steal_pointer(&gc->odb));
-	result = git_odb_open(&gc->odb, objects);
+	result = prolly_git_open_objects(&gc->odb, objects);
 	gc->n_reads = 0;
 	return result == 0 || prolly_throw_git(error, result, "open %s", objects);
 }
@@ -313,6 +313,18 @@ static bool note_reference(ProllyGc *gc, const char *name, GError **error)
 	return true;
 }
 
+/* What a branch had whose reference was lost is reached by nothing now, and wanted back. */
+static bool check_none_lost(ProllyGc *gc, GError **error)
+{
+	g_autoptr(GPtrArray) lost = NULL;
+
+	if (!prolly_branch_list_lost(gc->repo, &lost, error))
+		return false;
+	return lost->len == 0 ||
+	       prolly_throw(error, PROLLY_ERROR_CORRUPT, "%s is missing, but was not deleted",
+			    (const char *)lost->pdata[0]);
+}
+
 bool prolly_gc_note_references(ProllyGc *gc, GError **error)
 {
 	static const char *const others[] = {"HEAD", "ORIG_HEAD", "FETCH_HEAD", "MERGE_HEAD"};
@@ -320,6 +332,8 @@ bool prolly_gc_note_references(ProllyGc *gc, GError **error)
 	ProllyRefs *refs = gc->body->git->refs;
 	bool ok;
 
+	if (!check_none_lost(gc, error))
+		return false;
 	g_mutex_lock(&gc->body->git_lock);
 	ok = refs->ops->list(refs, "refs/", G_MAXUINT, names, error);
 	g_mutex_unlock(&gc->body->git_lock);

@@ -404,7 +404,7 @@ static void remove_indices(const ProllyGcPacks *packs)
 static bool replace_odb(ProllyGit *git, const char *objects, GError **error)
 {
 	git_odb *odb = NULL;
-	int result = git_odb_open(&odb, objects);
+	int result = prolly_git_open_objects(&odb, objects);
 
 	if (result == 0)
 		result = git_repository_set_odb(git->repo, odb);

@@ -103,6 +103,18 @@ static ProllyGit *new_git(void)
 	return git;
 }
 
+static int guard_repository(git_repository *repo, const char *dir)
+{
+	g_autofree char *objects = g_build_filename(dir, "objects", NULL);
+	git_odb *odb = NULL;
+	int result = git_repository_odb(&odb, repo);
+
+	if (result == 0)
+		result = prolly_git_guard_objects(odb, objects);
+	git_odb_free(odb);
+	return result;
+}
+
 int prolly_git_open_repository(git_repository **out_repo, const char *dir)
 {
 	int validate = 1;
@@ -112,7 +124,7 @@ int prolly_git_open_repository(git_repository **out_repo, const char *dir)
 	git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
 	result = git_repository_open_bare(out_repo, dir);
 	git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, validate);
-	return result;
+	return result < 0 ? result : guard_repository(*out_repo, dir);
 }
 
 bool prolly_git_open(const char *dir, ProllyGit **out_git, GError **error)

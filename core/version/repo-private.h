@@ -199,6 +199,14 @@ const char *prolly_git_get_identity(ProllyGit *git);
 bool prolly_git_write_loose(ProllySpares *spares, const char *git_dir, const git_oid *oid,
 			    git_object_t type, const void *data, size_t len, GError **error);
 
+/*
+ * git-loose-read.c: what is damaged of loose objects is an error from now on, where libgit2 itself would
+ * read it for ever. OBJECTS: the repository's directory of objects. These return libgit2's codes.
+ */
+int prolly_git_guard_objects(git_odb *odb, const char *objects);
+/* (transfer full) As git_odb_open, guarded. */
+int prolly_git_open_objects(git_odb **out_odb, const char *objects);
+
 /* commit-graph.c: git's file of that name, of what all references reach. */
 bool prolly_git_write_commit_graph(const char *git_dir, GError **error);
 
@@ -325,9 +333,12 @@ bool prolly_branch_new_state(ProllyRepo *repo, const ProllyCommitId *head, Proll
 			     GError **error);
 bool prolly_branch_new_id(ProllyRepo *repo, uint32_t *out_id, GError **error);
 
-/* Drops everything the database has of branch NAME, which has no reference. */
+/* Drops everything the database has of branch NAME, which has no reference. CORRUPT: that was lost. */
 bool prolly_branch_drop_record(ProllyRepo *repo, const char *name, GError **error);
-/* The same of all such branches, at an opening. */
+/* (transfer full) The references (refs/heads/NAME) of branches that were lost, and not deleted: what is
+ * staged on them is there, and their reflogs. */
+bool prolly_branch_list_lost(ProllyRepo *repo, GPtrArray **out_references, GError **error);
+/* Drops what the database has of all branches that were deleted, at an opening. */
 bool prolly_branch_drop_lost(ProllyRepo *repo, GError **error);
 /* The same of one that git deleted while the store is open; who holds it finds it deleted. */
 bool prolly_branch_forget(ProllyRepo *repo, const char *name, GError **error);

@@ -7,13 +7,13 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # What a build needs, and what its tests and bench need besides, as Debian 12 names it.
 BUILD_PACKAGES=(
 	build-essential meson ninja-build pkg-config
-	libglib2.0-dev libssl-dev libxxhash-dev librocksdb-dev libgit2-dev libjansson-dev
+	libglib2.0-dev libssl-dev libxxhash-dev librocksdb-dev libgit2-dev zlib1g-dev libjansson-dev
 	libfuse3-dev fuse3
 )
 USE_PACKAGES=(git jq)
 TEST_PACKAGES=(
 	bats clang-format universal-ctags mandoc groff-base python3 jq git rocksdb-tools
-	rsync sqlite3 attr tar diffutils findutils procps util-linux e2fsprogs
+	rsync sqlite3 attr tar xz-utils diffutils findutils procps util-linux e2fsprogs
 	vim nano emacs-nox python3-pip
 )
 

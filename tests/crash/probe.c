@@ -33,6 +33,7 @@ static void run_command(ProllyRepo *repo, const char *line)
 
 	printf("%d %zu\n", status, text->len);
 	fwrite(text->str, 1, text->len, stdout);
+	fflush(stdout); /* should it die, what was said before is whole */
 }
 
 static void carry_out(char **lines)
@@ -42,9 +43,10 @@ static void carry_out(char **lines)
 	ProllyRepo *repo = NULL;
 
 	if (!prolly_repo_open(lines[0], &options, &repo, &error)) {
-		printf("refused %s\n", error->message);
+		printf("refused %s\n", g_strdelimit(error->message, "\n\r", ' '));
 	} else {
 		printf("opened\n");
+		fflush(stdout);
 		for (char **line = lines + 1; *line; line++)
 			run_command(repo, *line);
 	}

@@ -31,7 +31,8 @@ class Probe:
             if first != 'opened':
                 if first.startswith('refused'):
                     out.readline()  # end
-                raise Refused(first)
+                    raise Refused(first)
+                raise Refused('it %s in the opening' % out.readline().decode().strip())
             if line == 'end':
                 return answers
             if line.startswith('died') or not line:

@@ -173,3 +173,29 @@ restore()
 	file_is "$MNT/topic/ns/k0000001" changed
 	on_main fsck
 }
+
+@test "a branch whose reference was lost keeps what is staged, is named, and is taken back" {
+	"$CTL" init "$STORE" >/dev/null
+	ctl "$STORE" -q put ns/k v
+	ctl "$STORE" -q commit -m c
+	ctl "$STORE" -q branch side
+	ctl "$STORE" -q -b side put ns/staged 'not committed'
+	store_git pack-refs --all
+	: >"$STORE/git/packed-refs"
+	run -2 ctl "$STORE" status
+	[ "$output" = "prollyfs-ctl: branch main: its reference is missing, but was not deleted" ]
+	run -2 ctl "$STORE" branch side HEAD
+	run -1 ctl "$STORE" --json fsck
+	[ "$(grep -c '"kind":"reference","object":"refs/heads/\(main\|side\)"' <<<"$output")" -eq 2 ]
+	run -2 ctl "$STORE" gc --prune=now
+	[[ $output == *"refs/heads/main is missing, but was not deleted" ]]
+	run -0 ctl "$STORE" fsck --repair
+	[ "$(ctl "$STORE" -b side get ns/staged)" = 'not committed' ]
+	[ "$(ctl "$STORE" get ns/k)" = v ]
+	# one that git deletes goes, with what is staged on it
+	store_git branch -q -D side
+	run -2 ctl "$STORE" -b side status
+	run -0 ctl "$STORE" fsck
+	ctl "$STORE" -q branch side
+	run -1 ctl "$STORE" -b side get ns/staged
+}
