@@ -74,10 +74,7 @@ static void try_journal(const uint8_t *data, size_t len)
 	GError *error = NULL;
 
 	if (!prolly_journal_decode(data, len, &objects, &updates, &error)) {
-		if (g_error_matches(error, PROLLY_ERROR, PROLLY_ERROR_NEWER_FORMAT))
-			g_error_free(error);
-		else
-			assert_corrupt(error);
+		assert_corrupt(error);
 		return;
 	}
 	prolly_journal_encode(objects, updates, again);
