@@ -91,6 +91,8 @@ static bool make_words(const ProllyCommandNeeds *needs, const CtlPlace *place, c
 	if (needs->identity &&
 	    (!add_identity(words, false, error) || !add_identity(words, true, error)))
 		return false;
+	if (needs->mover && !needs->identity)
+		(void)add_identity(words, true, NULL);
 	for (char **word = needs->words; *word; word++)
 		g_ptr_array_add(words, g_strdup(*word));
 	g_ptr_array_add(words, NULL);

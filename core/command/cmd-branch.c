@@ -322,6 +322,6 @@ const ProllyCommandSpec prolly_cmd_branch = {
 	.summary = "list, make, delete or rename branches",
 	.options = BRANCH_OPTIONS,
 	.max_arguments = PROLLY_COMMAND_ANY_NUMBER,
-	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_DELETES,
+	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_DELETES | PROLLY_COMMAND_MOVES,
 	.run = run_branch,
 };

@@ -209,7 +209,7 @@ const ProllyCommandSpec prolly_cmd_merge = {
 	.options = MERGE_OPTIONS,
 	.max_arguments = PROLLY_COMMAND_ANY_NUMBER,
 	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_SIGNS |
-		 PROLLY_COMMAND_MESSAGE,
+		 PROLLY_COMMAND_MESSAGE | PROLLY_COMMAND_MOVES,
 	.run = run_merge,
 	.wants_message = wants_message,
 };

@@ -241,7 +241,7 @@ const ProllyCommandSpec prolly_cmd_reset = {
 	.summary = "move the branch to another commit, or take keys back",
 	.options = RESET_OPTIONS,
 	.max_arguments = PROLLY_COMMAND_ANY_NUMBER,
-	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES,
+	.flags = PROLLY_COMMAND_WORKING | PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_MOVES,
 	.run = run_reset,
 };
 

@@ -150,6 +150,16 @@ static bool gather_environment(ProllyCommand *command, GPtrArray **out_list, GEr
 	return true;
 }
 
+/* Without a name, or with a wrong one, the store's own stands in the reflogs. */
+static void name_mover(ProllyCommand *command)
+{
+	g_auto(ProllySignature) committer = {0};
+
+	if (command->words->spec->flags & PROLLY_COMMAND_MOVES && command->environment &&
+	    prolly_signature_init_default(&committer, true, command->environment, NULL))
+		prolly_repo_set_committer(command->repo, &committer);
+}
+
 static bool choose_colour(ProllyCommand *command, GError **error)
 {
 	const char *when = prolly_command_option(command, "color");
@@ -233,6 +243,7 @@ static bool run_parsed(ProllyCommand *command, GError **error)
 		return true;
 	if (!read_options(command, error) || !gather_environment(command, &environment, error))
 		return false;
+	name_mover(command);
 	if (is_short_change(command))
 		guard = prolly_guard_enter(command->repo);
 	if (!command->words->spec->run(command, error) ||

@@ -58,6 +58,7 @@ typedef struct {
 	bool input;    /* reads standard input */
 	bool changes;  /* may leave garbage behind */
 	bool identity; /* makes commits: the caller's name and address matter */
+	bool mover;    /* moves branches: the committer's do, if there are any */
 	bool pager;    /* prints what people page through on a terminal */
 	/* Of -F, borrowed from the words: the line to run says "-F -" once the caller has added it,
 	 * with the file's contents as standard input. NULL: not given. */

@@ -580,6 +580,7 @@ bool prolly_command_inspect(const char *const *words, ProllyCommandNeeds *out_ne
 		.input = prolly_words_read_input(parsed),
 		.changes = flags & (PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_DELETES),
 		.identity = flags & PROLLY_COMMAND_SIGNS,
+		.mover = flags & PROLLY_COMMAND_MOVES,
 		.message_file = flags & PROLLY_COMMAND_MESSAGE
 					? prolly_words_get_option(parsed, "file")
 					: NULL,

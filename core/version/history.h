@@ -27,6 +27,9 @@ void prolly_signature_clear(ProllySignature *signature);
  */
 bool prolly_signature_init_default(ProllySignature *out_signature, bool committer,
 				   const char *const *environment, GError **error);
+/* Whom reflogs name for the branches that are moved through this handle from now on; NULL: who opened
+ * the store. Copied. Nobody else uses the handle meanwhile. */
+void prolly_repo_set_committer(ProllyRepo *repo, const ProllySignature *committer);
 
 /* (transfer full) What git's configuration, of whom ENVIRONMENT (as above) belongs to, says of NAME;
  * NULL: nothing. */

@@ -148,7 +148,7 @@ bool prolly_publication_new_move(ProllyRepo *repo, ProllyBranch *branch, const P
 				 const char *reflog_message, ProllyPublication **out_publication,
 				 GError **error)
 {
-	*out_publication = new_branch_move(repo, branch, to, NULL, reflog_message);
+	*out_publication = new_branch_move(repo, branch, to, repo->committer, reflog_message);
 	return true;
 }
 

@@ -212,7 +212,7 @@ ProllyRefUpdate *prolly_ref_update_new(ProllyRepo *repo, const ProllyRefKind *ki
 		return update;
 	}
 	g_mutex_lock(&repo->body->git_lock);
-	update->log = prolly_reflog_format(repo->body->git, NULL, message);
+	update->log = prolly_reflog_format(repo->body->git, repo->committer, message);
 	g_mutex_unlock(&repo->body->git_lock);
 	return update;
 }

@@ -125,6 +125,18 @@ ProllyRepo *prolly_repo_new_handle(ProllyRepo *repo, ProllyWork *work, bool noti
 	return prolly_body_new_handle(repo->body, work, notify);
 }
 
+void prolly_repo_set_committer(ProllyRepo *repo, const ProllySignature *committer)
+{
+	if (repo->committer)
+		prolly_signature_clear(repo->committer);
+	g_clear_pointer(&repo->committer, g_free);
+	if (!committer)
+		return;
+	repo->committer = g_memdup2(committer, sizeof(*committer));
+	repo->committer->name = g_strdup(committer->name);
+	repo->committer->email = g_strdup(committer->email);
+}
+
 void prolly_repo_free(ProllyRepo *repo)
 {
 	ProllyRepoBody *body;
@@ -133,6 +145,7 @@ void prolly_repo_free(ProllyRepo *repo)
 		return;
 	body = repo->body;
 	prolly_store_unref(repo->context.store);
+	prolly_repo_set_committer(repo, NULL);
 	g_free(repo);
 	if (g_atomic_int_dec_and_test(&body->references))
 		prolly_body_free(body);

@@ -130,6 +130,7 @@ struct ProllyRepo {
 	ProllyRepoBody *body;
 	ProllyTreeContext context; /* its store is this handle's own */
 	bool notify;
+	ProllySignature *committer; /* owned, nullable: for reflogs */
 };
 
 /*

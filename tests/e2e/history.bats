@@ -141,6 +141,34 @@ main@{2}: commit (initial): Initial commit"
 	output_has nothing
 }
 
+# last_mover BRANCH: who and when, by the last line of its reflog.
+last_mover()
+{
+	tail -n 1 "$STORE/git/logs/refs/heads/$1" | sed 's/^[0-9a-f]* [0-9a-f]* //; s/\t.*//'
+}
+
+@test "reflog: it names who had a branch moved, as git does" {
+	local zoe="Zoe <zoe@there> 1772600767 +0200" n
+	for n in 1 2 3; do
+		echo "$n" >"$MNT/main/key"
+		commit_all main "$n"
+	done
+	export GIT_COMMITTER_NAME=Zoe GIT_COMMITTER_EMAIL=zoe@there GIT_COMMITTER_DATE='1772600767 +0200'
+	on_main reset --hard main~1
+	is "$(last_mover main)" "$zoe"
+	on_main branch side main~1
+	is "$(last_mover side)" "$zoe"
+	ctl "$MNT/side" merge main
+	is "$(last_mover side)" "$zoe"
+	is "$(last_mover main)" "$zoe"
+	# without a mount, and without a name that git would take
+	unmount
+	GIT_COMMITTER_NAME='' ctl "$STORE" branch nobody main
+	[[ $(last_mover nobody) != Zoe* ]]
+	ctl "$STORE" branch -m nobody somebody
+	is "$(last_mover somebody)" "$zoe"
+}
+
 @test "keys-at: the keys of a revision, by path" {
 	mkdir "$MNT/main/other" "$NS/empty"
 	echo x >"$MNT/main/other/x"
