@@ -6,7 +6,8 @@
  * Changes stream: nothing here grows with their number. --stat, which aligns its columns, therefore
  * goes through them twice; that costs what differs, not what there is.
  *
- * A namespace without keys that only one side has is told like an empty directory, behind the keys.
+ * A namespace without keys that only one side has is told like an empty directory, behind the keys;
+ * not in JSON, where a change is always one of a key.
  *
  * A value is shown as lines (JSON laid out for it, patch-json.c) if both sides are text of at most PROLLY_JSON_VALUE_MAX bytes; of
  * others only the sizes are told.
@@ -128,7 +129,8 @@ static bool foreach_namespace(Printer *printer, ProllyView *view, ProllyView *ot
 	g_autoptr(GPtrArray) names = NULL;
 	bool has = false;
 
-	if (range->is_key || range->prefix_len)
+	if (range->is_key || range->prefix_len || printer->style == PROLLY_CHANGES_JSON ||
+	    printer->style == PROLLY_CHANGES_JSON_LIST)
 		return true;
 	if (!prolly_view_list_namespaces(view, &names, error))
 		return false;

@@ -48,7 +48,7 @@ static bool print_unfinished(ProllyCommand *command, GError **error)
 	return true;
 }
 
-/* Member "unfinished": what is not finished, or null. */
+/* Member "unfinished", if there is such a thing. */
 static bool add_unfinished(ProllyCommand *command, GString *json, GError **error)
 {
 	g_autoptr(ProllyUnfinished) unfinished = NULL;
@@ -59,8 +59,6 @@ static bool add_unfinished(ProllyCommand *command, GString *json, GError **error
 		return false;
 	if (unfinished)
 		prolly_json_add_text(json, "unfinished", unfinished->operation);
-	else
-		prolly_json_add_null(json, "unfinished");
 	return true;
 }
 

@@ -387,7 +387,7 @@ P
 @test "JSON: the members that are promised" {
 	make_history
 	local json=(ctl "$STORE" --json)
-	is "$("${json[@]}" status | json keys)" '["branch","changes","head","unfinished"]'
+	is "$("${json[@]}" status | json keys)" '["branch","changes","head"]'
 	is "$("${json[@]}" status | json '.changes[0] | keys')" '["key","namespace","operation","path"]'
 	is "$("${json[@]}" status | json '[.branch, .head]')" "[\"main\",\"$(store_git rev-parse main)\"]"
 	is "$("${json[@]}" log -n 1 | json keys)" \
