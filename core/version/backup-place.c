@@ -305,9 +305,9 @@ bool prolly_backup_place_exchange(ProllyBackupPlace *place, GError **error)
 
 void prolly_backup_place_clear(ProllyBackupPlace *place)
 {
-	if (place->lock_fd >= 0)
-		remove_partial(place->partial);
 	if (place->partial) {
+		if (place->lock_fd >= 0)
+			remove_partial(place->partial);
 		prolly_lock_release(place->lock_fd);
 		prolly_lock_release(place->before_fd);
 	}
