@@ -81,11 +81,19 @@ check_backup()
 	echo one >"$NS/a"
 	commit_all main one
 	echo two >"$NS/b"
-	exec 5>"$NS/open"
-	echo 'written to a file that is open' >&5
+	# by a process of its own: each that has it open and ends would close it
+	coproc HOLDER { exec python3 -uc '
+import sys
+file = open(sys.argv[1], "wb", buffering=0)
+file.write(b"written to a file that is open\n")
+print("written")
+sys.stdin.read()' "$NS/open"; }
+	local holder=$HOLDER_PID written
+	read -r written <&"${HOLDER[0]}"
 	run -0 ctl "$MNT" --json backup "$B"
 	[ "$(figure directory)" = "\"$B\"" ]
-	exec 5>&-
+	eval "exec ${HOLDER[1]}>&-"
+	wait "$holder"
 	echo later >"$NS/c"
 	[ "$(ctl "$B" get ns/b)" = two ]
 	[ "$(ctl "$B" get ns/open)" = 'written to a file that is open' ]

@@ -259,6 +259,18 @@ except OSError as error:
 ' "$@"
 }
 
+# fill_disk MOST SIZE NAME: writes files (NAME, of which each + is its number) until there is no room,
+# and prints how many were tried: at most MOST.
+fill_disk()
+{
+	local n=0 code=ok
+	while [ "$n" -lt "$1" ] && [ "$code" = ok ]; do
+		n=$((n + 1))
+		code=$(write_synced "${3//+/$n}" "$2" "$n")
+	done
+	is "$code" ENOSPC && echo "$n"
+}
+
 @test "a full disk: ENOSPC, nothing staged before is lost, and it goes on when there is room" {
 	need_root
 	mkdir "$T/disk"
@@ -266,13 +278,8 @@ except OSError as error:
 	mount_store "$T/disk/store"
 	mkdir "$MNT/main/ns"
 	echo before >"$MNT/main/ns/before"
-	local n=0 code=ok
-	while [ "$n" -lt 60 ]; do
-		n=$((n + 1))
-		code=$(write_synced "$MNT/main/ns/f$n" 3000000 "$n")
-		[ "$code" = ok ] || break
-	done
-	is "$code" ENOSPC
+	local n
+	n=$(fill_disk 60 3000000 "$MNT/main/ns/f+")
 	[ "$n" -gt 3 ]
 	file_is "$MNT/main/ns/before" before
 	is "$(stat -c %s "$MNT/main/ns/f1")" 3000000
@@ -299,13 +306,8 @@ except OSError as error:
 	echo gone >"$MNT/main/ns/gone"
 	mkdir "$MNT/topic"
 	commit_all main
-	local n=0 code=ok
-	while [ "$n" -lt 100 ]; do
-		n=$((n + 1))
-		code=$(write_synced "$MNT/main/ns/k" 1500000 "$n")
-		[ "$code" = ok ] || break
-	done
-	is "$code" ENOSPC
+	local n
+	n=$(fill_disk 100 1500000 "$MNT/main/ns/k")
 	[ "$n" -gt 15 ]
 	rm "$MNT/main/ns/gone"
 	[ "$(on_main --json gc --prune=now | jq .reclaimed_bytes)" -gt 15000000 ]

@@ -3,18 +3,7 @@
  * The census: what it lists and takes, and those who put and read at the very moment at which a node
  * goes. For that a back end stands before the real one that stops where the test says.
  */
-#include "store/store-private.h"
-
-static ProllyHash put(ProllyStore *store, ProllyNodeClass node_class, unsigned n)
-{
-	g_autoptr(GError) error = NULL;
-	ProllyHash hash;
-
-	prolly_store_put(store, node_class, g_memdup2(&n, sizeof(n)), sizeof(n), &hash, NULL,
-			 &error);
-	g_assert_no_error(error);
-	return hash;
-}
+#include "census-fixture.h"
 
 static bool has(ProllyStore *store, const ProllyHash *hash)
 {
@@ -24,16 +13,6 @@ static bool has(ProllyStore *store, const ProllyHash *hash)
 	prolly_store_has_many(store, PROLLY_NODE_TREE, hash, 1, &there, &error);
 	g_assert_no_error(error);
 	return there;
-}
-
-static ProllyCensus *new_census(ProllyStore *store)
-{
-	g_autoptr(GError) error = NULL;
-	ProllyCensus *census = NULL;
-
-	prolly_census_new(store, PROLLY_CENSUS_TO_SWEEP, &census, &error);
-	g_assert_no_error(error);
-	return census;
 }
 
 static void sweep(ProllyCensus *census)

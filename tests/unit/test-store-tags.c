@@ -7,29 +7,10 @@
 #define PROLLY_CENSUS_TAG 3
 #include "store/store-census.c"
 
+#include "census-fixture.h"
+
 #define N_OLD  60000u /* some 100 pairs of equal tags */
 #define N_LATE 20000u /* of which some 70 have the tag of an old one */
-
-static ProllyHash put(ProllyStore *store, unsigned n)
-{
-	g_autoptr(GError) error = NULL;
-	ProllyHash hash;
-
-	prolly_store_put(store, PROLLY_NODE_TREE, g_memdup2(&n, sizeof(n)), sizeof(n), &hash, NULL,
-			 &error);
-	g_assert_no_error(error);
-	return hash;
-}
-
-static ProllyCensus *new_census(ProllyStore *store)
-{
-	g_autoptr(GError) error = NULL;
-	ProllyCensus *census = NULL;
-
-	prolly_census_new(store, PROLLY_CENSUS_TO_SWEEP, &census, &error);
-	g_assert_no_error(error);
-	return census;
-}
 
 static bool is_kept(unsigned i)
 {
@@ -102,12 +83,12 @@ static void test_shared_tags(void)
 	unsigned n_shared, n_left;
 
 	for (unsigned i = 0; i < N_OLD; i++)
-		old[i] = put(store, i);
+		old[i] = put(store, PROLLY_NODE_TREE, i);
 	census = new_census(store);
 	n_shared = count_shared(census);
 	g_assert_cmpuint(n_shared, >, 20);
 	for (unsigned i = 0; i < N_LATE; i++)
-		late[i] = put(store, N_OLD + i);
+		late[i] = put(store, PROLLY_NODE_TREE, N_OLD + i);
 	collect(store, census, old, late);
 	n_left = count_left(store, old);
 	g_test_message("%u shared tags, %u nodes spared by those put meanwhile", n_shared, n_left);
