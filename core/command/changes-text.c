@@ -9,8 +9,8 @@
  * A namespace without keys that only one side has is told like an empty directory, behind the keys;
  * not in JSON, where a change is always one of a key.
  *
- * A value is shown as lines (JSON laid out for it, patch-json.c) if both sides are text of at most PROLLY_JSON_VALUE_MAX bytes; of
- * others only the sizes are told.
+ * A value is shown as lines (JSON laid out for it, patch-json.c) if both sides are text of at most
+ * PROLLY_JSON_VALUE_MAX bytes; of others only the sizes are told.
  */
 
 #include "command/command-private.h"
@@ -122,29 +122,43 @@ static bool report_if_empty(Printer *printer, ProllyView *view, const char *ns, 
 	return func(printer, &change, error);
 }
 
-/* The namespaces in the range that VIEW has and OTHER (nullable) has not. */
-static bool foreach_namespace(Printer *printer, ProllyView *view, ProllyView *other,
-			      const ProllyRange *range, ChangeFunc func, GError **error)
+/* The namespaces in the range that VIEW, which has NAMES, has and the other, of OTHERS, has not. Both are
+ * in order. */
+static bool foreach_namespace(Printer *printer, ProllyView *view, const GPtrArray *names,
+			      const GPtrArray *others, const ProllyRange *range, ChangeFunc func,
+			      GError **error)
 {
-	g_autoptr(GPtrArray) names = NULL;
-	bool has = false;
+	guint other = 0;
+
+	for (guint i = 0; i < names->len; i++) {
+		const char *ns = g_ptr_array_index(names, i);
+
+		while (other < others->len && strcmp(g_ptr_array_index(others, other), ns) < 0)
+			other++;
+		if (other < others->len && !strcmp(g_ptr_array_index(others, other), ns))
+			continue;
+		if ((!range->ns || !strcmp(ns, range->ns)) &&
+		    !report_if_empty(printer, view, ns, func, error))
+			return false;
+	}
+	return true;
+}
+
+static bool foreach_empty(Printer *printer, const ProllyRange *range, ChangeFunc func,
+			  GError **error)
+{
+	g_autoptr(GPtrArray) before = NULL, after = NULL;
 
 	if (range->is_key || range->prefix_len || printer->style == PROLLY_CHANGES_JSON ||
 	    printer->style == PROLLY_CHANGES_JSON_LIST)
 		return true;
-	if (!prolly_view_list_namespaces(view, &names, error))
+	if (!printer->a)
+		before = g_ptr_array_new();
+	else if (!prolly_view_list_namespaces(printer->a, &before, error))
 		return false;
-	for (guint i = 0; i < names->len; i++) {
-		const char *ns = g_ptr_array_index(names, i);
-
-		if (range->ns && strcmp(ns, range->ns) != 0)
-			continue;
-		if (other && !prolly_view_has_namespace(other, ns, &has, error))
-			return false;
-		if (!has && !report_if_empty(printer, view, ns, func, error))
-			return false;
-	}
-	return true;
+	return prolly_view_list_namespaces(printer->b, &after, error) &&
+	       foreach_namespace(printer, printer->a, before, after, range, func, error) &&
+	       foreach_namespace(printer, printer->b, after, before, range, func, error);
 }
 
 static bool foreach_change(Printer *printer, const ProllyPath *select, ChangeFunc func,
@@ -152,15 +166,11 @@ static bool foreach_change(Printer *printer, const ProllyPath *select, ChangeFun
 {
 	ProllyRange ranges[2] = {{0}};
 	unsigned n = select ? prolly_path_get_ranges(select, ranges) : 1;
-	for (unsigned i = 0; i < n; i++) {
-		const ProllyRange *range = &ranges[i];
-
-		if (!(printer->a ? foreach_between : foreach_added)(printer, range, func, error) ||
-		    (printer->a &&
-		     !foreach_namespace(printer, printer->a, printer->b, range, func, error)) ||
-		    !foreach_namespace(printer, printer->b, printer->a, range, func, error))
+	for (unsigned i = 0; i < n; i++)
+		if (!(printer->a ? foreach_between : foreach_added)(printer, &ranges[i], func,
+								    error) ||
+		    !foreach_empty(printer, &ranges[i], func, error))
 			return false;
-	}
 	return true;
 }
 
