@@ -17,8 +17,8 @@
  *   errmap.c        errors -> errno and log
  *
  * Threads. One receive thread answers whatever needs no waiting; the rest (serve.c says what) runs
- * on workers. Lock order: mount->gate, mount->reply_lock, then table->lock, which is never held over a call of
- * the version layer that reads, nor over a reply.
+ * on workers. Lock order: mount->gate, mount->reply_lock, then table->lock, which is never held
+ * over a call of the version layer that reads, nor over a reply.
  *
  * Lifetime. The kernel does not forget a node while a request about it is unanswered, so an
  * operation uses the PfsInode of its request without a reference of its own.

@@ -61,7 +61,8 @@ typedef bool (*ProllyCensusFunc)(uint64_t done, uint64_t total, void *data, GErr
 
 /* Counts what is not marked (nodes and bytes of the figures are counted anew). */
 bool prolly_census_count(ProllyCensus *census, ProllyCensusFunc func, void *data, GError **error);
-/* The same, TO_SWEEP, and deletes it. Stopped or killed at any moment, it has deleted only what it may. */
+/* The same, TO_SWEEP, and deletes it. Stopped or killed at any moment, it has deleted only what it
+ * may. */
 bool prolly_census_sweep(ProllyCensus *census, ProllyCensusFunc func, void *data, GError **error);
 
 /* Gives the space of what was deleted back to the disk, as far as that is worth it. */

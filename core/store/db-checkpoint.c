@@ -7,8 +7,8 @@
  * says what was durable before it began, so that a checkpoint that lost some of that is found out as
  * the database itself would be (db-mark.c).
  *
- * RocksDB as Debian builds it ends the process by an assertion when it cannot write such a copy; so there has
- * to be room for what it copies before it begins.
+ * RocksDB as Debian builds it ends the process by an assertion when it cannot write such a copy; so
+ * there has to be room for what it copies before it begins.
  */
 #include "store/db-private.h"
 

@@ -13,8 +13,8 @@
  * To ask the kernel at each write would cost more than the write. What was found free is good for
  * ROOM_USEC, and for a part of it.
  *
- * What takes something away (TIDYING, note_freeing) must not be refused for the want of it: most of the margin is for
- * that. A garbage collection that uses it up drops tables, and has it again.
+ * What takes something away (TIDYING, note_freeing) must not be refused for the want of it: most of
+ * the margin is for that. A garbage collection that uses it up drops tables, and has it again.
  *
  * A generation that was committed is deleted as a range: one tombstone, and gigabytes below it.
  * Tables wholly in the range are dropped at once. But RocksDB never does that in its top level,

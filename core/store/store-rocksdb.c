@@ -483,8 +483,8 @@ static bool rocks_foreach(ProllyBackend *backend, ProllyNodeClass node_class, Pr
 
 /*
  * Which sequences of a range of deleted nodes are in use: a bit for 2^SHIFT of them, so that it takes
- * 8 MiB at most. No node that is not indexed yet is in the range: those have higher sequences, as what waited was
- * adopted before the range was taken.
+ * 8 MiB at most. No node that is not indexed yet is in the range: those have higher sequences, as
+ * what waited was adopted before the range was taken.
  */
 typedef struct {
 	ProllyNodeClass node_class;

@@ -362,7 +362,8 @@ typedef struct {
 	const ProllyEdit *end;
 } EditArray;
 
-/* So far ahead are keys and values asked for: what is to be loaded is seldom in the processor's caches. */
+/* So far ahead are keys and values asked for: what is to be loaded is seldom in the processor's
+ * caches. */
 #define EDITS_AHEAD 12
 
 static bool next_of_array(void *data, ProllyEdit *out_edit, bool *out_end, GError **error)

@@ -251,7 +251,8 @@ static void patch_value(uint8_t *out, const ProllyNodeView *old, const ProllyDra
 	memcpy(out + old->values + start, draft->values + start, len);
 }
 
-/* (nullable) As decoding it would make it but for its counts, and with the old one's links but to the children that are others. */
+/* (nullable) As decoding it would make it but for its counts, and with the old one's links but to
+ * the children that are others. */
 static ProllyNodeView *copy_view(ProllyNode *node, const uint8_t *bytes, const ProllyNodeView *old,
 				 const uint32_t *patched, uint32_t n)
 {

@@ -8,14 +8,16 @@
  *   1. open files are staged, as a commit would do it, and the database is synced.
  *   2. under publish_lock: a checkpoint of the database, links in the store's own directory, and copies
  *      of git's references, reflogs and what else changes there. No publication is half done
- *      then, so that the references stand where the database has them. Nobody else waits: writers write on.
+ *      then, so that the references stand where the database has them. Nobody else waits: writers
+ *      write on.
  *   3. what never changes is copied: the checkpoint's tables, git's objects, nodes' files. More than
  *      there was at the moment may be among them; nothing of it is missing, as
  *
  *  B1  what the database or a reference names was there before it was named,
  *  B2  no collection runs meanwhile (prolly_usage_begin), and
- *  B3  an object that was moved into a pack is read where it is now: loose objects are listed before packs
- *      are, and everything once more if a pack went, since git may pack anew at any time.
+ *  B3  an object that was moved into a pack is read where it is now: loose objects are listed
+ *      before packs are, and everything once more if a pack went, since git may pack anew at any
+ *      time.
  *
  *   4. the configuration, without which it is no store; and the exchange (backup-place.c).
  *

@@ -32,6 +32,6 @@ typedef struct {
 bool prolly_backup_run(ProllyRepo *repo, const char *dir, const ProllyBackupOptions *options,
 		       ProllyBackupFigures *out_figures, GError **error);
 
-/* REPO is about to be changed by somebody: if it was a backup, it is a store in its own right from now on, and
- * no backup takes its place. */
+/* REPO is about to be changed by somebody: if it was a backup, it is a store in its own right from
+ * now on, and no backup takes its place. */
 void prolly_backup_claim(ProllyRepo *repo);

@@ -10,9 +10,9 @@
  *             @{DATE}  its value then; next to the name only
  *
  * A branch wins over a tag and both over an id, so that a branch named like one can be reached; the
- * tag is then tags/NAME. The references are read through refs-files.c and refs-memory.c, since a store in memory keeps them
- * nowhere else; the rest is read from git's objects and reflogs. The whole of it runs under the git
- * lock.
+ * tag is then tags/NAME. The references are read through refs-files.c and refs-memory.c, since a
+ * store in memory keeps them nowhere else; the rest is read from git's objects and reflogs. The
+ * whole of it runs under the git lock.
  */
 #include "version/reflog.h"
 

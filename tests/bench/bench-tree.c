@@ -7,8 +7,8 @@
  *
  * Prints one figure a line, {"peer","workload","n","value","unit","note"} with the peer "ours" or
  * "ours-rocksdb", as who runs others beside us wants it; or with --tsv, for scripts/bench, the
- * fields PEER, WORKLOAD, N, UNIT, VALUE, NOTE between tabs, with our name. A workload that takes longer than SECONDS is
- * ended early, and its note says after how many calls.
+ * fields PEER, WORKLOAD, N, UNIT, VALUE, NOTE between tabs, with our name. A workload that takes
+ * longer than SECONDS is ended early, and its note says after how many calls.
  *
  * What is timed is one call after the other on one thread, without counting. The same calls are
  * made once more through a store that counts, each with figures of its own, and the note has what

@@ -108,7 +108,8 @@ static void collect_store(Fixture *self, unsigned n)
 #define IS_SANITIZED false
 #endif
 
-/* With PROLLYFS_LONG ten million nodes in 100 MiB; else few, which all but the census takes as much for. */
+/* With PROLLYFS_LONG ten million nodes in 100 MiB; else few, which all but the census takes as much
+ * for. */
 static void test_peak(Fixture *self, gconstpointer data)
 {
 	bool is_long = g_getenv("PROLLYFS_LONG") != NULL;

@@ -241,7 +241,8 @@ int main(int argc, char **argv)
 	g_test_add("/version/journal/torn-reflog", Fixture,
 		   "printf 'abc\\0\\0\\0' >> git/logs/refs/heads/main", set_up, test_crash,
 		   tear_down);
-	/* A move that is not in the journal, as it was not synced, left its reflog's line and an empty file. */
+	/* A move that is not in the journal, as it was not synced, left its reflog's line and an
+	 * empty file. */
 	g_test_add("/version/journal/empty-after-another", Fixture,
 		   "set -- $(tail -n 1 git/logs/refs/heads/main) && "
 		   "printf '%s %s C <c@d> 1 +0000\\treset: moving\\n' $2 $1 >> "
