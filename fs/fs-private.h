@@ -300,7 +300,8 @@ struct PfsMount {
 	ProllyRepo *control_repo;     /* for commands: does */
 	ProllyGcCollector *collector; /* NULL on a read-only mount */
 	struct fuse_session *session;
-	int ready_fd; /* written to when the mount answers; -1: was, or nobody waits */
+	int ready_fd;             /* written to when the mount answers; -1: was, or nobody waits */
+	bool may_drop_privileges; /* the kernel leaves it to us, if the answer says so */
 	bool is_ready;
 	bool is_told; /* and whoever waits for that knows */
 
@@ -339,6 +340,8 @@ bool pfs_mountpoint_detach(const char *path, GError **error);
 /* (transfer full) What the mount is listed as. */
 char *pfs_mountpoint_source(const PfsMount *mount);
 
+/* handshake.c: of the session, mounted, before its first message. */
+bool pfs_handshake_prepare(PfsMount *mount, GError **error);
 /* service.c: STATE as sd_notify(3) has it. */
 void pfs_service_tell(const char *state);
 /* serve.c: until the mount is gone. */
@@ -402,6 +405,8 @@ bool pfs_attrs_load(PfsMount *mount, PfsInode *inode, ProllyAttrs *out_attrs, bo
 void pfs_orphan_change(PfsMount *mount, PfsInode *inode, const ProllyAttrs *attrs);
 bool pfs_attrs_change(PfsMount *mount, PfsInode *inode, ProllyFile *file, const ProllyAttrs *attrs,
 		      int kind, GError **error);
+/* Adds to ATTRS that a file of MODE is setuid and setgid no more, if it is. */
+void pfs_attrs_drop_privileges(mode_t mode, ProllyAttrs *attrs);
 /* Attributes of a new object of MODE in directory PARENT, made by REQ's caller. */
 ProllyAttrs pfs_attrs_new(fuse_req_t req, const PfsInode *parent, mode_t mode, mode_t *out_mode);
 /* What changes the identity of content. 0: it cannot be told. */

@@ -313,7 +313,7 @@ static bool make_session(PfsMount *mount, GError **error)
 	if (fuse_session_mount(mount->session, mount->mountpoint))
 		return prolly_throw(error, PROLLY_ERROR_FAILED, "cannot mount %s on %s",
 				    mount->options->store, mount->mountpoint);
-	return true;
+	return pfs_handshake_prepare(mount, error);
 }
 
 void pfs_mount_background(PfsMount *mount)

@@ -3,10 +3,11 @@
 /*
  * ops-attr: attributes asked for and set; symbolic links' targets; the filesystem's figures.
  *
- * The kernel checks who may (default_permissions), and when a change of owner or content must drop
- * setuid and setgid it sends the mode with it (HANDLE_KILLPRIV is off: it knows CAP_FSETID, we do
- * not); only O_TRUNC is done without it (ops-file.c). A file's x bit for its owner is versioned, as
- * its kind; the rest of the mode is local.
+ * The kernel checks who may (default_permissions), and says when a change of owner or content must
+ * take setuid and setgid away (it knows CAP_FSETID, we do not): one of length or owner has a flag
+ * then, and before a write, or whatever else changes contents, it sets nothing at all. Kernels that
+ * do not know the flag (handshake.c) send the mode. Only O_TRUNC is done without (ops-file.c). A
+ * file's x bit for its owner is versioned, as its kind; the rest of the mode is local.
  */
 
 #include "fs-private.h"
@@ -125,6 +126,18 @@ static ProllyAttrs wanted_attrs(const struct stat *attr, int to_set)
 	return attrs;
 }
 
+void pfs_attrs_drop_privileges(mode_t mode, ProllyAttrs *attrs)
+{
+	mode_t dropped = S_ISUID;
+
+	if (mode & S_IXGRP)
+		dropped |= S_ISGID; /* without x it is another thing: mandatory locks */
+	if (!(mode & dropped))
+		return;
+	attrs->has |= PROLLY_ATTR_MODE;
+	attrs->mode = mode & 07777 & ~dropped;
+}
+
 /* The kind that INODE has with mode MODE, or -1: the one it has. */
 static int wanted_kind(const PfsInode *inode, mode_t mode)
 {
@@ -134,6 +147,13 @@ static int wanted_kind(const PfsInode *inode, mode_t mode)
 	    (inode->value_kind != PROLLY_KIND_FILE && inode->value_kind != PROLLY_KIND_EXECUTABLE))
 		return -1;
 	return (int)kind;
+}
+
+/* Is the kernel's word that setuid and setgid must go in TO_SET? */
+static bool drops_privileges(const PfsInode *inode, int to_set)
+{
+	return inode->kind == PFS_KIND_FILE && !(to_set & FUSE_SET_ATTR_MODE) &&
+	       (!to_set || to_set & FUSE_SET_ATTR_KILL_SUID);
 }
 
 static bool set_length(PfsMount *mount, PfsInode *inode, ProllyFile *open, uint64_t length,
@@ -161,6 +181,8 @@ static bool set_attrs(PfsMount *mount, PfsInode *inode, const struct stat *attr,
 	if ((to_set & FUSE_SET_ATTR_SIZE) &&
 	    !set_length(mount, inode, file, (uint64_t)attr->st_size, error))
 		return false;
+	if (drops_privileges(inode, to_set))
+		pfs_attrs_drop_privileges(inode->mode, &attrs);
 	if (attrs.has && !pfs_attrs_change(mount, inode, file, &attrs, kind, error))
 		return false;
 	if (kind >= 0)

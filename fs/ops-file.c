@@ -184,11 +184,11 @@ static bool check_not_executed(PfsMount *mount, PfsInode *inode, int flags, GErr
 /* A file that is changed by somebody without privilege is no longer setuid. */
 static bool drop_privileges(fuse_req_t req, PfsInode *inode, ProllyFile *file, GError **error)
 {
-	ProllyAttrs attrs = {.has = PROLLY_ATTR_MODE, .mode = inode->mode & 0777};
-	bool has_any =
-		(inode->mode & S_ISUID) || ((inode->mode & S_ISGID) && (inode->mode & S_IXGRP));
+	ProllyAttrs attrs = {0};
 
-	if (!has_any || fuse_req_ctx(req)->uid == 0)
+	if (fuse_req_ctx(req)->uid != 0)
+		pfs_attrs_drop_privileges(inode->mode, &attrs);
+	if (!attrs.has)
 		return true;
 	if (!prolly_file_set_attrs(file, &attrs, -1, error))
 		return false;

@@ -472,6 +472,20 @@ requests_of()
 		END { exit bad }' "$MNT/.prollyfs/stats"
 }
 
+@test "writing again and again asks for nothing but the writes" {
+	mount_store
+	mkdir "$MNT/main/ns"
+	python3 - "$MNT/main/ns/key" <<-'END'
+		import os, sys
+		fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+		for i in range(200):
+		    os.pwrite(fd, b"x", i)
+		os.close(fd)
+	END
+	is "$(requests_of write)" 200
+	[ "$(requests_of getxattr)" -lt 10 ]
+}
+
 tells_of_mkdir()
 {
 	kill -USR1 "$DAEMON"
