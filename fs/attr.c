@@ -258,6 +258,7 @@ static void stat_orphan(const PfsInode *inode, struct stat *out)
 	out->st_mode = inode->mode;
 	out->st_uid = inode->uid;
 	out->st_gid = inode->gid;
+	set_size(out, (uint64_t)inode->size, (uint64_t)inode->size);
 	out->st_blksize = 4096;
 	out->st_atim = out->st_mtim = out->st_ctim = to_timespec(pfs_now());
 }
@@ -289,13 +290,16 @@ void pfs_orphan_change(PfsMount *mount, PfsInode *inode, const ProllyAttrs *attr
 	g_mutex_unlock(&mount->table.lock);
 }
 
-/* Is the entry found the content that INODE stands for? */
-static bool is_same_content(PfsMount *mount, PfsInode *inode, const ProllyEntry *entry)
+/* Is the entry, found after the scope's count of moves was MOVES, the content that INODE, which is
+ * not open, stands for? As in inode.c. */
+static bool is_same_content(PfsMount *mount, PfsInode *inode, const ProllyEntry *entry, gint moves)
 {
 	uint64_t identity = pfs_entry_identity(entry);
 
 	g_mutex_lock(&mount->table.lock);
-	bool same = !inode->identity || inode->identity == identity;
+	bool has_moved = inode->seen_moves != moves;
+	bool is_known = inode->identity && !(inode->is_adopted && has_moved);
+	bool same = is_known ? inode->identity == identity : !has_moved;
 	g_mutex_unlock(&mount->table.lock);
 	return same;
 }
@@ -307,11 +311,12 @@ static bool stat_place(PfsMount *mount, PfsInode *inode, const PfsPlace *where, 
 	bool exists = false;
 
 	if (inode->kind == PFS_KIND_FILE) {
+		const gint moves = g_atomic_int_get(&inode->scope->moves);
 		g_auto(ProllyEntry) entry = {0};
 
 		if (!prolly_view_get(inode->scope->view, &place, true, &entry, &exists, error))
 			return false;
-		if (exists && is_same_content(mount, inode, &entry)) {
+		if (exists && is_same_content(mount, inode, &entry, moves)) {
 			pfs_stat_entry(mount, inode->scope, &entry, out);
 			return true;
 		}
@@ -372,21 +377,4 @@ ProllyAttrs pfs_attrs_new(fuse_req_t req, const PfsInode *parent, mode_t mode, m
 	if (out_mode)
 		*out_mode = mode;
 	return attrs;
-}
-
-uint64_t pfs_entry_identity(const ProllyEntry *entry)
-{
-	size_t len;
-	const uint8_t *stored;
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-	/* Bytes laid over a blob have no digest, and a commit folds them without changing any. */
-	if (entry->extents)
-		return 0;
-	stored = g_bytes_get_data(entry->stored, &len);
-	if (len) /* the kind is told as a mode */
-		hash ^= stored[0] & PROLLY_VALUE_BLOB;
-	for (size_t i = 1; i < len; i++)
-		hash = (hash ^ stored[i]) * UINT64_C(0x100000001b3);
-	return hash ? hash : 1;
 }

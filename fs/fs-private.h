@@ -133,6 +133,7 @@ struct PfsInode {
 	mode_t mode; /* as last told */
 	uid_t uid;
 	gid_t gid;
+	off_t size;       /* likewise, or as it was when it was closed */
 	struct stat *own; /* an orphan's attributes, once they were set and nobody has it open as a
 			     file; nullable */
 	GBytes *own_xattrs; /* likewise; nullable */
@@ -217,6 +218,8 @@ bool pfs_inode_is_directory(const PfsInode *inode);
 ProllyFile *pfs_table_dup_file(PfsTable *table, PfsInode *inode);
 /* INODE's content changes through the kernel. */
 void pfs_table_touch(PfsTable *table, PfsInode *inode);
+/* A handle less has INODE's file open; the last gives the file up. */
+void pfs_table_close(PfsTable *table, PfsInode *inode, bool is_executed);
 /* Remembers what the kernel is told about INODE. */
 void pfs_table_told(PfsTable *table, PfsInode *inode, const struct stat *attr);
 

@@ -15,7 +15,8 @@
  * When may a name met again keep its node? The kernel has cached pages, length and attributes under
  * the node's id, for a day; content that changed behind the kernel must get a new id, and an open
  * file keeps the old one and what it read. `identity` is a digest of the content the kernel was
- * told of; a write through the kernel forgets it, since pages then follow the writes:
+ * told of; a write through the kernel forgets it, since pages then follow the writes, until the
+ * file is closed and stands for what it holds then (but for bytes that lie over a value):
  *   - known: the node stays if the content found has the same identity;
  *   - unknown and open: it stays unless the file became an orphan, which the version layer knows;
  *   - unknown, not open, and the scope was not changed behind the kernel since (seen_moves): it
@@ -30,8 +31,9 @@
  * most. The top of a scope is scope->top while it lives. I4  An orphan has no name, is in no index
  * but by_id, and never gets a name again.
  *
- * The table's lock is a leaf but for what freeing a node's file does, which is done after
- * unlocking: pfs_handle_free (handles own files while there are any) and pfs_table_clear.
+ * The table's lock is a leaf but for a file's own (version-private.h), which is asked what it
+ * holds, and for what freeing a node's file does, which is done after unlocking: pfs_table_close,
+ * pfs_handle_free and pfs_table_clear.
  *
  * The kernel decides what it keeps, and forgets under memory pressure of its own. So that the table
  * stays bounded, above NODES_MAX files are answered with a timeout of 0, which makes the kernel drop
@@ -397,6 +399,7 @@ static void note_found(PfsTable *table, PfsInode *inode, const PfsFound *found, 
 	inode->mode = found->attr.st_mode;
 	inode->uid = found->attr.st_uid;
 	inode->gid = found->attr.st_gid;
+	inode->size = found->attr.st_size;
 }
 
 /* The node that what was found has already under another name, or NULL. */
@@ -645,7 +648,56 @@ void pfs_table_told(PfsTable *table, PfsInode *inode, const struct stat *attr)
 	inode->mode = attr->st_mode;
 	inode->uid = attr->st_uid;
 	inode->gid = attr->st_gid;
+	inode->size = attr->st_size;
 	g_mutex_unlock(&table->lock);
+}
+
+/* A digest, which is not 0. */
+static uint64_t stored_identity(GBytes *stored)
+{
+	size_t len;
+	const uint8_t *bytes = g_bytes_get_data(stored, &len);
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	if (len) /* the kind is told as a mode */
+		hash ^= bytes[0] & PROLLY_VALUE_BLOB;
+	for (size_t i = 1; i < len; i++)
+		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+	return hash ? hash : 1;
+}
+
+uint64_t pfs_entry_identity(const ProllyEntry *entry)
+{
+	/* Bytes laid over a blob have no digest, and a commit folds them without changing any. */
+	return entry->extents ? 0 : stored_identity(entry->stored);
+}
+
+/* Whoever wrote is done: what the kernel has cached is what FILE holds. */
+static void note_closed(PfsInode *inode, ProllyFile *file)
+{
+	GBytes *stored;
+
+	inode->size = (off_t)prolly_file_get_length(file);
+	if (inode->identity)
+		return;
+	stored = prolly_file_dup_stored(file);
+	if (stored)
+		inode->identity = stored_identity(stored);
+	g_clear_pointer(&stored, g_bytes_unref);
+}
+
+void pfs_table_close(PfsTable *table, PfsInode *inode, bool is_executed)
+{
+	ProllyFile *file = NULL;
+
+	g_mutex_lock(&table->lock);
+	inode->n_executing -= is_executed;
+	if (--inode->n_open == 0)
+		file = g_steal_pointer(&inode->file);
+	if (file)
+		note_closed(inode, file);
+	g_mutex_unlock(&table->lock);
+	prolly_file_unref(file);
 }
 
 void pfs_table_foreach(PfsTable *table, PfsScope *scope, PfsInodeFunc func, void *data)

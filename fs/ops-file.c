@@ -50,20 +50,6 @@ PfsHandle *pfs_handle_new(PfsMount *mount, PfsInode *inode)
 	return handle;
 }
 
-/* HANDLE less on its node's file; the last gives it up. */
-static void close_file(PfsMount *mount, const PfsHandle *handle)
-{
-	PfsInode *inode = handle->inode;
-	ProllyFile *file = NULL;
-
-	g_mutex_lock(&mount->table.lock);
-	inode->n_executing -= handle->is_executed;
-	if (--inode->n_open == 0)
-		file = g_steal_pointer(&inode->file);
-	g_mutex_unlock(&mount->table.lock);
-	prolly_file_unref(file);
-}
-
 void pfs_handle_free(PfsMount *mount, PfsHandle *handle)
 {
 	g_mutex_lock(&mount->handles_lock);
@@ -71,7 +57,7 @@ void pfs_handle_free(PfsMount *mount, PfsHandle *handle)
 	g_mutex_unlock(&mount->handles_lock);
 	if (handle->file) {
 		prolly_file_unref(handle->file);
-		close_file(mount, handle);
+		pfs_table_close(&mount->table, handle->inode, handle->is_executed);
 	}
 	prolly_session_free(handle->session);
 	g_clear_pointer(&handle->text, g_bytes_unref);
@@ -402,6 +388,23 @@ void pfs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		pfs_reply_error(req, "read", error);
 }
 
+/*
+ * Appends. The kernel has put the bytes where it believes the end to be, OFFSET. While somebody else
+ * truncates the file by opening it, which the kernel does without the inode's lock, that is behind the
+ * end: so that nobody reads zeros between, it has to ask for the length before it reads again.
+ */
+static bool append(PfsMount *mount, PfsHandle *handle, const char *data, size_t size, off_t offset,
+		   GError **error)
+{
+	uint64_t end;
+
+	if (!prolly_file_append(handle->file, data, size, &end, error))
+		return false;
+	if (end != (uint64_t)offset)
+		fuse_lowlevel_notify_inval_inode(mount->session, handle->inode->id, -1, 0);
+	return true;
+}
+
 void pfs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
 		  struct fuse_file_info *fi)
 {
@@ -419,7 +422,7 @@ void pfs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
 	pfs_table_touch(&mount->table, handle->inode);
 	pfs_scope_touch(handle->inode->scope);
 	if ((fi->flags & O_APPEND) && !fi->writepage)
-		done = prolly_file_append(handle->file, data, size, NULL, &error);
+		done = append(mount, handle, data, size, offset, &error);
 	else
 		done = prolly_file_write(handle->file, (uint64_t)offset, data, size, &error);
 	handle->unflushed += size;

@@ -280,6 +280,17 @@ bool prolly_file_flush(ProllyFile *file, GError **error)
 	return ok;
 }
 
+GBytes *prolly_file_dup_stored(ProllyFile *file)
+{
+	GBytes *stored = NULL;
+
+	g_mutex_lock(&file->lock);
+	if (!file->orphan && !file->is_changed && is_plain(file))
+		stored = g_bytes_ref(file->content.stored);
+	g_mutex_unlock(&file->lock);
+	return stored;
+}
+
 bool prolly_file_sync(ProllyFile *file, GError **error)
 {
 	return prolly_file_flush(file, error) && prolly_repo_sync(file->repo, error);

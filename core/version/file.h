@@ -63,6 +63,9 @@ uint64_t prolly_file_get_length(ProllyFile *file);
 /* Bytes that are not holes, about: what was written over others is counted for both. */
 bool prolly_file_get_allocated(ProllyFile *file, uint64_t *out_bytes, GError **error);
 bool prolly_file_is_orphan(ProllyFile *file);
+/* (transfer full) The stored value that it is staged or committed as; NULL: it is an orphan, or
+ * something lies over the value. */
+GBytes *prolly_file_dup_stored(ProllyFile *file);
 /* The attributes as they are now; of an orphan, the last ones it had (nlink 0). */
 bool prolly_file_get_attrs(ProllyFile *file, ProllyAttrs *out_attrs, GError **error);
 bool prolly_file_set_attrs(ProllyFile *file, const ProllyAttrs *attrs, int kind, GError **error);
