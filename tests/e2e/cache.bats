@@ -171,6 +171,55 @@ assert new[:4] == b"bbbb" and new[5000:5004] == b"bbbb"
 P
 }
 
+# The kernel keeps what is held by O_PATH, and does not tell us that it is held.
+@test "who has found a file sees what it was, never a mix with what took its place" {
+	random_bytes 2000000 1 >"$NS/changed"
+	echo staged >"$NS/cut"
+	commit_all main base
+	mkdir "$MNT/side"
+	echo new >"$MNT/side/ns/changed"
+	echo new >"$MNT/side/ns/cut"
+	commit_all side theirs
+	python3 - "$NS" "$CTL" "$MNT/main" <<'P'
+import errno, os, subprocess, sys
+os.chdir(sys.argv[1])
+ctl = lambda *words: subprocess.run([sys.argv[2], "-C", sys.argv[3], "-q", *words], check=True)
+
+def hold(name, size):
+    file = os.open(name, os.O_PATH)
+    assert os.fstat(file).st_size == size
+    return file
+
+def size_of(file):
+    """None: the kernel shall look it up again."""
+    try:
+        return os.fstat(file).st_size
+    except OSError as error:
+        assert error.errno == errno.ESTALE
+        return None
+
+with open("removed", "w") as file:
+    file.write("abc")
+removed = hold("removed", 3)
+with open("removed", "a") as file:
+    file.write("def")
+os.unlink("removed")
+assert size_of(removed) == 6
+# Bytes over a value, and a length that was set by name: what is cached has no digest.
+with open("changed", "r+b") as file:
+    file.seek(1000)
+    file.write(b"over")
+os.truncate("cut", 4)
+changed, cut = os.open("changed", os.O_PATH), hold("cut", 4)
+ctl("commit", "-m", "more")
+ctl("merge", "-X", "theirs", "side")
+assert size_of(changed) in (None, 2000000), size_of(changed)
+for name in "changed", "cut":
+    with open(name) as file:
+        assert file.read() == "new\n", name
+P
+}
+
 @test "put, delete and load behind the kernel's back are seen at once" {
 	echo before >"$NS/k"
 	echo before >"$NS/d"
