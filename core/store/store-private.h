@@ -110,6 +110,29 @@ ProllyNode *prolly_node_table_remove(ProllyNodeTable *self, const ProllyHash *ha
 /* Has the processor load what looking for HASH begins with. No lock is needed. */
 void prolly_node_table_prefetch(const ProllyNodeTable *self, const ProllyHash *hash);
 
+/* ---- What the address sanitizer is told -------------------------------------------------- */
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define POISON(p, len)   ASAN_POISON_MEMORY_REGION(p, len)
+#define UNPOISON(p, len) ASAN_UNPOISON_MEMORY_REGION(p, len)
+#else
+#define POISON(p, len)   ((void)(p))
+#define UNPOISON(p, len) ((void)(p))
+#endif
+
+/* ---- Memory from the system (store-regions.c) -------------------------------------------- */
+
+#define PROLLY_REGION_SIZE ((size_t)2 << 20)
+
+/*
+ * Memory of that size, and aligned to it, which contains anything. The last *OUT_ABSENT bytes of it
+ * have no pages as yet, and are better populated before they are used.
+ */
+uint8_t *prolly_region_take(bool may_be_large, size_t *out_absent);
+void prolly_region_populate(uint8_t *start, size_t len);
+void prolly_region_give(uint8_t *region);
+
 /* ---- Memory of nodes (store-arena.c) ----------------------------------------------------- */
 
 #define PROLLY_ARENA_BLOCK_MAX ((size_t)64 << 10)

@@ -22,6 +22,7 @@
 #include "bench-report.h"
 #include "store/db.h"
 
+#define LOADS        3
 #define READS        200000
 #define TOGETHER     16
 #define CHAIN        500 /* single edits, one on the other */
@@ -271,18 +272,37 @@ static void run_bulk_streamed(Bench *self)
 	close_store(self);
 }
 
+static int compare_doubles(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Each load into a new store. The first is on memory that the process has to get from the system, the
+ * others on what the store before them left. */
 static void run_bulk_sorted(Bench *self)
 {
-	double before, value, grown;
+	double before, grown, first, values[LOADS];
 
 	forget_peak();
 	before = get_status_mib("VmRSS:");
-	value = time_load(self);
+	values[0] = first = time_load(self);
 	grown = get_status_mib("VmHWM:") - before;
+	for (unsigned i = 1; i < LOADS; i++) {
+		close_store(self);
+		open_store(self, true);
+		values[i] = time_load(self);
+	}
+	qsort(values, LOADS, sizeof(*values), compare_doubles);
 
-	g_autofree char *note = count_load(self);
+	g_autofree char *counts = count_load(self);
+	g_autofree char *note =
+		g_strdup_printf("%s; the median of %d loads, each into a new store", counts, LOADS);
 
-	bench_emit(&self->report, "bulk_sorted", value, "ns/entry", note);
+	bench_emit(&self->report, "bulk_sorted", values[LOADS / 2], "ns/entry", note);
+	bench_emit(&self->report, "bulk_sorted_first", first, "ns/entry",
+		   "the first of them, on memory new to the process");
 	bench_emit(&self->report, "rss_bulk", grown, "MiB", "with the tree and its store");
 }
 

@@ -102,6 +102,55 @@ static void test_arena_sizes(void)
 	prolly_arena_unref(arena);
 }
 
+/* A store that closes leaves its memory to the next one, with what is in it. */
+static void test_arena_kept(void)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		ProllyArena *arena = prolly_arena_new();
+		ProllyNode *nodes[100];
+
+		for (unsigned j = 0; j < G_N_ELEMENTS(nodes); j++) {
+			/* Others than before, so that they begin in the middle of those. */
+			nodes[j] = make_arena_node(arena, 3000 + 640 * i);
+			g_assert_false(prolly_node_try_ref(nodes[j]));
+			g_assert_null(prolly_node_get_view(nodes[j]));
+			prolly_node_publish(nodes[j]);
+		}
+		for (unsigned j = 0; j < G_N_ELEMENTS(nodes); j++)
+			prolly_node_unref(nodes[j]);
+		prolly_arena_unref(arena);
+	}
+}
+
+/* More than are kept, none of them twice. */
+static void test_regions(void)
+{
+	g_autoptr(GHashTable) taken = g_hash_table_new(NULL, NULL);
+	uint8_t *regions[150];
+
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < G_N_ELEMENTS(regions); i++) {
+			size_t absent;
+
+			regions[i] = prolly_region_take(false, &absent);
+			g_assert_cmpuint((uintptr_t)regions[i] % PROLLY_REGION_SIZE, ==, 0);
+			g_assert_true(absent == 0 || absent == PROLLY_REGION_SIZE);
+			g_assert_true(g_hash_table_add(taken, regions[i]));
+			regions[i][0] = regions[i][PROLLY_REGION_SIZE - 1] = 1;
+		}
+		for (unsigned i = 0; i < G_N_ELEMENTS(regions); i++)
+			prolly_region_give(regions[i]);
+		g_hash_table_remove_all(taken);
+	}
+	size_t absent;
+	uint8_t *last = prolly_region_take(false, &absent);
+
+	prolly_region_give(last);
+	g_assert_true(prolly_region_take(true, &absent) == last);
+	g_assert_cmpuint(absent, ==, 0);
+	prolly_region_give(last);
+}
+
 static bool cache_holds(ProllyCache *cache, uint64_t number)
 {
 	g_autoptr(ProllyNode) named = make_node(number, 1000);
@@ -218,6 +267,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/store/node/view", test_node_view);
 	g_test_add_func("/store/arena/reuse", test_arena_reuse);
 	g_test_add_func("/store/arena/sizes", test_arena_sizes);
+	g_test_add_func("/store/arena/kept", test_arena_kept);
+	g_test_add_func("/store/arena/regions", test_regions);
 	g_test_add_func("/store/cache/order", test_cache_order);
 	g_test_add_func("/store/cache/charges", test_cache_charges);
 	g_test_add_func("/store/cache/grows", test_cache_grows);
