@@ -421,6 +421,7 @@ static void free_db(ProllyDb *db)
 	free_options(db);
 	prolly_db_recent_free(db->recent);
 	g_mutex_clear(&db->room_lock);
+	g_mutex_clear(&db->adoption_lock);
 	g_mutex_clear(&db->sync_lock);
 	g_free(db->path);
 	g_free(db);
@@ -434,6 +435,7 @@ bool prolly_db_open(const ProllyDbOptions *options, ProllyDb **out_db, GError **
 		return false;
 	db = g_new0(ProllyDb, 1);
 	g_mutex_init(&db->room_lock);
+	g_mutex_init(&db->adoption_lock);
 	g_mutex_init(&db->sync_lock);
 	db->in_memory = options->path == NULL;
 	db->path = g_strdup(db->in_memory ? "/database-in-memory" : options->path);

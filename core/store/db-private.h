@@ -81,6 +81,8 @@ struct ProllyDb {
 	uint64_t n_written; /* writes that somebody may want synced */
 	uint64_t n_synced;  /* of them, those that are */
 
+	GMutex adoption_lock; /* leaf, held while tables become the database's, and a checkpoint's */
+
 	GMutex room_lock; /* what follows: see db-space.c */
 	uint64_t room;    /* bytes on disk that are known to be free for writing */
 	gint64 room_until;
@@ -112,6 +114,9 @@ uint64_t prolly_db_measure_free(const ProllyDb *db);
 bool prolly_db_claim_room(ProllyDb *db, size_t size, GError **error);
 /* The same for one that gives space back, for which some is left. */
 bool prolly_db_claim_room_to_free(ProllyDb *db, size_t size, GError **error);
+
+/* Makes tables of what the log holds, if that is more than MAX bytes. */
+void prolly_db_shorten_log(ProllyDb *db, uint64_t max);
 
 void prolly_db_start_reclaimer(ProllyDb *db);
 /* Before closing: ends the reclaimer, and leaves all on disk and little in the log. */

@@ -280,6 +280,13 @@ void prolly_db_spill(ProllyDb *db)
 #endif
 }
 
+/* Nobody is told of a failure: what was promised is in the log, which stays then. */
+void prolly_db_shorten_log(ProllyDb *db, uint64_t max)
+{
+	if (measure_logs(db, get_length) > max)
+		flush_all(db);
+}
+
 void prolly_db_make_room(ProllyDb *db)
 {
 	if (!db->in_memory && prolly_db_measure_free(db) < 2 * PROLLY_DB_RESERVE)
@@ -313,10 +320,8 @@ void prolly_db_settle(ProllyDb *db)
 	g_thread_pool_free(g_steal_pointer(&db->reclaimer), FALSE, TRUE);
 	if (db->in_memory)
 		return;
-	/* Nobody is told of a failure: what was promised is in the log, which stays then. */
-	/* (What is there would be replayed by the next opening.) */
-	if (measure_logs(db, get_length) > LOG_LEFT)
-		flush_all(db);
+	/* What is there would be replayed by the next opening. */
+	prolly_db_shorten_log(db, LOG_LEFT);
 	(void)prolly_db_sync(db, NULL);
 }
 

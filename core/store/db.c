@@ -597,10 +597,12 @@ bool prolly_db_adopt_tables(ProllyDb *db, ProllyDbFamily family, const char *con
 	char *failure = NULL;
 
 	rocksdb_ingestexternalfileoptions_set_move_files(options, 1);
+	g_mutex_lock(&db->adoption_lock);
 	do {
 		rocksdb_ingest_external_file_cf(db->rocks, db->families[family], paths, n, options,
 						&failure);
 	} while (failure && wait_to_resume(db, &failure, &since));
+	g_mutex_unlock(&db->adoption_lock);
 	rocksdb_ingestexternalfileoptions_destroy(options);
 	if (failure)
 		return prolly_db_throw(error, failure, db->path);

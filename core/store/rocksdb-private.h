@@ -31,9 +31,6 @@
 	X(cache_create_lru_opts)                                                    \
 	X(cache_destroy)                                                            \
 	X(cache_set_capacity)                                                       \
-	X(checkpoint_create)                                                        \
-	X(checkpoint_object_create)                                                 \
-	X(checkpoint_object_destroy)                                                \
 	X(close)                                                                    \
 	X(column_family_handle_destroy)                                             \
 	X(compact_range_cf_opt)                                                     \
@@ -46,6 +43,8 @@
 	X(create_mem_env)                                                           \
 	X(create_snapshot)                                                          \
 	X(delete_file_in_range_cf)                                                  \
+	X(disable_file_deletions)                                                   \
+	X(enable_file_deletions)                                                    \
 	X(env_destroy)                                                              \
 	X(envoptions_create)                                                        \
 	X(envoptions_destroy)                                                       \
@@ -147,9 +146,6 @@ const ProllyRocksdb *prolly_rocksdb_get(void);
 #define rocksdb_cache_create_lru_opts (prolly_rocksdb_get()->cache_create_lru_opts)
 #define rocksdb_cache_destroy (prolly_rocksdb_get()->cache_destroy)
 #define rocksdb_cache_set_capacity (prolly_rocksdb_get()->cache_set_capacity)
-#define rocksdb_checkpoint_create (prolly_rocksdb_get()->checkpoint_create)
-#define rocksdb_checkpoint_object_create (prolly_rocksdb_get()->checkpoint_object_create)
-#define rocksdb_checkpoint_object_destroy (prolly_rocksdb_get()->checkpoint_object_destroy)
 #define rocksdb_close (prolly_rocksdb_get()->close)
 #define rocksdb_column_family_handle_destroy (prolly_rocksdb_get()->column_family_handle_destroy)
 #define rocksdb_compact_range_cf_opt (prolly_rocksdb_get()->compact_range_cf_opt)
@@ -162,6 +158,8 @@ const ProllyRocksdb *prolly_rocksdb_get(void);
 #define rocksdb_create_mem_env (prolly_rocksdb_get()->create_mem_env)
 #define rocksdb_create_snapshot (prolly_rocksdb_get()->create_snapshot)
 #define rocksdb_delete_file_in_range_cf (prolly_rocksdb_get()->delete_file_in_range_cf)
+#define rocksdb_disable_file_deletions (prolly_rocksdb_get()->disable_file_deletions)
+#define rocksdb_enable_file_deletions (prolly_rocksdb_get()->enable_file_deletions)
 #define rocksdb_env_destroy (prolly_rocksdb_get()->env_destroy)
 #define rocksdb_envoptions_create (prolly_rocksdb_get()->envoptions_create)
 #define rocksdb_envoptions_destroy (prolly_rocksdb_get()->envoptions_destroy)
