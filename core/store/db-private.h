@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What db.c (reading and writing), db-open.c (options, opening, recovery), db-space.c (space) and
- * db-mark.c share.
+ * What db.c (reading and writing), db-iter.c (ranges), db-open.c (options, opening, recovery),
+ * db-space.c (space), db-mark.c and db-checkpoint.c share.
  */
 
 #include "store/db.h"
@@ -75,6 +75,7 @@ struct ProllyDb {
 	ProllyDbMark *mark;                        /* NULL in memory */
 	gint n_ingests;                            /* atomic; names the files on their way in */
 	gint n_uncompressed[PROLLY_DB_N_FAMILIES]; /* atomic; tables to be so (db.c) */
+	gint holdings[PROLLY_DB_N_FAMILIES];       /* atomic; Holding (db.c) */
 	gint is_broken; /* atomic; the last write failed, so the log ends in a failure */
 
 	GMutex sync_lock;   /* leaf; protects the next two */
@@ -86,6 +87,11 @@ struct ProllyDb {
 	GMutex room_lock; /* what follows: see db-space.c */
 	uint64_t room;    /* bytes on disk that are known to be free for writing */
 	gint64 room_until;
+};
+
+struct ProllyDbSnapshot {
+	const rocksdb_snapshot_t *snapshot;
+	rocksdb_readoptions_t *read;
 };
 
 #define PROLLY_DB_BLOCK \

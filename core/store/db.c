@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The database, open: reads, writes, iterators, over RocksDB's C interface.
+ * The database, open: reads and writes, over RocksDB's C interface. (Iterators: db-iter.c.)
  *
  * Errors. RocksDB gives a text; what it begins with decides the code (prolly_db_throw).
  *
@@ -35,23 +35,18 @@
 #define DENSE_GAIN   16
 #define DENSE_TABLES 7 /* that follow one */
 
+/* What is known of a family. From KEYS_UNKNOWN it becomes one of the others. */
+typedef enum {
+	KEYS_UNKNOWN,
+	KEYS_NONE,
+	KEYS_SOME, /* or there were, or are in some batch */
+} Holding;
+
 struct ProllyDbBatch {
 	ProllyDb *db;
 	rocksdb_writebatch_t *batch;
 	ProllyDbKeys *staged;
 	bool is_freeing;
-};
-
-struct ProllyDbSnapshot {
-	const rocksdb_snapshot_t *snapshot;
-	rocksdb_readoptions_t *read;
-};
-
-struct ProllyDbIter {
-	rocksdb_iterator_t *iter;
-	rocksdb_readoptions_t *read; /* refers to the bounds below */
-	char *lower;
-	char *upper;
 };
 
 /* ---- Errors ------------------------------------------------------------------------------ */
@@ -198,105 +193,6 @@ void prolly_db_snapshot_free(ProllyDb *db, ProllyDbSnapshot *snapshot)
 	g_free(snapshot);
 }
 
-/* ---- Iterators --------------------------------------------------------------------------- */
-
-ProllyDbIter *prolly_db_iter_new(ProllyDb *db, ProllyDbFamily family,
-				 const ProllyDbSnapshot *snapshot, const void *lower,
-				 size_t lower_len, const void *upper, size_t upper_len)
-{
-	ProllyDbIter *iter = g_new0(ProllyDbIter, 1);
-
-	iter->read = rocksdb_readoptions_create();
-	if (snapshot)
-		rocksdb_readoptions_set_snapshot(iter->read, snapshot->snapshot);
-	if (lower_len) {
-		iter->lower = g_memdup2(lower, lower_len);
-		rocksdb_readoptions_set_iterate_lower_bound(iter->read, iter->lower, lower_len);
-	}
-	if (upper) {
-		/* An empty upper bound, below which there is nothing, still is one. */
-		iter->upper = g_malloc(upper_len + 1);
-		memcpy(iter->upper, upper, upper_len);
-		rocksdb_readoptions_set_iterate_upper_bound(iter->read, iter->upper, upper_len);
-	}
-	iter->iter = rocksdb_create_iterator_cf(db->rocks, iter->read, db->families[family]);
-	return iter;
-}
-
-ProllyDbIter *prolly_db_iter_new_passing(ProllyDb *db, ProllyDbFamily family)
-{
-	ProllyDbIter *iter = g_new0(ProllyDbIter, 1);
-
-	iter->read = rocksdb_readoptions_create();
-	rocksdb_readoptions_set_fill_cache(iter->read, 0);
-	iter->iter = rocksdb_create_iterator_cf(db->rocks, iter->read, db->families[family]);
-	return iter;
-}
-
-void prolly_db_iter_free(ProllyDbIter *iter)
-{
-	if (!iter)
-		return;
-	rocksdb_iter_destroy(iter->iter);
-	rocksdb_readoptions_destroy(iter->read);
-	g_free(iter->lower);
-	g_free(iter->upper);
-	g_free(iter);
-}
-
-void prolly_db_iter_seek(ProllyDbIter *iter, const void *key, size_t key_len)
-{
-	rocksdb_iter_seek(iter->iter, key, key_len);
-}
-
-void prolly_db_iter_seek_for_prev(ProllyDbIter *iter, const void *key, size_t len)
-{
-	rocksdb_iter_seek_for_prev(iter->iter, key, len);
-}
-
-void prolly_db_iter_seek_first(ProllyDbIter *iter)
-{
-	rocksdb_iter_seek_to_first(iter->iter);
-}
-
-void prolly_db_iter_seek_last(ProllyDbIter *iter)
-{
-	rocksdb_iter_seek_to_last(iter->iter);
-}
-
-void prolly_db_iter_next(ProllyDbIter *iter)
-{
-	rocksdb_iter_next(iter->iter);
-}
-
-void prolly_db_iter_prev(ProllyDbIter *iter)
-{
-	rocksdb_iter_prev(iter->iter);
-}
-
-bool prolly_db_iter_is_valid(const ProllyDbIter *iter)
-{
-	return rocksdb_iter_valid(iter->iter);
-}
-
-bool prolly_db_iter_check(const ProllyDbIter *iter, GError **error)
-{
-	char *failure = NULL;
-
-	rocksdb_iter_get_error(iter->iter, &failure);
-	return failure ? prolly_db_throw(error, failure, "database") : true;
-}
-
-const uint8_t *prolly_db_iter_get_key(const ProllyDbIter *iter, size_t *out_len)
-{
-	return (const uint8_t *)rocksdb_iter_key(iter->iter, out_len);
-}
-
-const uint8_t *prolly_db_iter_get_value(const ProllyDbIter *iter, size_t *out_len)
-{
-	return (const uint8_t *)rocksdb_iter_value(iter->iter, out_len);
-}
-
 /* ---- Batches ----------------------------------------------------------------------------- */
 
 ProllyDbBatch *prolly_db_batch_new(ProllyDb *db)
@@ -341,6 +237,7 @@ size_t prolly_db_batch_get_size(const ProllyDbBatch *batch)
 void prolly_db_batch_put(ProllyDbBatch *batch, ProllyDbFamily family, const void *key,
 			 size_t key_len, const void *value, size_t value_len)
 {
+	g_atomic_int_set(&batch->db->holdings[family], KEYS_SOME);
 	rocksdb_writebatch_put_cf(batch->batch, batch->db->families[family], key, key_len, value,
 				  value_len);
 	if (family == PROLLY_DB_STAGED)
@@ -364,13 +261,33 @@ void prolly_db_batch_delete_range(ProllyDbBatch *batch, ProllyDbFamily family, c
 		prolly_db_keys_add_all(batch->staged);
 }
 
+/* FAMILY has had no key since the database was opened. */
+static bool is_unused(ProllyDb *db, ProllyDbFamily family)
+{
+	gint *holding = &db->holdings[family];
+
+	if (g_atomic_int_get(holding) == KEYS_UNKNOWN) {
+		g_autoptr(ProllyDbIter) iter = prolly_db_iter_new(db, family, NULL, "", 0, NULL, 0);
+
+		prolly_db_iter_seek_first(iter);
+		/* Should a key be put meanwhile, that stands. */
+		if (prolly_db_iter_is_valid(iter) || !prolly_db_iter_check(iter, NULL))
+			g_atomic_int_set(holding, KEYS_SOME);
+		else
+			(void)g_atomic_int_compare_and_exchange(holding, KEYS_UNKNOWN, KEYS_NONE);
+	}
+	return g_atomic_int_get(holding) == KEYS_NONE;
+}
+
 void prolly_db_batch_delete_present(ProllyDbBatch *batch, ProllyDbFamily family, const void *lower,
 				    size_t lower_len, const void *upper, size_t upper_len)
 {
-	g_autoptr(ProllyDbIter) iter =
-		prolly_db_iter_new(batch->db, family, NULL, lower, lower_len, upper, upper_len);
+	g_autoptr(ProllyDbIter) iter = NULL;
 	unsigned n = 0;
 
+	if (is_unused(batch->db, family))
+		return;
+	iter = prolly_db_iter_new(batch->db, family, NULL, lower, lower_len, upper, upper_len);
 	for (prolly_db_iter_seek_first(iter);
 	     n < DELETED_ONE_BY_ONE && prolly_db_iter_is_valid(iter); prolly_db_iter_next(iter))
 		n++;
@@ -606,6 +523,7 @@ bool prolly_db_adopt_tables(ProllyDb *db, ProllyDbFamily family, const char *con
 	rocksdb_ingestexternalfileoptions_destroy(options);
 	if (failure)
 		return prolly_db_throw(error, failure, db->path);
+	g_atomic_int_set(&db->holdings[family], KEYS_SOME);
 	if (family == PROLLY_DB_STAGED)
 		prolly_db_recent_empty(db->recent);
 	return true;

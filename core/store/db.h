@@ -22,6 +22,7 @@ typedef struct ProllyDb ProllyDb;
 typedef struct ProllyDbBatch ProllyDbBatch;
 typedef struct ProllyDbIter ProllyDbIter;
 typedef struct ProllyDbSnapshot ProllyDbSnapshot;
+typedef struct ProllyDbImage ProllyDbImage;
 
 typedef enum {
 	PROLLY_DB_META,    /* small records: branches, counters, moves (core/version) */
@@ -81,6 +82,17 @@ bool prolly_db_iter_check(const ProllyDbIter *iter, GError **error);
 const uint8_t *prolly_db_iter_get_key(const ProllyDbIter *iter, size_t *out_len);
 const uint8_t *prolly_db_iter_get_value(const ProllyDbIter *iter, size_t *out_len);
 
+/*
+ * All that ITER goes over, copied: for who goes over a few records, which do not change, many times.
+ * *OUT_IMAGE (transfer full): NULL if keys and values have more than MAX bytes.
+ */
+bool prolly_db_image_load(ProllyDbIter *iter, size_t max, ProllyDbImage **out_image,
+			  GError **error);
+void prolly_db_image_free(ProllyDbImage *image); /* NULL is allowed */
+/* As prolly_db_iter_new; IMAGE must outlive it. */
+ProllyDbIter *prolly_db_image_iter_new(const ProllyDbImage *image, const void *lower,
+				       size_t lower_len, const void *upper, size_t upper_len);
+
 /* ---- Write ------------------------------------------------------------------------------- */
 
 ProllyDbBatch *prolly_db_batch_new(ProllyDb *db);
@@ -100,6 +112,10 @@ void prolly_db_batch_delete_range(ProllyDbBatch *batch, ProllyDbFamily family, c
  */
 void prolly_db_batch_delete_present(ProllyDbBatch *batch, ProllyDbFamily family, const void *lower,
 				    size_t lower_len, const void *upper, size_t upper_len);
+
+/* Deletes IMAGE's keys, which are of FAMILY. */
+void prolly_db_batch_delete_image(ProllyDbBatch *batch, ProllyDbFamily family,
+				  const ProllyDbImage *image);
 
 /* While somebody goes over everything, who wants the memory for himself: less is kept of what is read.
  * One at a time. */
@@ -188,3 +204,4 @@ size_t prolly_db_prefix_end(const void *prefix, size_t prefix_len, uint8_t *out)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyDb, prolly_db_close)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyDbBatch, prolly_db_batch_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyDbIter, prolly_db_iter_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyDbImage, prolly_db_image_free)

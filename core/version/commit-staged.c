@@ -24,6 +24,14 @@
  * A merge that was staged (merge-stage.c) ends with the commit, which has what was merged as its
  * second parent, and is made even if nothing of the merge is left.
  *
+ * A small generation is read once when it is frozen: the fold goes over its records some twelve times,
+ * of each type and for each tree, and the deletion once more (db-iter.c).
+ *
+ * What a commit of one key costs besides its synced write, staged and committed, on one core: 240 us
+ * on tmpfs and 410 on ext4, where git's files take 100 of it, the log's writes and the memtable 90,
+ * staging 80, the fold 50. Most of the difference is that the processor has slept in the sync, and finds
+ * its caches cold: with a sleep of 3 ms in place of each sync it is as much on tmpfs.
+ *
  * Keys that were loaded have no attributes of their own, so a commit with such keys is a move
  * (moves.c) whose time is that of the newest load.
  */
@@ -37,6 +45,7 @@ typedef struct {
 	const ProllyCommitOptions *options;
 	ProllyUnfinished *merge; /* staged; nullable */
 	ProllyState *frozen;     /* the state whose generations from index 1 on are folded */
+	ProllyDbImage *image;    /* of these, if it is one and small; nullable */
 	bool has_load;
 	int64_t load_time;
 } Committing;
@@ -203,30 +212,43 @@ static void drop(Committing *self)
 	uint32_t id = prolly_branch_get_id(self->branch);
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(db);
 
-	for (guint i = 1; i < generations->len; i++)
+	if (self->image)
+		prolly_db_batch_delete_image(batch, PROLLY_DB_STAGED, self->image);
+	for (guint i = 1; i < generations->len && !self->image; i++)
 		prolly_staged_delete_generation(id, g_array_index(generations, uint64_t, i), batch);
 	prolly_extents_delete_before(id, g_array_index(generations, uint64_t, 0), batch);
 	if (!prolly_db_write(db, batch, PROLLY_DB_TIDYING, NULL))
 		return;
-	for (guint i = 1; i < generations->len; i++)
+	for (guint i = 1; i < generations->len && !self->image; i++)
 		prolly_staged_reclaim_generation(db, id, g_array_index(generations, uint64_t, i));
 }
 
 /* ---- The commit --------------------------------------------------------------------------- */
 
+/* The frozen generations, without the one that is written to now. */
+static bool fold_frozen(Committing *self, uint64_t sequence, ProllyFold *out_fold, GError **error)
+{
+	g_autoptr(ProllyState) below = prolly_state_copy(self->frozen);
+	ProllyWorking working = {.repo = self->repo, .branch = self->branch, .state = below};
+
+	g_array_remove_index(below->generations, 0);
+	if (!prolly_staged_image_load(&working, &self->image, error))
+		return false;
+	working.image = self->image;
+	return prolly_fold_run(&working, sequence, true, out_fold, error);
+}
+
 /* Under commit_lock, with something staged or a commit to be made anyway. */
 static bool run(Committing *self, ProllyCommitId *out_id, uint64_t *out_changes, GError **error)
 {
-	ProllyWorking working = {.repo = self->repo, .branch = self->branch};
 	g_autoptr(ProllyState) next = NULL;
 	g_auto(ProllyFold) fold = {0};
 	uint64_t sequence;
 
 	if (!freeze(self, error) || !find_load_time(self, error))
 		return false;
-	working.state = self->frozen;
 	sequence = prolly_state_get_sequence(self->frozen) + (self->has_load ? 1 : 0);
-	if (!prolly_fold_run(&working, 1, sequence, true, &fold, error))
+	if (!fold_frozen(self, sequence, &fold, error))
 		return false;
 	if (fold.changes == 0 && !self->options->allow_empty && !self->merge) {
 		*out_id = self->frozen->head;
@@ -243,12 +265,24 @@ static bool run(Committing *self, ProllyCommitId *out_id, uint64_t *out_changes,
 	return true;
 }
 
-/* Under commit_lock. */
+/* Values were put there, of which something is left, most likely. */
+static bool got_values(Committing *self, uint64_t generation)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->branch->write_lock);
+
+	return self->branch->valued == generation;
+}
+
+/* Under commit_lock. Should nothing be left of what was staged, it may be false: then the fold finds
+ * that out. */
 static bool is_nothing_staged(Committing *self, bool *out_nothing, GError **error)
 {
 	g_autoptr(ProllyState) state = NULL;
 
-	return prolly_files_flush_branch(self->repo, self->branch, &state, error) &&
+	if (!prolly_files_flush_branch(self->repo, self->branch, &state, error))
+		return false;
+	*out_nothing = false;
+	return got_values(self, prolly_state_get_generation(state)) ||
 	       prolly_staged_is_empty(self->repo, self->branch, state, out_nothing, error);
 }
 
@@ -300,6 +334,7 @@ bool prolly_history_commit(ProllyRepo *repo, ProllyBranch *branch,
 	}
 	g_mutex_unlock(&branch->commit_lock);
 	g_clear_pointer(&self.frozen, prolly_state_unref);
+	prolly_db_image_free(self.image);
 	prolly_unfinished_free(self.merge);
 	return ok;
 }

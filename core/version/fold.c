@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fold: generations that do not change any more, laid over what is committed.
+ * Fold: all generations of a state, which do not change meanwhile, laid over what is committed.
  *
  * For each namespace the staged entries come in key order out of a scan, which has merged the
  * generations, and go into the committed tree as one batch. What equals the committed value changes
@@ -33,7 +33,6 @@ void prolly_fold_clear(ProllyFold *fold)
 
 typedef struct {
 	const ProllyWorking *working;
-	int first;
 	uint64_t sequence;
 	GPtrArray *names; /* of char *: of all namespaces that are there, or were */
 	GArray *recorded; /* of uint64_t: generations that have entries, and are no loads */
@@ -53,7 +52,7 @@ static bool is_load(const Folding *self, guint level)
 /* Is any of the generations no load? */
 static bool has_entry_records(const Folding *self)
 {
-	for (guint i = (guint)self->first; i < self->working->state->generations->len; i++) {
+	for (guint i = 0; i < self->working->state->generations->len; i++) {
 		if (!is_load(self, i))
 			return true;
 	}
@@ -66,15 +65,13 @@ static bool find_recorded(Folding *self, GError **error)
 	const ProllyWorking *working = self->working;
 
 	self->recorded = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-	for (guint i = (guint)self->first; i < working->state->generations->len; i++) {
+	for (guint i = 0; i < working->state->generations->len; i++) {
 		g_autoptr(ProllyDbIter) iter = NULL;
 		uint64_t generation = g_array_index(working->state->generations, uint64_t, i);
 
 		if (is_load(self, i))
 			continue;
-		iter = prolly_staged_iter_new_entries(working->repo->body->db, working->snapshot,
-						      prolly_branch_get_id(working->branch),
-						      generation);
+		iter = prolly_staged_iter_new(working, (int)i, PROLLY_RECORD_ENTRY, NULL, NULL, 0);
 		prolly_db_iter_seek_first(iter);
 		if (prolly_db_iter_is_valid(iter))
 			g_array_append_val(self->recorded, generation);
@@ -86,7 +83,7 @@ static bool find_recorded(Folding *self, GError **error)
 
 static bool has_load(const Folding *self)
 {
-	for (guint i = (guint)self->first; i < self->working->state->generations->len; i++) {
+	for (guint i = 0; i < self->working->state->generations->len; i++) {
 		if (is_load(self, i))
 			return true;
 	}
@@ -273,7 +270,7 @@ static bool is_void(const Folding *self, const char *ns, const uint8_t *key, siz
 	ProllyPlace place = {ns, key, len};
 
 	prolly_finding_init(&finding);
-	if (!prolly_working_find(self->working, &place, self->first, false, &finding, error))
+	if (!prolly_working_find(self->working, &place, 0, false, &finding, error))
 		return false;
 	*out_is = !prolly_finding_exists(&finding);
 	return true;
@@ -313,8 +310,7 @@ static bool fold_values(const Folding *self, const char *ns, const ProllyTree *o
 		.old = old,
 		.may_void = prolly_namespace_has_directories(ns) && has_load(self) &&
 			    ((old && old->keys) || self->recorded->len > 0),
-		.scan = prolly_scan_new(self->working, ns, NULL, 0, self->first,
-					PROLLY_SCAN_DELETED),
+		.scan = prolly_scan_new(self->working, ns, NULL, 0, 0, PROLLY_SCAN_DELETED),
 		.parent = g_byte_array_new(),
 		.markers = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref),
 	};
@@ -404,7 +400,7 @@ static Records records_start(const Folding *self, ProllyRecordType type, const c
 {
 	Records records = {.iters = g_ptr_array_new_with_free_func(free_iter)};
 
-	for (guint i = (guint)self->first; i < self->working->state->generations->len; i++) {
+	for (guint i = 0; i < self->working->state->generations->len; i++) {
 		ProllyDbIter *iter;
 
 		if (is_load(self, i))
@@ -503,8 +499,8 @@ static void enter_phase(AttrEdits *self)
 	const Folding *folding = self->folding;
 
 	if (self->phase == PHASE_ENTRIES)
-		self->scan = prolly_scan_new(folding->working, get_ns(self), NULL, 0,
-					     folding->first, PROLLY_SCAN_DELETED);
+		self->scan = prolly_scan_new(folding->working, get_ns(self), NULL, 0, 0,
+					     PROLLY_SCAN_DELETED);
 	else
 		self->records = records_start(folding,
 					      self->phase == PHASE_LINKS ? PROLLY_RECORD_LINKS
@@ -690,10 +686,10 @@ static bool run(Folding *self, GPtrArray *present, bool with_attrs, ProllyFold *
 	return !with_attrs || fold_attributes(self, &fold->attributes, error);
 }
 
-bool prolly_fold_run(const ProllyWorking *working, int first, uint64_t sequence, bool with_attrs,
+bool prolly_fold_run(const ProllyWorking *working, uint64_t sequence, bool with_attrs,
 		     ProllyFold *out_fold, GError **error)
 {
-	Folding self = {.working = working, .first = first, .sequence = sequence};
+	Folding self = {.working = working, .sequence = sequence};
 	g_auto(ProllyFold) fold = {0};
 	g_autoptr(GPtrArray) present = NULL;
 	bool ok;

@@ -85,16 +85,22 @@ uint64_t prolly_journal_add(ProllyJournal *journal, const GPtrArray *objects,
 	return journal->next++;
 }
 
+/* The thread is woken if it waits for a first record, or for many: while it waits for quiet it looks
+ * by itself. */
 void prolly_journal_complete(ProllyJournal *journal, uint64_t sequence)
 {
+	bool was_empty;
+
 	if (!journal)
 		return;
 	g_mutex_lock(&journal->lock);
+	was_empty = journal->first == journal->complete;
 	/* behind one that could not be carried out nothing is complete: the next opening sees to it
 	 */
 	if (journal->complete == sequence)
 		journal->complete = sequence + 1;
-	g_cond_signal(&journal->wake);
+	if (was_empty || journal->complete - journal->first >= RECORDS_MAX)
+		g_cond_signal(&journal->wake);
 	g_mutex_unlock(&journal->lock);
 }
 

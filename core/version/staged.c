@@ -36,6 +36,8 @@
 
 #include <string.h>
 
+#define IMAGE_MAX 16384 /* bytes of a generation that is read once, and deleted key by key */
+
 #define GENERATION_HEAD 12                    /* branch, generation */
 #define KEY_HEAD        (GENERATION_HEAD + 1) /* and type */
 
@@ -145,6 +147,9 @@ ProllyDbIter *prolly_staged_iter_new(const ProllyWorking *working, int level, Pr
 	lower_len = ns ? lower.len : KEY_HEAD;
 	upper = g_malloc(lower_len);
 	upper_len = prolly_db_prefix_end(lower.data, lower_len, upper);
+	if (working->image)
+		return prolly_db_image_iter_new(working->image, lower.data, lower_len, upper,
+						upper_len);
 	return prolly_db_iter_new(working->repo->body->db, PROLLY_DB_STAGED, working->snapshot,
 				  lower.data, lower_len, upper, upper_len);
 }
@@ -157,6 +162,28 @@ static size_t bound_generation(uint32_t branch_id, uint64_t generation,
 	prolly_set_be32(lower, branch_id);
 	prolly_set_be64(lower + 4, generation);
 	return prolly_db_prefix_end(lower, GENERATION_HEAD, upper);
+}
+
+static ProllyDbIter *iter_new_generation(const ProllyWorking *working, uint64_t generation)
+{
+	uint8_t lower[GENERATION_HEAD], upper[GENERATION_HEAD];
+	size_t upper_len = bound_generation(working->branch->id, generation, lower, upper);
+
+	return prolly_db_iter_new(working->repo->body->db, PROLLY_DB_STAGED, working->snapshot,
+				  lower, sizeof(lower), upper, upper_len);
+}
+
+bool prolly_staged_image_load(const ProllyWorking *working, ProllyDbImage **out_image,
+			      GError **error)
+{
+	uint64_t generation = prolly_state_get_generation(working->state);
+	g_autoptr(ProllyDbIter) iter = NULL;
+
+	*out_image = NULL;
+	if (working->state->generations->len != 1)
+		return true;
+	iter = iter_new_generation(working, generation);
+	return prolly_db_image_load(iter, IMAGE_MAX, out_image, error);
 }
 
 ProllyDbIter *prolly_staged_iter_new_entries(ProllyDb *db, const ProllyDbSnapshot *snapshot,
@@ -199,26 +226,50 @@ void prolly_staged_delete_branch(uint32_t branch_id, ProllyDbBatch *batch)
 				     sizeof(upper));
 }
 
+/* To the first record of TYPE or behind. */
+static void seek_type(ProllyDbIter *iter, uint32_t branch_id, uint64_t generation,
+		      ProllyRecordType type)
+{
+	uint8_t head[KEY_HEAD];
+
+	prolly_set_be32(head, branch_id);
+	prolly_set_be64(head + 4, generation);
+	head[GENERATION_HEAD] = (uint8_t)type;
+	prolly_db_iter_seek(iter, head, sizeof(head));
+}
+
+/* Does ITER stand at a record of TYPE? */
+static bool is_of_type(const ProllyDbIter *iter, ProllyRecordType type)
+{
+	const uint8_t *key;
+	size_t len;
+
+	if (!prolly_db_iter_is_valid(iter))
+		return false;
+	key = prolly_db_iter_get_key(iter, &len);
+	return len >= KEY_HEAD && key[GENERATION_HEAD] == type;
+}
+
 /* Does generation LEVEL have a record that says something of values or namespaces? */
 static bool has_changes(const ProllyWorking *working, int level, bool *out_has, GError **error)
 {
-	g_autoptr(ProllyDbIter) namespaces =
-		prolly_staged_iter_new(working, level, PROLLY_RECORD_NAMESPACE, NULL, NULL, 0);
-	g_autoptr(ProllyDbIter) entries =
-		prolly_staged_iter_new(working, level, PROLLY_RECORD_ENTRY, NULL, NULL, 0);
-	bool has;
+	uint64_t generation = g_array_index(working->state->generations, uint64_t, level);
+	g_autoptr(ProllyDbIter) iter = iter_new_generation(working, generation);
+	bool has = false;
 
-	prolly_db_iter_seek_first(namespaces);
-	has = prolly_db_iter_is_valid(namespaces);
-	for (prolly_db_iter_seek_first(entries); !has && prolly_db_iter_is_valid(entries);
-	     prolly_db_iter_next(entries)) {
+	for (seek_type(iter, working->branch->id, generation, PROLLY_RECORD_ENTRY);
+	     !has && is_of_type(iter, PROLLY_RECORD_ENTRY); prolly_db_iter_next(iter)) {
 		size_t len;
-		const uint8_t *data = prolly_db_iter_get_value(entries, &len);
+		const uint8_t *data = prolly_db_iter_get_value(iter, &len);
 
 		has = len && data[0] & (PROLLY_STAGED_VALUE | PROLLY_STAGED_TOMBSTONE);
 	}
+	if (!has) {
+		seek_type(iter, working->branch->id, generation, PROLLY_RECORD_NAMESPACE);
+		has = is_of_type(iter, PROLLY_RECORD_NAMESPACE);
+	}
 	*out_has = has;
-	return prolly_db_iter_check(namespaces, error) && prolly_db_iter_check(entries, error);
+	return prolly_db_iter_check(iter, error);
 }
 
 bool prolly_staged_is_empty(ProllyRepo *repo, ProllyBranch *branch, const ProllyState *state,

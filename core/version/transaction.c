@@ -207,6 +207,7 @@ void prolly_transaction_put(ProllyTransaction *self, const ProllyPlace *place,
 	staged.stored = stored;
 	staged.stored_len = len;
 	self->has_blobs |= len && stored[0] & PROLLY_VALUE_BLOB;
+	self->working.branch->valued = self->generation;
 	put_record(self, place, &staged, record);
 }
 

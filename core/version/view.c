@@ -435,7 +435,7 @@ static bool get_namespaces(ProllyView *view, ProllyPin *pin, ProllyFold *fold,
 	if (view->branch &&
 	    !prolly_staged_is_empty(view->repo, view->branch, pin->state, &empty, error))
 		return false;
-	if (!empty && !prolly_fold_run(&pin->working, 0, 0, false, fold, error))
+	if (!empty && !prolly_fold_run(&pin->working, 0, false, fold, error))
 		return false;
 	*out_namespaces = empty ? pin->state->namespaces : fold->namespaces;
 	return true;

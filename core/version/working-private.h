@@ -115,6 +115,7 @@ struct ProllyWorking {
 	ProllyBranch *branch;
 	ProllyState *state;
 	const ProllyDbSnapshot *snapshot; /* nullable: the present */
+	const ProllyDbImage *image;       /* nullable: of STATE's one generation */
 };
 
 /* Where something was found: an index into the state's generations, or one of these. */
@@ -248,6 +249,10 @@ const uint8_t *prolly_scan_get_committed(const ProllyScan *scan, size_t *out_len
 /* An iterator over records of one type in one generation; NS NULL: of all namespaces. */
 ProllyDbIter *prolly_staged_iter_new(const ProllyWorking *working, int level, ProllyRecordType type,
 				     const char *ns, const void *prefix, size_t prefix_len);
+/* The records of STATE's generation, if it is one, which nobody writes to any more, and they are few.
+ * *OUT_IMAGE (transfer full): NULL if not. */
+bool prolly_staged_image_load(const ProllyWorking *working, ProllyDbImage **out_image,
+			      GError **error);
 /* One over the entries of all namespaces, of any branch; SNAPSHOT nullable. */
 ProllyDbIter *prolly_staged_iter_new_entries(ProllyDb *db, const ProllyDbSnapshot *snapshot,
 					     uint32_t branch_id, uint64_t generation);
@@ -432,10 +437,10 @@ typedef struct {
 } ProllyFold;
 
 /*
- * The generations of WORKING from FIRST on, laid over what is committed. New nodes are pending in
- * the store. SEQUENCE: what the times of entries that were staged are recorded under.
+ * The generations of WORKING laid over what is committed. New nodes are pending in the store.
+ * SEQUENCE: what the times of entries that were staged are recorded under.
  */
-bool prolly_fold_run(const ProllyWorking *working, int first, uint64_t sequence, bool with_attrs,
+bool prolly_fold_run(const ProllyWorking *working, uint64_t sequence, bool with_attrs,
 		     ProllyFold *out_fold, GError **error);
 void prolly_fold_clear(ProllyFold *fold);
 void prolly_namespace_clear(void *ns); /* GDestroyNotify of an array of ProllyNamespace */

@@ -632,6 +632,8 @@ int linkat(int from_dir, const char *from, int to_dir, const char *to, int flags
 		return REAL(linkat)(from_dir, from, to_dir, to, flags);
 	if (sscanf(from, "/proc/self/fd/%d", &fd) == 1)
 		handle = get_handle(fd);
+	else if (flags & AT_EMPTY_PATH && !from[0])
+		handle = get_handle(from_dir);
 	if (!handle && !find_path(from_dir, from, path))
 		abort();
 	lock();

@@ -108,7 +108,7 @@ static void test_failure(Site *site, gconstpointer in_memory)
 /* ---- While it is written to -------------------------------------------------------------- */
 
 #define N_CHECKPOINTS 12
-#define INGEST_EACH   7
+#define INGEST_EACH   3
 #define FLUSH_EACH    101
 
 typedef struct {

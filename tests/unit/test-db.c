@@ -186,6 +186,30 @@ static void test_delete_range(Site *site, gconstpointer in_memory)
 	assert_range(site, NULL, "", NULL, "a=1 c=2 e=1 f=1 ");
 }
 
+/* A family that never had a key, and has one then. */
+static void test_delete_unused(Site *site, gconstpointer in_memory)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(site->db);
+
+		prolly_db_batch_delete_present(batch, PROLLY_DB_EXTENTS, "a", 1, "z", 1);
+		g_assert_true(prolly_db_write(site->db, batch, PROLLY_DB_BUFFERED, NULL));
+		assert_value_at(site, PROLLY_DB_EXTENTS, NULL, "b", NULL);
+		put_in(site, PROLLY_DB_EXTENTS, "b", "1", PROLLY_DB_BUFFERED);
+		assert_value_at(site, PROLLY_DB_EXTENTS, NULL, "b", "1");
+	}
+	if (!in_memory) {
+		g_autoptr(ProllyDbBatch) batch = NULL;
+
+		close_site(site);
+		open_site(site, false);
+		batch = prolly_db_batch_new(site->db);
+		prolly_db_batch_delete_present(batch, PROLLY_DB_EXTENTS, "a", 1, "z", 1);
+		g_assert_true(prolly_db_write(site->db, batch, PROLLY_DB_BUFFERED, NULL));
+		assert_value_at(site, PROLLY_DB_EXTENTS, NULL, "b", NULL);
+	}
+}
+
 /* As many keys as are deleted one by one, about, and none. */
 static void test_delete_present(Site *site, gconstpointer in_memory)
 {
@@ -213,6 +237,118 @@ static void test_delete_present(Site *site, gconstpointer in_memory)
 			assert_value_at(site, family, NULL, key, NULL);
 		}
 	}
+}
+
+/* ---- Images ------------------------------------------------------------------------------ */
+
+static ProllyDbImage *load_image(Site *site, ProllyDbFamily family, const char *lower,
+				 const char *upper, size_t max)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(ProllyDbIter) iter = prolly_db_iter_new(site->db, family, NULL, lower,
+							  strlen(lower), upper, strlen(upper));
+	ProllyDbImage *image;
+
+	prolly_db_image_load(iter, max, &image, &error);
+	g_assert_no_error(error);
+	return image;
+}
+
+static void assert_same_place(const ProllyDbIter *a, const ProllyDbIter *b)
+{
+	size_t len, other_len;
+	const uint8_t *bytes, *other;
+
+	g_assert_cmpint(prolly_db_iter_is_valid(a), ==, prolly_db_iter_is_valid(b));
+	if (!prolly_db_iter_is_valid(a))
+		return;
+	bytes = prolly_db_iter_get_key(a, &len);
+	other = prolly_db_iter_get_key(b, &other_len);
+	g_assert_cmpmem(bytes, len, other, other_len);
+	bytes = prolly_db_iter_get_value(a, &len);
+	other = prolly_db_iter_get_value(b, &other_len);
+	g_assert_cmpmem(bytes, len, other, other_len);
+}
+
+static void move_both(ProllyDbIter *a, ProllyDbIter *b, void (*move)(ProllyDbIter *))
+{
+	move(a);
+	move(b);
+	assert_same_place(a, b);
+}
+
+/* All that an iterator over LOWER to UPPER can do, over the image as over the database. */
+static void compare_iters(Site *site, const ProllyDbImage *image, const char *lower,
+			  const char *upper, const char *const *keys, size_t n)
+{
+	g_autoptr(ProllyDbIter) a =
+		prolly_db_iter_new(site->db, PROLLY_DB_META, NULL, lower, strlen(lower), upper,
+				   upper ? strlen(upper) : 0);
+	g_autoptr(ProllyDbIter) b = prolly_db_image_iter_new(image, lower, strlen(lower), upper,
+							     upper ? strlen(upper) : 0);
+
+	assert_same_place(a, b);
+	move_both(a, b, prolly_db_iter_seek_last);
+	while (prolly_db_iter_is_valid(a))
+		move_both(a, b, prolly_db_iter_prev);
+	move_both(a, b, prolly_db_iter_seek_first);
+	while (prolly_db_iter_is_valid(a))
+		move_both(a, b, prolly_db_iter_next);
+	for (size_t i = 0; i < n; i++) {
+		prolly_db_iter_seek(a, keys[i], strlen(keys[i]));
+		prolly_db_iter_seek(b, keys[i], strlen(keys[i]));
+		assert_same_place(a, b);
+		prolly_db_iter_seek_for_prev(a, keys[i], strlen(keys[i]));
+		prolly_db_iter_seek_for_prev(b, keys[i], strlen(keys[i]));
+		assert_same_place(a, b);
+	}
+	g_assert_true(prolly_db_iter_check(b, NULL));
+}
+
+static void test_image(Site *site, gconstpointer in_memory)
+{
+	static const char *const keys[] = {"a", "b", "ba", "bab", "bb", "c", "ca", "d", "\xff"};
+	g_autoptr(ProllyDbImage) image = NULL, empty = NULL;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i += i % 3 + 1)
+		put(site, keys[i], keys[G_N_ELEMENTS(keys) - 1 - i]);
+	image = load_image(site, PROLLY_DB_META, "a", "d", 1000);
+	for (size_t i = 0; i < G_N_ELEMENTS(keys) - 1; i++) {
+		for (size_t j = 0; j < G_N_ELEMENTS(keys) - 1; j++)
+			compare_iters(site, image, keys[i], keys[j], keys, G_N_ELEMENTS(keys));
+	}
+	empty = load_image(site, PROLLY_DB_META, "x", "y", 0);
+	compare_iters(site, empty, "x", "y", keys, G_N_ELEMENTS(keys));
+}
+
+/* Keys and values of 5 bytes in all. */
+static void test_image_max(Site *site, gconstpointer in_memory)
+{
+	put(site, "a", "1");
+	put(site, "b", "22");
+	g_assert_null(load_image(site, PROLLY_DB_META, "a", "c", 4));
+	g_assert_null(load_image(site, PROLLY_DB_META, "a", "c", 0));
+	prolly_db_image_free(load_image(site, PROLLY_DB_META, "a", "b", 4));
+	g_autoptr(ProllyDbImage) image = load_image(site, PROLLY_DB_META, "a", "c", 5);
+
+	g_assert_nonnull(image);
+}
+
+static void test_delete_image(Site *site, gconstpointer in_memory)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(site->db);
+	g_autoptr(ProllyDbImage) image = NULL;
+
+	for (char key[2] = "a"; key[0] <= 'e'; key[0]++)
+		put_in(site, PROLLY_DB_STAGED, key, "1", PROLLY_DB_BUFFERED);
+	image = load_image(site, PROLLY_DB_STAGED, "b", "d", 100);
+	prolly_db_batch_delete_image(batch, PROLLY_DB_STAGED, image);
+	prolly_db_write(site->db, batch, PROLLY_DB_TIDYING, &error);
+	g_assert_no_error(error);
+	for (char key[2] = "a"; key[0] <= 'e'; key[0]++)
+		assert_value_at(site, PROLLY_DB_STAGED, NULL, key,
+				key[0] == 'b' || key[0] == 'c' ? NULL : "1");
 }
 
 static void test_prefix_end(void)
@@ -440,6 +576,10 @@ int main(int argc, char **argv)
 		{"snapshot", test_snapshot},
 		{"delete-range", test_delete_range},
 		{"delete-present", test_delete_present},
+		{"delete-unused", test_delete_unused},
+		{"image", test_image},
+		{"image-max", test_image_max},
+		{"delete-image", test_delete_image},
 		{"ingest", test_ingest},
 		{"reclaim", test_reclaim},
 		{"recent", test_recent},
