@@ -91,7 +91,7 @@ mount_store()
 	"$PROLLYFS" -f -o create "$@" "$store" "$mountpoint" >>"$T/daemon.log" 2>&1 3>&- &
 	DAEMON=$!
 	DAEMONS+=("$DAEMON")
-	if ! wait_for 15 answers "$mountpoint" "$DAEMON" || gone "$DAEMON"; then
+	if ! wait_for 120 answers "$mountpoint" "$DAEMON" || gone "$DAEMON"; then
 		echo "$store is not mounted:" >&2
 		cat "$T/daemon.log" >&2
 		return 1
@@ -152,7 +152,7 @@ unmount()
 	local mountpoint=${1:-$MNT} daemon=${2:-$DAEMON}
 
 	fusermount3 -u "$mountpoint"
-	wait_for 30 gone "$daemon"
+	wait_for 120 gone "$daemon"
 	wait "$daemon"
 }
 
@@ -181,7 +181,7 @@ unmount_all()
 				umount -l "$mountpoint" 2>/dev/null || true
 		done
 	for pid in "${DAEMONS[@]}"; do
-		wait_for 10 gone "$pid" 2>/dev/null || true
+		wait_for 120 gone "$pid" 2>/dev/null || true
 	done
 }
 

@@ -52,7 +52,7 @@ while True:
     log.write("%s %d %s\n" % (name, len(data), hashlib.md5(data).hexdigest()))
 ' "$1" "$2" "$3" 3>&- &
 	WRITERS+=($!)
-	wait_for 10 present "$2"
+	wait_for 120 present "$2"
 }
 
 # check_writer DIRECTORY LOG: each file that the log ends with as closed is there, whole.

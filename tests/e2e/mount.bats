@@ -23,7 +23,7 @@ mountpoint_options()
 	is_mounted "$MNT"
 	is "$(ls "$MNT")" main
 	fusermount3 -u "$MNT"
-	wait_for 20 gone "$DAEMON"
+	wait_for 120 gone "$DAEMON"
 	run is_mounted "$MNT"
 	status_is 1
 }
@@ -79,7 +79,7 @@ $MNT/main"
 @test "SIGTERM unmounts" {
 	mount_store
 	kill "$DAEMON"
-	wait_for 20 gone "$DAEMON"
+	wait_for 120 gone "$DAEMON"
 	wait "$DAEMON"
 	run is_mounted "$MNT"
 	status_is 1
@@ -91,11 +91,11 @@ $MNT/main"
 	exec 4>"$MNT/main/ns/key"
 	echo before >&4
 	kill "$DAEMON"
-	wait_for 20 not_mounted
+	wait_for 120 not_mounted
 	echo after >&4
 	kill -0 "$DAEMON"
 	exec 4>&-
-	wait_for 20 gone "$DAEMON"
+	wait_for 120 gone "$DAEMON"
 	mount_store
 	file_is "$MNT/main/ns/key" "before
 after"
@@ -110,7 +110,7 @@ not_mounted()
 	need_root
 	mount_store
 	umount "$MNT"
-	wait_for 20 gone "$DAEMON"
+	wait_for 120 gone "$DAEMON"
 	wait "$DAEMON"
 }
 
@@ -150,7 +150,7 @@ not_mounted()
 	echo one >"$T/a mount, point/main/key"
 	file_is "$T/a mount, point/main/key" one
 	fusermount3 -u "$T/a mount, point"
-	wait_for 20 gone "$DAEMON"
+	wait_for 120 gone "$DAEMON"
 }
 
 @test "relative paths, of the store and the mount point" {
@@ -447,7 +447,7 @@ P
 	"$PROLLYFS" -d -o create "$STORE" "$MNT" >"$T/debug.log" 2>&1 3>&- &
 	DAEMON=$!
 	DAEMONS+=("$DAEMON")
-	wait_for 15 answers "$MNT" "$DAEMON"
+	wait_for 120 answers "$MNT" "$DAEMON"
 	ls "$MNT/main" >/dev/null
 	unmount
 	grep -q LOOKUP "$T/debug.log"
