@@ -55,6 +55,7 @@ bool prolly_file_share(ProllyFile *in, ProllyFile *out, uint64_t offset, uint64_
 	if (!can)
 		return false;
 	g_mutex_lock(&out->lock);
+	prolly_file_settle(out);
 	can = fits(out, &content, offset);
 	if (can) {
 		*out_len = content.length - offset;

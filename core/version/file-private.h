@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * file-private: what overlay.c, extents.c, files.c and file.c share: the bytes written over a
+ * file-private: what overlay.c, extents.c, files.c and file*.c share: the bytes written over a
  * value, in memory and as records, and the body of an open file.
  */
 
@@ -16,6 +16,7 @@ typedef struct {
 	uint64_t len;
 	uint8_t *data;
 	size_t capacity; /* of data */
+	bool is_sealed;  /* read by a splice under way: neither changed nor freed */
 } ProllyRun;
 
 /*
@@ -45,6 +46,12 @@ bool prolly_overlay_read(const ProllyOverlay *overlay, const ProllyTreeContext *
 guint prolly_overlay_find(const ProllyOverlay *overlay, uint64_t offset);
 bool prolly_overlay_seek(const ProllyOverlay *overlay, const ProllyTreeContext *context,
 			 uint64_t offset, bool data, uint64_t *out_offset, GError **error);
+/* (transfer full) The content as it is, with the same runs, which become sealed. */
+ProllyOverlay prolly_overlay_seal(ProllyOverlay *overlay);
+void prolly_overlay_unseal(ProllyOverlay *overlay);
+/* STORED, the content as it was sealed, takes the place of the value and of the sealed runs. */
+bool prolly_overlay_rebase(ProllyOverlay *overlay, GBytes *stored, GError **error);
+bool prolly_overlay_touches_sealed(const ProllyOverlay *overlay, uint64_t offset, uint64_t len);
 /* (transfer full) The content as a stored value of KIND: inline, or a blob. */
 bool prolly_overlay_store(const ProllyOverlay *overlay, const ProllyTreeContext *context,
 			  ProllyKind kind, GBytes **out_stored, GError **error);
@@ -76,6 +83,8 @@ typedef struct {
 	uint64_t len;
 } ProllyInterval;
 
+typedef struct ProllyFileSplice ProllyFileSplice;
+
 struct ProllyFile {
 	ProllyHolder holder;
 	gint references; /* the last goes under write_lock, so that the table holds no dead file */
@@ -96,6 +105,12 @@ struct ProllyFile {
 	bool must_rewrite;          /* the records say more than is true (a truncation) */
 	bool has_new_nodes;         /* the store has nodes that only this file refers to */
 	gsize kept;                 /* of the body's kept_bytes */
+	struct {                    /* file-splice.c */
+		ProllyFileSplice *under_way; /* NULL: none */
+		bool is_awaited;             /* somebody sees to its end */
+		bool has_failed;             /* the last one did: the next tells why */
+		GCond ended;
+	} splice;
 	ProllyBlobAhead *ahead;     /* of the content, or an earlier one; NULL: not read yet */
 };
 
@@ -111,13 +126,23 @@ void prolly_files_add_name(ProllyFile *file, const ProllyPlace *place);
 void prolly_files_forget(ProllyFile *file);
 /* Stages what FILE has, if it is changed and has a name. */
 bool prolly_file_stage_locked(ProllyFile *file, GError **error);
-/* Makes the content a stored value with nothing over it. Under file->lock, as the next two. */
-bool prolly_file_splice(ProllyFile *file, GError **error);
-/* Are short runs laid over something large, so that a splice costs many times their bytes? */
+/* Are short runs laid over something large, so that a splice costs many times their bytes? Under
+ * file->lock. */
 bool prolly_file_is_sparse(const ProllyFile *file);
-/* Gives its share of kept_bytes back. */
-void prolly_file_unkeep(ProllyFile *file);
 /* Sets the attributes and kind that FILE has in memory. */
 void prolly_file_note_attrs(ProllyFile *file, const ProllyAttrs *attrs, int kind);
+
+/* ---- file-splice.c: all under file->lock ------------------------------------------------- */
+
+/* Makes the content a stored value with nothing over it. No splice is under way. */
+bool prolly_file_splice(ProllyFile *file, GError **error);
+/* Has the pool splice what lies over the value, if that is much and nobody does already. */
+void prolly_file_splice_behind(ProllyFile *file);
+/* Waits for such a splice to end; the lock is given up meanwhile. */
+void prolly_file_settle(ProllyFile *file);
+/* Bytes that lie over the value and that no splice under way has. */
+uint64_t prolly_file_count_unsealed(const ProllyFile *file);
+/* Gives its share of kept_bytes back. */
+void prolly_file_unkeep(ProllyFile *file);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyOverlay, prolly_overlay_clear)

@@ -32,42 +32,6 @@
 #define EXTENTS_SHARE 4           /* nor does it leave this part of the length */
 #define SPARSE_RUN    (32u << 10) /* bytes of a run that is short beside a chunk */
 
-/* ---- As a value -------------------------------------------------------------------------- */
-
-void prolly_file_unkeep(ProllyFile *file)
-{
-	g_atomic_pointer_add(&file->repo->body->kept_bytes, -(gssize)file->kept);
-	file->kept = 0;
-}
-
-/* The content is a stored value of its own now: nothing lies over it. */
-static bool take_stored(ProllyFile *file, GBytes *stored, GError **error)
-{
-	ProllyOverlay content;
-
-	if (!prolly_overlay_init(&content, stored, error))
-		return false;
-	prolly_overlay_clear(&file->content);
-	file->content = content;
-	prolly_file_unkeep(file);
-	file->must_rewrite = true;
-	g_array_set_size(file->unrecorded, 0);
-	return true;
-}
-
-bool prolly_file_splice(ProllyFile *file, GError **error)
-{
-	g_auto(ProllyGuard) guard = prolly_guard_enter(file->repo);
-	g_autoptr(GBytes) stored = NULL;
-
-	if (!prolly_overlay_store(&file->content, prolly_file_get_context(file), file->kind,
-				  &stored, error) ||
-	    !take_stored(file, stored, error))
-		return false;
-	file->has_new_nodes |= file->content.value.is_blob;
-	return true;
-}
-
 /* ---- As records -------------------------------------------------------------------------- */
 
 static bool is_short(const ProllyFile *file)
@@ -233,6 +197,7 @@ bool prolly_file_stage_locked(ProllyFile *file, GError **error)
 	bool ok = true;
 
 	g_mutex_lock(&file->lock);
+	prolly_file_settle(file);
 	if (file->is_changed && !file->orphan && file->branch) {
 		ok = stage(file, error);
 		/* Half of the records may be written: say all of them the next time. */
@@ -259,6 +224,7 @@ static bool splice_ahead(ProllyFile *file, GError **error)
 	bool ok = true;
 
 	g_mutex_lock(&file->lock);
+	prolly_file_settle(file);
 	if (file->is_changed && !file->orphan && !is_plain(file) && !is_short(file) &&
 	    !wants_extents(file))
 		ok = prolly_file_splice(file, error);

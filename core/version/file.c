@@ -5,8 +5,9 @@
  * The content is an overlay: the value as it is stored, and over it what was written. Writing
  * touches memory only; staging (file-stage.c) turns it into records.
  *
- * Memory is bounded. A writer that has RUN_BYTES_MAX over the value splices them into it (RUNS_MAX
- * likewise, since runs are an array), so each byte is chunked once if it comes in order. Short runs
+ * Memory is bounded. Half of RUN_BYTES_MAX over the value is spliced into it behind the writer's back
+ * (file-splice.c), who waits if he is that far ahead again; at RUN_BYTES_MAX he does it himself
+ * (at RUNS_MAX likewise, since runs are an array). So each byte is chunked once if it comes in order. Short runs
  * here and there over something large would each cost the chunks around them then; so those (a
  * sparse file) are kept, in all files together up to KEPT_MAX, and recorded from time to time.
  *
@@ -47,11 +48,15 @@ static ProllyFile *new_file(ProllyRepo *repo)
 	file->places = g_ptr_array_new_with_free_func(g_free);
 	file->unrecorded = g_array_new(FALSE, FALSE, sizeof(ProllyInterval));
 	g_mutex_init(&file->lock);
+	g_cond_init(&file->splice.ended);
 	return file;
 }
 
 static void free_file(ProllyFile *file)
 {
+	g_mutex_lock(&file->lock);
+	prolly_file_settle(file);
+	g_mutex_unlock(&file->lock);
 	prolly_holder_remove(&file->holder);
 	prolly_file_unkeep(file);
 	prolly_blob_ahead_unref(file->ahead);
@@ -59,6 +64,7 @@ static void free_file(ProllyFile *file)
 	prolly_attrs_clear(&file->attrs);
 	g_array_unref(file->unrecorded);
 	g_ptr_array_unref(file->places);
+	g_cond_clear(&file->splice.ended);
 	g_mutex_clear(&file->lock);
 	prolly_view_unref(file->view);
 	prolly_branch_unref(file->branch);
@@ -353,21 +359,37 @@ static bool is_full(ProllyFile *file, uint64_t len)
 	uint64_t bytes = content->run_bytes + len;
 	bool is_sparse = prolly_file_is_sparse(file);
 
+	if (file->splice.has_failed)
+		return true;
 	if (content->runs->len >= (is_sparse ? SPARSE_RUNS_MAX : RUNS_MAX))
 		return true;
 	return bytes > RUN_BYTES_MAX && !(is_sparse && may_keep(file, bytes));
 }
 
-/* Under file->lock. DATA NULL: zeros. Room is made before anything is added: a writer that goes on
- * after an error (a full disk) does not make the runs grow. */
+/* Makes room for LEN more bytes before any is added: a writer that goes on after an error (a full
+ * disk) does not make the runs grow. Under file->lock, which may be given up meanwhile. */
+static bool make_room(ProllyFile *file, uint64_t len, GError **error)
+{
+	while (file->content.runs->len && is_full(file, len)) {
+		if (file->splice.under_way)
+			prolly_file_settle(file);
+		else if (!prolly_file_splice(file, error))
+			return false;
+	}
+	return true;
+}
+
+/* Likewise. DATA NULL: zeros. */
 static bool write_locked(ProllyFile *file, uint64_t offset, const uint8_t *data, uint64_t len,
 			 GError **error)
 {
-	if (file->content.runs->len && is_full(file, data ? len : 0) &&
-	    !prolly_file_splice(file, error))
+	if (!make_room(file, data ? len : 0, error))
 		return false;
+	while (prolly_overlay_touches_sealed(&file->content, offset, len))
+		prolly_file_settle(file);
 	prolly_overlay_write(&file->content, offset, data, len);
 	note_change(file, offset, len);
+	prolly_file_splice_behind(file);
 	return true;
 }
 
@@ -402,8 +424,9 @@ bool prolly_file_append(ProllyFile *file, const void *data, size_t len, uint64_t
 	bool ok;
 
 	g_mutex_lock(&file->lock);
+	ok = make_room(file, len, error); /* first, as others may write meanwhile */
 	offset = file->content.length;
-	ok = check_writable(file, offset, len, error) &&
+	ok = ok && check_writable(file, offset, len, error) &&
 	     (len == 0 || write_locked(file, offset, data, len, error));
 	g_mutex_unlock(&file->lock);
 	if (ok && out_offset)
@@ -416,6 +439,7 @@ bool prolly_file_truncate(ProllyFile *file, uint64_t length, GError **error)
 	if (!check_writable(file, length, 0, error))
 		return false;
 	g_mutex_lock(&file->lock);
+	prolly_file_settle(file);
 	if (length < file->content.length)
 		file->must_rewrite = true;
 	prolly_overlay_truncate(&file->content, length);

@@ -159,7 +159,7 @@ void prolly_overlay_write(ProllyOverlay *overlay, uint64_t offset, const uint8_t
 		return;
 	at = cut_out(overlay, offset, offset + len);
 	before = at > 0 ? get_run(overlay, at - 1) : NULL;
-	if (before && run_end(before) == offset && !before->data == !data)
+	if (before && run_end(before) == offset && !before->data == !data && !before->is_sealed)
 		extend_run(overlay, before, data, len);
 	else
 		insert_run(overlay, at, offset, data, len);
@@ -270,6 +270,64 @@ bool prolly_overlay_seek(const ProllyOverlay *overlay, const ProllyTreeContext *
 	}
 	*out_offset = MIN(at, overlay->length);
 	return true;
+}
+
+/* ---- Sealed runs ------------------------------------------------------------------------- */
+
+ProllyOverlay prolly_overlay_seal(ProllyOverlay *overlay)
+{
+	ProllyOverlay sealed = *overlay;
+
+	sealed.stored = g_bytes_ref(overlay->stored);
+	sealed.runs = g_ptr_array_sized_new(overlay->runs->len);
+	for (guint i = 0; i < overlay->runs->len; i++) {
+		get_run(overlay, i)->is_sealed = true;
+		g_ptr_array_add(sealed.runs, get_run(overlay, i));
+	}
+	return sealed;
+}
+
+void prolly_overlay_unseal(ProllyOverlay *overlay)
+{
+	for (guint i = 0; i < overlay->runs->len; i++)
+		get_run(overlay, i)->is_sealed = false;
+}
+
+bool prolly_overlay_rebase(ProllyOverlay *overlay, GBytes *stored, GError **error)
+{
+	ProllyValue value;
+	size_t len;
+	const uint8_t *bytes = g_bytes_get_data(stored, &len);
+
+	if (!prolly_value_parse(bytes, len, &value, error))
+		return false;
+	for (guint i = overlay->runs->len; i-- > 0;) {
+		const ProllyRun *run = get_run(overlay, i);
+
+		if (!run->is_sealed)
+			continue;
+		if (run->data)
+			overlay->run_bytes -= run->len;
+		g_ptr_array_remove_index(overlay->runs, i);
+	}
+	g_bytes_unref(overlay->stored);
+	overlay->stored = g_bytes_ref(stored);
+	overlay->value = value;
+	overlay->base_length = value.length;
+	return true;
+}
+
+bool prolly_overlay_touches_sealed(const ProllyOverlay *overlay, uint64_t offset, uint64_t len)
+{
+	for (guint i = prolly_overlay_find(overlay, offset); i < overlay->runs->len; i++) {
+		const ProllyRun *run = get_run(overlay, i);
+
+		if (run->offset >= offset + len)
+			return false;
+		if (run->is_sealed)
+			return true;
+	}
+	return false;
 }
 
 /* ---- As a value -------------------------------------------------------------------------- */
