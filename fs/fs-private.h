@@ -8,6 +8,7 @@
  *   mountpoint.c    where it is mounted
  *   serve.c         the receive loop and the worker pools
  *   service.c       word to the service manager
+ *   readahead.c     how far ahead the kernel reads
  *   inode.c         nodes that the kernel knows of, by id and by name
  *   scope.c         what a node's keys are read from: a branch or a commit
  *   attr.c          attributes -> struct stat
@@ -345,6 +346,8 @@ char *pfs_mountpoint_source(const PfsMount *mount);
 
 /* handshake.c: of the session, mounted, before its first message. */
 bool pfs_handshake_prepare(PfsMount *mount, GError **error);
+/* readahead.c: has the kernel read ahead further, if it can be told to. It answers already. */
+void pfs_readahead_raise(const PfsMount *mount);
 /* service.c: STATE as sd_notify(3) has it. */
 void pfs_service_tell(const char *state);
 /* serve.c: until the mount is gone. */

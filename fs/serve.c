@@ -284,6 +284,7 @@ static void tell_ready(PfsMount *mount)
 	if (!mount->is_ready)
 		return;
 	mount->is_told = true;
+	pfs_readahead_raise(mount);
 	state = g_strdup_printf("READY=1\nMAINPID=%d\nSTATUS=%s on %s", (int)getpid(),
 				mount->options->store, mount->mountpoint);
 	pfs_service_tell(state);

@@ -29,7 +29,7 @@
 #define WINDOW_MAX (1u << 20)
 #define N_WINDOWS  2
 #define LEAD       3
-#define NEAR       (512u << 10)
+#define NEAR       (1u << 20)
 
 typedef struct {
 	ProllyJob job; /* first */

@@ -98,20 +98,20 @@ struct ProllyFile {
 	ProllyKind kind;
 	ProllyAttrs attrs; /* as read at open, with what was written since */
 	ProllyOverlay content;
-	uint64_t extents;           /* where its runs are recorded; 0: nowhere */
-	ProllyExtentsSize recorded; /* what is there */
-	GArray *unrecorded;         /* of ProllyInterval: written since the last flush */
-	bool is_changed;            /* there is something to stage */
-	bool must_rewrite;          /* the records say more than is true (a truncation) */
-	bool has_new_nodes;         /* the store has nodes that only this file refers to */
-	gsize kept;                 /* of the body's kept_bytes */
-	struct {                    /* file-splice.c */
+	uint64_t extents;                    /* where its runs are recorded; 0: nowhere */
+	ProllyExtentsSize recorded;          /* what is there */
+	GArray *unrecorded;                  /* of ProllyInterval: written since the last flush */
+	bool is_changed;                     /* there is something to stage */
+	bool must_rewrite;                   /* the records say more than is true (a truncation) */
+	bool has_new_nodes;                  /* the store has nodes that only this file refers to */
+	gsize kept;                          /* of the body's kept_bytes */
+	struct {                             /* file-splice.c */
 		ProllyFileSplice *under_way; /* NULL: none */
 		bool is_awaited;             /* somebody sees to its end */
 		bool has_failed;             /* the last one did: the next tells why */
 		GCond ended;
 	} splice;
-	ProllyBlobAhead *ahead;     /* of the content, or an earlier one; NULL: not read yet */
+	ProllyBlobAhead *ahead; /* of the content, or an earlier one; NULL: not read yet */
 };
 
 static inline const ProllyTreeContext *prolly_file_get_context(const ProllyFile *file)

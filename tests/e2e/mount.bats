@@ -442,6 +442,14 @@ P
 	is "$(sort "$MNT"/main/ns/* | tr '\n' ' ')" "1 2 3 4 5 "
 }
 
+@test "as root, the kernel reads ahead by half a megabyte, where that can be set" {
+	mount_store
+	local setting
+	setting=/sys/class/bdi/$(mountpoint -d "$MNT")/read_ahead_kb
+	[ "$(id -u)" = 0 ] && [ -w "$setting" ] || skip "needs root, and sysfs to write to"
+	is "$(cat "$setting")" 512
+}
+
 @test "-d prints requests" {
 	need_fuse
 	"$PROLLYFS" -d -o create "$STORE" "$MNT" >"$T/debug.log" 2>&1 3>&- &
