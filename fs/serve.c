@@ -6,8 +6,8 @@
  * A request costs 8 to 19 us of waking up, whatever the server does, and handing it to another
  * thread costs that again. So one thread receives, and answers inline whatever needs no waiting,
  * which is nearly everything. What may wait goes, with the buffer it came in, to one of two pools:
- *   disk      fsync, large writes, large reads that were not loaded ahead, closing what has much to be
- *             staged, renames of directories: bounded
+ *   disk      fsync, large writes that must wait for others, large reads that were not loaded ahead,
+ *             closing what has much to be staged, renames of directories: bounded
  *   control   commands: control files, texts, computed attributes. Unbounded, since one that waits
  *             may wait for another (a framed read for the write that feeds it)
  * A handler is the same code on either; which one it runs on is decided here, by opcode, node and
@@ -163,7 +163,10 @@ static GThreadPool *choose_for_write(Server *self, const struct fuse_buf *buffer
 		return NULL;
 	if (handle_of(in->fh)->session)
 		return self->control;
-	return in->size >= LARGE_IO ? self->disk : NULL;
+	if (!handle_of(in->fh)->file || in->size < LARGE_IO ||
+	    prolly_file_has_room(handle_of(in->fh)->file, in->offset, in->size))
+		return NULL;
+	return self->disk;
 }
 
 /* Of a control file, a write (control.c). */

@@ -5,7 +5,7 @@
  * To cut, hash and store bytes takes as long as to receive them, and who writes a large file sends
  * the next ones only when the last were taken. So it is a thread of the store's pool that splices
  * in what lies over the value, once that is SPLICE_BYTES, while the file is read and written on.
- * Waited for is it only by who needs its end: a writer who is so far ahead that memory would grow
+ * It is waited for only by who needs its end: a writer who is so far ahead that memory would grow
  * (file.c), who changes bytes that are being spliced, and whoever stages. 1 GiB written in order, on
  * two processors, took 2.0 s without it and FIGURE with it.
  *

@@ -393,15 +393,32 @@ static bool write_locked(ProllyFile *file, uint64_t offset, const uint8_t *data,
 	return true;
 }
 
-/* Records what was written over a sparse file while it is still little. */
+/* Is it time to record what was written over a sparse file, while it is still little? */
+static bool must_record(const ProllyFile *file)
+{
+	return file->unrecorded->len >= INTERVALS_ENOUGH && prolly_file_is_sparse(file);
+}
+
 static bool record_some(ProllyFile *file, GError **error)
 {
 	bool is_due;
 
 	g_mutex_lock(&file->lock);
-	is_due = file->unrecorded->len >= INTERVALS_ENOUGH && prolly_file_is_sparse(file);
+	is_due = must_record(file);
 	g_mutex_unlock(&file->lock);
 	return !is_due || prolly_file_flush(file, error);
+}
+
+bool prolly_file_has_room(ProllyFile *file, uint64_t offset, size_t len)
+{
+	bool has;
+
+	if (!g_mutex_trylock(&file->lock))
+		return false;
+	has = !(file->content.runs->len && is_full(file, len)) && !must_record(file) &&
+	      !prolly_overlay_touches_sealed(&file->content, offset, len);
+	g_mutex_unlock(&file->lock);
+	return has;
 }
 
 bool prolly_file_write(ProllyFile *file, uint64_t offset, const void *data, size_t len,

@@ -38,6 +38,8 @@ bool prolly_file_read_pieces(ProllyFile *file, uint64_t offset, size_t len, GArr
 			     bool *out_has, GError **error);
 /* Were LEN bytes at OFFSET loaded ahead, so that reading them will not wait for long? Never waits. */
 bool prolly_file_is_loaded(ProllyFile *file, uint64_t offset, size_t len);
+/* Is what may be written at [OFFSET, OFFSET + LEN) taken without waiting for anything? */
+bool prolly_file_has_room(ProllyFile *file, uint64_t offset, size_t len);
 /* READ_ONLY on a view's file. */
 bool prolly_file_write(ProllyFile *file, uint64_t offset, const void *data, size_t len,
 		       GError **error);
