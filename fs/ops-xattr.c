@@ -145,6 +145,14 @@ static bool get_own(PfsMount *mount, PfsInode *inode, const char *name, GBytes *
 	return done;
 }
 
+/* The errno for a name that no attribute here can have, or 0. */
+static int check_name(const char *name)
+{
+	if (!g_str_has_prefix(name, USER))
+		return EOPNOTSUPP;
+	return name[strlen(USER)] ? 0 : EINVAL;
+}
+
 /* ---- Reading ----------------------------------------------------------------------------- */
 
 static bool get_value(PfsMount *mount, PfsInode *inode, const char *name, GBytes **out_value,
@@ -180,9 +188,10 @@ void pfs_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t si
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GBytes) value = NULL;
 	gsize len;
+	int failure = check_name(name);
 
-	if (!g_str_has_prefix(name, USER)) {
-		fuse_reply_err(req, EOPNOTSUPP);
+	if (failure) {
+		fuse_reply_err(req, failure);
 		return;
 	}
 	inode = pfs_table_find(&mount->table, ino);
@@ -265,11 +274,12 @@ static void change_and_reply(fuse_req_t req, fuse_ino_t ino, const char *name, G
 	PfsMount *mount = pfs_mount(req);
 	PfsInode *inode = pfs_table_find(&mount->table, ino);
 	g_autoptr(GError) error = NULL;
+	int failure = check_name(name);
 
 	if (!inode)
 		fuse_reply_err(req, ESTALE);
-	else if (!g_str_has_prefix(name, USER))
-		fuse_reply_err(req, EOPNOTSUPP);
+	else if (failure)
+		fuse_reply_err(req, failure);
 	else if (g_str_has_prefix(name, OWN) || pfs_kind_is_virtual(inode->kind))
 		fuse_reply_err(req, EPERM);
 	else if (strlen(name) > NAME_MAX_LEN)

@@ -150,6 +150,8 @@ const CaseRow rows_xattr[] = {
 	{"set and get", "create f; setxattr f user.a abc; getxattr f user.a", "abc", 0},
 	{"get none", "create f; getxattr f user.a", "ENODATA", 0},
 	{"empty", "create f; setxattr f user.a .; xattrsize f user.a", "0", 0},
+	{"no name", "create f; setxattr f user. abc", "EINVAL", 0},
+	{"get no name", "create f; getxattr f user.", "EINVAL", 0},
 	{"replace", "create f; setxattr f user.a abc; setxattr f user.a de; getxattr f user.a",
 	 "de", 0},
 	{"CREATE", "create f; setxattr f user.a abc CREATE; getxattr f user.a", "abc", 0},
