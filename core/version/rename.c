@@ -487,6 +487,19 @@ static bool find_end(ProllyRename *self, ProllyRenameEnd *end, GError **error)
 	return true;
 }
 
+/* What lies directly in a branch is a key of the unnamed namespace, which has no directories. */
+static bool check_exchanged_kinds(const ProllyRenameEnd *from, const ProllyRenameEnd *to,
+				  GError **error)
+{
+	const ProllyRenameEnd *key = from->is_directory ? to : from;
+
+	if (from->is_directory == to->is_directory ||
+	    prolly_namespace_has_directories(key->place.ns))
+		return true;
+	return prolly_place_throw(&key->place, PROLLY_ERROR_INVALID,
+				  "is no place for a directory of keys", error);
+}
+
 static bool check_ends(const ProllyRenameEnd *from, const ProllyRenameEnd *to, unsigned flags,
 		       GError **error)
 {
@@ -503,7 +516,7 @@ static bool check_ends(const ProllyRenameEnd *from, const ProllyRenameEnd *to, u
 		if (to->is_directory && starts_with(&from->place, &to->place))
 			return prolly_place_throw(&to->place, PROLLY_ERROR_INVALID,
 						  "lies in what is to be renamed", error);
-		return true;
+		return check_exchanged_kinds(from, to, error);
 	}
 	if (to->exists && flags & PROLLY_RENAME_NOREPLACE)
 		return prolly_place_throw(&to->place, PROLLY_ERROR_EXISTS, "exists already", error);

@@ -211,6 +211,27 @@ static void test_exchange(Fixture *self, gconstpointer data)
 	assert_content(self, "n", "e", "file");
 }
 
+/* What is directly in a branch is a namespace or a key of the unnamed one: two places, not one. */
+static void test_exchange_top(Fixture *self, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+	ProllyPlace key = at("", "key"), dir = at("n", "d/");
+
+	put(self, "", "key", "file");
+	put(self, "n", "d/x", "1");
+	g_assert_false(prolly_edit_rename(self->repo, self->branch, &key, &dir,
+					  PROLLY_RENAME_EXCHANGE | PROLLY_RENAME_TO_DIRECTORY,
+					  &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_INVALID);
+	g_clear_error(&error);
+	g_assert_false(prolly_edit_rename(self->repo, self->branch, &dir, &key,
+					  PROLLY_RENAME_EXCHANGE | PROLLY_RENAME_FROM_DIRECTORY,
+					  &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_INVALID);
+	assert_keys(self, "", "key");
+	assert_keys(self, "n", "d/x");
+}
+
 static void test_links(Fixture *self, gconstpointer data)
 {
 	g_autoptr(GError) error = NULL;
@@ -399,6 +420,7 @@ int main(int argc, char **argv)
 	TEST("rename-directory", test_rename_directory);
 	TEST("rename-namespace", test_rename_namespace);
 	TEST("exchange", test_exchange);
+	TEST("exchange-top", test_exchange_top);
 	TEST("links", test_links);
 	TEST("numbers", test_numbers);
 	TEST("load-over-marker", test_load_over_marker);
