@@ -18,6 +18,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/*
+ * A target may have it: called once, while there is one thread. False: this machine has not what the
+ * target needs.
+ */
+bool fuzz_start(void) __attribute__((weak));
+
 typedef struct {
 	const uint8_t *p;
 	size_t left;

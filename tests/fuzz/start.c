@@ -3,6 +3,7 @@
 #include "fuzz.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -17,5 +18,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	g_log_set_always_fatal(G_LOG_LEVEL_CRITICAL | G_LOG_FATAL_MASK);
 	signal(SIGTRAP, die);
+	if (fuzz_start && !fuzz_start()) {
+		fprintf(stderr, "this machine has not what the target needs\n");
+		exit(1);
+	}
 	return 0;
 }
