@@ -181,6 +181,23 @@ static bool find_branch_text(PfsMount *mount, PfsInode *dir, const char *name, P
 	return true;
 }
 
+/* What is kept here as long as the kernel wants it: a number that only grows is a leak. */
+static void append_held(PfsMount *mount, GString *text)
+{
+	guint nodes, files, directories;
+
+	g_mutex_lock(&mount->table.lock);
+	nodes = g_hash_table_size(mount->table.by_id);
+	g_mutex_unlock(&mount->table.lock);
+	g_mutex_lock(&mount->handles_lock);
+	files = mount->handles.length;
+	directories = mount->dir_handles.length;
+	g_mutex_unlock(&mount->handles_lock);
+	g_string_append_printf(
+		text, "kernel           knows %u nodes, has %u files and %u directories open\n",
+		nodes, files, directories);
+}
+
 bool pfs_text_make(PfsMount *mount, PfsInode *inode, GBytes **out_text, GError **error)
 {
 	g_autofree char *own = NULL;
@@ -195,8 +212,10 @@ bool pfs_text_make(PfsMount *mount, PfsInode *inode, GBytes **out_text, GError *
 	caller = pfs_control_caller(inode->scope, inode->path ? inode->path : own);
 	if (!prolly_command_capture(mount->repo, &caller, words, &text, error))
 		return false;
-	if (is_stats)
+	if (is_stats) {
+		append_held(mount, text);
 		pfs_latency_append(mount->latency, text);
+	}
 	*out_text = g_string_free_to_bytes(text);
 	return true;
 }

@@ -494,6 +494,29 @@ requests_of()
 	[ "$(requests_of getxattr)" -lt 10 ]
 }
 
+# held: nodes, files and directories that the kernel has of the mount, as its stats say.
+held()
+{
+	awk '$1 == "kernel" { print $3, $6, $9 }' "$MNT/.prollyfs/stats"
+}
+
+is_held()
+{
+	[ "$(held)" = "$*" ]
+}
+
+@test "stats: what the kernel has of it, until it forgets that" {
+	mount_namespace
+	local nodes files directories
+	read -r nodes files directories <<<"$(held)"
+	touch "$NS"/{1..20}
+	exec 4<"$NS/1" 5<"$NS/2" 6<"$NS"
+	wait_for 60 is_held "$((nodes + 20)) $((files + 2)) $((directories + 1))"
+	exec 4<&- 5<&- 6<&-
+	rm "$NS"/*
+	wait_for 60 is_held "$nodes $files $directories"
+}
+
 tells_of_mkdir()
 {
 	kill -USR1 "$DAEMON"
