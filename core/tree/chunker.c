@@ -271,11 +271,21 @@ static void own_waiting(ProllyChunker *self, unsigned number, ProllyNode *node)
 		below->waiting[below->n_owned].parent = node;
 }
 
+/* NODE (transfer full), the next child of the level above, waits for its hash. */
+static void await_hash(ProllyChunker *self, unsigned number, ProllyNode *node)
+{
+	ChunkerLevel *level = &self->levels[number];
+
+	level->waiting[level->n_waiting++] = (Waiting){
+		.node = node,
+		.index = get_level(self, number + 1)->draft.draft.count,
+	};
+}
+
 /* Makes a node of the draft, whose hash is to come; or names the old one that it equals. */
 static void close_node(ProllyChunker *self, unsigned number, ProllyHash *out_hash)
 {
-	ChunkerLevel *level = &self->levels[number];
-	const DraftBuilder *draft = &level->draft;
+	const DraftBuilder *draft = &self->levels[number].draft;
 	ProllyNode *node;
 
 	if (draft->source && draft->n_patched == 0) {
@@ -285,10 +295,7 @@ static void close_node(ProllyChunker *self, unsigned number, ProllyHash *out_has
 	node = prolly_draft_encode(draft, self->context);
 	if (number > 0)
 		own_waiting(self, number, node);
-	level->waiting[level->n_waiting++] = (Waiting){
-		.node = node,
-		.index = get_level(self, number + 1)->draft.draft.count,
-	};
+	await_hash(self, number, node);
 	*out_hash = (ProllyHash){{0}};
 }
 
@@ -530,6 +537,16 @@ bool prolly_chunker_add_leaf(ProllyChunker *self, const uint8_t *key, size_t key
 	bool more;
 
 	return add_to_parent(self, 0, &whole, leaf, &more, error) && (!more || cut(self, 1, error));
+}
+
+bool prolly_chunker_add_new_leaf(ProllyChunker *self, ProllyNode *leaf, const uint8_t *key,
+				 size_t key_len, const ProllyChildRecord *record, GError **error)
+{
+	ChunkerLevel *level = get_level(self, 0);
+
+	await_hash(self, 0, leaf);
+	return prolly_chunker_add_leaf(self, key, key_len, record, error) &&
+	       (level->n_waiting < WAITING_MAX || drain(self, 1, error));
 }
 
 bool prolly_chunker_is_aligned(const ProllyChunker *self, unsigned levels)

@@ -49,15 +49,16 @@ typedef struct {
 	ProllyEdit edit;
 	bool has_edit;
 	bool replaces;           /* the old tree has the edit's key */
-	bool keys_stay;          /* where they are, when the next edit comes */
+	bool edits_stay;         /* keys and values where they are, until all is done */
 	const uint8_t *last_key; /* NULL before the first edit */
 	size_t last_len;
 	uint8_t *last_buffer; /* where it is, if they do not */
 	size_t last_capacity;
 
 	ProllyChunker *chunker;
-	ProllyBulk *bulk; /* NULL: the chunker makes the leaves too */
-	uint64_t loaded;  /* bytes of entries, without an old tree */
+	ProllyBulkArray *array; /* both NULL: the chunker makes the leaves too */
+	ProllyBulk *bulk;
+	uint64_t loaded; /* bytes of entries, without an old tree */
 } Apply;
 
 /* A load of so many bytes is worth several threads. */
@@ -124,7 +125,7 @@ static void remember_key(Apply *self)
 
 	self->last_key = self->edit.key;
 	self->last_len = len;
-	if (self->keys_stay)
+	if (self->edits_stay)
 		return;
 	if (!self->last_buffer || len > self->last_capacity) {
 		self->last_capacity = 2 * len + 64;
@@ -273,7 +274,18 @@ static bool rebuild(Apply *self, ProllyNode *node, const ProllyNodeView *view, G
 static bool wants_bulk(Apply *self, bool is_parallel)
 {
 	return is_parallel && self->loaded >= BULK_FROM &&
-	       prolly_chunker_is_aligned(self->chunker, 1);
+	       (self->array ? prolly_bulk_array_is_aligned(self->array)
+			    : prolly_chunker_is_aligned(self->chunker, 1));
+}
+
+static bool load_edit(Apply *self, GError **error)
+{
+	const ProllyEdit *edit = &self->edit;
+
+	self->loaded += edit->key_len + edit->value_len;
+	if (!self->array)
+		return use_edit(self, error);
+	return prolly_bulk_array_add(self->array, edit, error) && next_edit(self, error);
 }
 
 /* All edits, of which there is nothing to be scouted: all have values. */
@@ -281,11 +293,14 @@ static bool load(Apply *self, GError **error)
 {
 	bool is_parallel = prolly_pool_is_parallel(prolly_store_get_pool(self->context->store));
 
+	if (self->edits_stay)
+		self->array = prolly_bulk_array_new(self->context, self->chunker);
 	while (self->has_edit && !wants_bulk(self, is_parallel)) {
-		self->loaded += self->edit.key_len + self->edit.value_len;
-		if (!use_edit(self, error))
+		if (!load_edit(self, error))
 			return false;
 	}
+	if (self->array && !prolly_bulk_array_finish(self->array, error))
+		return false;
 	if (!self->has_edit)
 		return true;
 	self->bulk = prolly_bulk_new(self->context, self->chunker);
@@ -318,13 +333,13 @@ static bool apply_edits(Apply *self, ProllyTree *out_tree, GError **error)
 }
 
 static bool apply(const ProllyTreeContext *context, const ProllyTree *tree, ProllyEditFunc next,
-		  void *data, bool keys_stay, ProllyTree *out_tree, GError **error)
+		  void *data, bool edits_stay, ProllyTree *out_tree, GError **error)
 {
 	Apply self = {
 		.context = context,
 		.next = next,
 		.data = data,
-		.keys_stay = keys_stay,
+		.edits_stay = edits_stay,
 		.scouting = tree && tree->keys > 0,
 	};
 	bool ok;
@@ -337,6 +352,7 @@ static bool apply(const ProllyTreeContext *context, const ProllyTree *tree, Prol
 		self.chunker = prolly_chunker_new(context, !self.scouting);
 		ok = apply_edits(&self, out_tree, error);
 		prolly_bulk_free(self.bulk);
+		prolly_bulk_array_free(self.array);
 		prolly_chunker_free(self.chunker);
 	} else if (ok && tree) {
 		*out_tree = *tree;

@@ -168,6 +168,15 @@ static void encode_children(uint8_t *out, const ProllyDraft *draft)
 		encode_child(out, draft->count, draft, i);
 }
 
+/* End I of an array of them. */
+static inline void set_end(uint8_t *ends, size_t i, bool wide, size_t end)
+{
+	if (wide)
+		prolly_set_le32(ends + 4 * i, (uint32_t)end);
+	else
+		prolly_set_le16(ends + 2 * i, (uint16_t)end);
+}
+
 static void encode_keys(uint8_t *out, const ProllyDraft *draft, const NodeLayout *layout, bool wide,
 			size_t prefix_len)
 {
@@ -180,10 +189,7 @@ static void encode_keys(uint8_t *out, const ProllyDraft *draft, const NodeLayout
 
 		copy_short(suffixes + written, draft->keys + start + prefix_len, len);
 		written += len;
-		if (wide)
-			prolly_set_le32(ends + 4 * i, (uint32_t)written);
-		else
-			prolly_set_le16(ends + 2 * i, (uint16_t)written);
+		set_end(ends, i, wide, written);
 		start = end;
 	}
 }
@@ -193,12 +199,8 @@ static void encode_values(uint8_t *out, const ProllyDraft *draft, const NodeLayo
 {
 	uint8_t *ends = out + layout->value_ends;
 
-	for (size_t i = 0; i < draft->count; i++) {
-		if (wide)
-			prolly_set_le32(ends + 4 * i, draft->ends[i].value_end);
-		else
-			prolly_set_le16(ends + 2 * i, (uint16_t)draft->ends[i].value_end);
-	}
+	for (size_t i = 0; i < draft->count; i++)
+		set_end(ends, i, wide, draft->ends[i].value_end);
 	if (values_len)
 		memcpy(out + layout->values, draft->values, values_len);
 }
@@ -210,18 +212,25 @@ typedef struct {
 	NodeLayout layout;
 } DraftForm;
 
+static DraftForm make_form(bool leaf, uint32_t count, size_t prefix_len, size_t keys_len,
+			   size_t values_len)
+{
+	DraftForm form = {.prefix_len = prefix_len, .values_len = values_len};
+
+	form.suffixes_len = keys_len - (size_t)count * prefix_len;
+	form.wide = needs_wide(form.suffixes_len, form.values_len);
+	form.layout = compute_layout(leaf, form.wide, count, form.prefix_len, form.suffixes_len,
+				     form.values_len);
+	return form;
+}
+
 static DraftForm get_form(const ProllyDraft *draft)
 {
 	bool leaf = draft->level == 0;
-	DraftForm form = {.prefix_len = draft_prefix_len(draft)};
 
-	form.suffixes_len =
-		draft_key_start(draft, draft->count) - (size_t)draft->count * form.prefix_len;
-	form.values_len = leaf ? draft_value_start(draft, draft->count) : 0;
-	form.wide = needs_wide(form.suffixes_len, form.values_len);
-	form.layout = compute_layout(leaf, form.wide, draft->count, form.prefix_len,
-				     form.suffixes_len, form.values_len);
-	return form;
+	return make_form(leaf, draft->count, draft_prefix_len(draft),
+			 draft_key_start(draft, draft->count),
+			 leaf ? draft_value_start(draft, draft->count) : 0);
 }
 
 ProllyNode *prolly_node_encode(ProllyStore *store, const ProllyDraft *draft)
@@ -239,6 +248,50 @@ ProllyNode *prolly_node_encode(ProllyStore *store, const ProllyDraft *draft)
 		encode_values(out, draft, &form.layout, form.wide, form.values_len);
 	else
 		encode_children(out, draft);
+	return node;
+}
+
+/* Keys and values of the run, without the prefix that they share. */
+static void encode_run(uint8_t *out, const ProllyRun *run, const DraftForm *form)
+{
+	const NodeLayout *layout = &form->layout;
+	uint8_t *key_ends = out + layout->key_ends, *value_ends = out + layout->value_ends;
+	uint8_t *suffix = out + layout->suffixes, *value = out + layout->values;
+
+	memcpy(out + layout->prefix, run->edits[0].key, form->prefix_len);
+	for (size_t i = 0; i < run->count; i++) {
+		const ProllyEdit *edit = &run->edits[i];
+		const uint8_t *key = edit->key;
+
+		copy_short(suffix, key + form->prefix_len, edit->key_len - form->prefix_len);
+		memcpy(value, edit->value, edit->value_len);
+		suffix += edit->key_len - form->prefix_len;
+		value += edit->value_len;
+		set_end(key_ends, i, form->wide, (size_t)(suffix - out) - layout->suffixes);
+		set_end(value_ends, i, form->wide, (size_t)(value - out) - layout->values);
+	}
+}
+
+static DraftForm get_form_of_run(const ProllyRun *run)
+{
+	const ProllyEdit *first = &run->edits[0], *last = &run->edits[run->count - 1];
+
+	return make_form(true, run->count,
+			 common_prefix(first->key, first->key_len, last->key, last->key_len),
+			 run->keys_len, run->values_len);
+}
+
+ProllyNode *prolly_node_encode_run(ProllyStore *store, const ProllyRun *run)
+{
+	ProllyDraft draft = {
+		.count = run->count, .total_keys = run->count, .total_bytes = run->bytes};
+	DraftForm form = get_form_of_run(run);
+	uint8_t *out;
+	ProllyNode *node = prolly_store_new_node(store, PROLLY_NODE_TREE, form.layout.len,
+						 compute_view_size(true, run->count), &out);
+
+	encode_header(out, &draft, form.wide, form.prefix_len, form.suffixes_len, form.values_len);
+	encode_run(out, run, &form);
 	return node;
 }
 

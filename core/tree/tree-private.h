@@ -276,6 +276,17 @@ G_GNUC_INTERNAL size_t prolly_node_find_child_hash(const ProllyNode *node, uint3
 G_GNUC_INTERNAL void prolly_node_set_child_hash(ProllyNode *node, uint32_t i,
 						const ProllyHash *hash);
 
+/* A leaf to be: entries that stay where they are, in order, all with values; and their sums. */
+typedef struct {
+	ProllyEdit *edits;
+	uint32_t count;
+	size_t keys_len, values_len;
+	uint64_t bytes; /* in the subtree */
+} ProllyRun;
+
+/* As prolly_node_encode of a draft of RUN. */
+G_GNUC_INTERNAL ProllyNode *prolly_node_encode_run(ProllyStore *store, const ProllyRun *run);
+
 /* ---- Building: chunker.c ----------------------------------------------------------------- */
 
 /* Is there a cut after an entry with KEY that took its node's measure from S0 to S1? */
@@ -316,6 +327,11 @@ G_GNUC_INTERNAL bool prolly_chunker_add_leaf(ProllyChunker *chunker, const uint8
 					     size_t key_len, const ProllyChildRecord *leaf,
 					     GError **error);
 
+/* The same of LEAF (transfer full) that is not put, whose hash is to come. */
+G_GNUC_INTERNAL bool prolly_chunker_add_new_leaf(ProllyChunker *chunker, ProllyNode *leaf,
+						 const uint8_t *key, size_t key_len,
+						 const ProllyChildRecord *record, GError **error);
+
 /* Does a node begin here on each of the LEVELS lowest levels? */
 G_GNUC_INTERNAL bool prolly_chunker_is_aligned(const ProllyChunker *chunker, unsigned levels);
 
@@ -337,6 +353,23 @@ G_GNUC_INTERNAL bool prolly_bulk_add(ProllyBulk *bulk, const uint8_t *key, size_
 				     const uint8_t *value, size_t value_len, GError **error);
 /* Ends the leaves. The chunker has them then. */
 G_GNUC_INTERNAL bool prolly_bulk_finish(ProllyBulk *bulk, GError **error);
+
+/* ---- Leaves made where their entries lie: bulk-array.c ----------------------------------- */
+
+typedef struct ProllyBulkArray ProllyBulkArray;
+
+/* (transfer full) As prolly_bulk_new. */
+G_GNUC_INTERNAL ProllyBulkArray *prolly_bulk_array_new(const ProllyTreeContext *context,
+						       ProllyChunker *chunker);
+G_GNUC_INTERNAL void prolly_bulk_array_free(ProllyBulkArray *array); /* NULL is allowed */
+/* As prolly_chunker_add. What EDIT points to stays there until the load is freed, and EDIT has a
+ * value; that the keys ascend is for the caller to see to. */
+G_GNUC_INTERNAL bool prolly_bulk_array_add(ProllyBulkArray *array, const ProllyEdit *edit,
+					   GError **error);
+/* Does a leaf begin here? */
+G_GNUC_INTERNAL bool prolly_bulk_array_is_aligned(const ProllyBulkArray *array);
+/* Ends the leaves. The chunker has them then. */
+G_GNUC_INTERNAL bool prolly_bulk_array_finish(ProllyBulkArray *array, GError **error);
 
 /* ---- Paths: path.c ----------------------------------------------------------------------- */
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bulk loads whose leaves several threads make: the tree is the one that the chunker alone makes,
- * whatever the sizes of keys and values, wherever the load ends, and whatever fails.
+ * Bulk loads whose leaves several threads make, or that are made of entries where they lie: the tree is
+ * the one that the chunker alone makes, whatever the sizes of keys and values, wherever the load ends,
+ * and whatever fails.
  */
 #include "tree-model.h"
 
 #include "store/store-private.h"
 
-/* ---- Two ways to load -------------------------------------------------------------------- */
+/* ---- Three ways to load -------------------------------------------------------------------- */
 
 /* N entries whose sizes are drawn by KIND; some are nothing, some over all limits of a batch. */
 typedef enum {
@@ -129,27 +130,83 @@ static ProllyTree load_together(const TreeTest *test, Source *source, uint32_t f
 	return tree;
 }
 
+/* All entries of SOURCE at once; their bytes are in *OUT_BYTES. */
+static GArray *collect(Source *source, GByteArray **out_bytes)
+{
+	GArray *edits = g_array_new(FALSE, FALSE, sizeof(ProllyEdit));
+	GByteArray *bytes = g_byte_array_new();
+	const uint8_t *at;
+	ProllyEdit edit;
+	bool end = false;
+
+	for (source_next(source, &edit, &end, NULL); !end; source_next(source, &edit, &end, NULL)) {
+		g_byte_array_append(bytes, edit.key, (guint)edit.key_len);
+		g_byte_array_append(bytes, edit.value, (guint)edit.value_len);
+		g_array_append_val(edits, edit);
+	}
+	at = bytes->data;
+	for (guint i = 0; i < edits->len; i++) {
+		ProllyEdit *collected = &g_array_index(edits, ProllyEdit, i);
+
+		collected->key = at;
+		collected->value = at + collected->key_len;
+		at = collected->value + collected->value_len;
+	}
+	*out_bytes = bytes;
+	return edits;
+}
+
+/* Of entries that stay where they are. */
+static ProllyTree load_in_place(const TreeTest *test, Source *source)
+{
+	g_autoptr(GByteArray) bytes = NULL;
+	g_autoptr(GArray) edits = collect(source, &bytes);
+	ProllyChunker *chunker = prolly_chunker_new(&test->context, true);
+	ProllyBulkArray *load = prolly_bulk_array_new(&test->context, chunker);
+	g_autoptr(GError) error = NULL;
+	ProllyTree tree;
+
+	for (guint i = 0; i < edits->len; i++) {
+		prolly_bulk_array_add(load, &g_array_index(edits, ProllyEdit, i), &error);
+		g_assert_no_error(error);
+	}
+	prolly_bulk_array_finish(load, &error);
+	g_assert_no_error(error);
+	prolly_chunker_finish(chunker, &tree, &error);
+	g_assert_no_error(error);
+	prolly_bulk_array_free(load);
+	prolly_chunker_free(chunker);
+	return tree;
+}
+
+static void assert_equal(const TreeTest *test, const ProllyTree *want, const ProllyTree *tree)
+{
+	g_assert_true(prolly_tree_equal(want, tree));
+	g_assert_cmpuint(want->keys, ==, tree->keys);
+	g_assert_cmpuint(want->bytes, ==, tree->bytes);
+	assert_verifies(&test->context, tree);
+}
+
 static void assert_same(ProllyFormatParameters parameters, Sizes sizes, uint32_t n, uint32_t from,
 			uint64_t seed)
 {
-	TreeTest test, other;
-	Source source, again;
+	TreeTest tests[3];
+	Source sources[3];
 
-	tree_test_start(&test, parameters);
-	tree_test_start(&other, parameters);
-	source_init(&source, seed, sizes, n);
-	source_init(&again, seed, sizes, n);
-	ProllyTree alone = load_alone(&test, &source);
-	ProllyTree together = load_together(&other, &again, from);
+	for (unsigned i = 0; i < 3; i++) {
+		tree_test_start(&tests[i], parameters);
+		source_init(&sources[i], seed, sizes, n);
+	}
+	ProllyTree alone = load_alone(&tests[0], &sources[0]);
+	ProllyTree together = load_together(&tests[1], &sources[1], from);
+	ProllyTree in_place = load_in_place(&tests[2], &sources[2]);
 
-	g_assert_true(prolly_tree_equal(&alone, &together));
-	g_assert_cmpuint(alone.keys, ==, together.keys);
-	g_assert_cmpuint(alone.bytes, ==, together.bytes);
-	assert_verifies(&other.context, &together);
-	source_clear(&source);
-	source_clear(&again);
-	tree_test_stop(&test);
-	tree_test_stop(&other);
+	assert_equal(&tests[1], &alone, &together);
+	assert_equal(&tests[2], &alone, &in_place);
+	for (unsigned i = 0; i < 3; i++) {
+		source_clear(&sources[i]);
+		tree_test_stop(&tests[i]);
+	}
 }
 
 static void test_same_tree(void)
