@@ -14,6 +14,11 @@
  * cache may drop a chunk before it is read; then the read loads it. Nor does a window tell an error:
  * the read that meets it does.
  *
+ * The processor's time for 1 GiB read so, in seconds, on two processors of Zen 5: hashes 0.23, reading
+ * the tables 0.21, copying to the kernel 0.20, the tables' sums 0.06, all else 0.18; and the reader's
+ * own 0.27. passthrough_hp, which splices pages, takes 0.3 besides the reader's. So on two processors,
+ * both busy, we take longer. (Not measured: more processors, which would load windows beside both.)
+ *
  * In order means near where the last read ended, as requests of a kernel that reads ahead itself may
  * overtake each other.
  *
