@@ -19,6 +19,10 @@
  * one, 4.7 us with the other, and writing 117 MiB of nodes 167 and 112 ms of the processor. (The
  * log has CRC32C always, as have blob files.)
  *
+ * Nothing but its settings goes to RocksDB's file LOG. Who asked is told of errors; and where the disk
+ * is full, the second line that could not be written there ends the process by an assertion, in Debian's
+ * build.
+ *
  * Memory. The node cache above is the cache; here is a small one for blocks, filters and indices,
  * a smaller one for chunks' blocks, which their nodes pin (db.c), and memtables of all families share
  * one bound. Filter and index of the nodes' hashes are in parts of 4 KiB, since those of ten million
@@ -59,7 +63,7 @@ static const char *const database_options =
 	"compaction_readahead_size=524288;"
 	"stats_dump_period_sec=0;"
 	"stats_persist_period_sec=0;"
-	"info_log_level=WARN_LEVEL;"
+	"info_log_level=FATAL_LEVEL;"
 	"max_log_file_size=1048576;"
 	"keep_log_file_num=2;"
 	"max_manifest_file_size=4194304;"
@@ -423,6 +427,7 @@ static void free_db(ProllyDb *db)
 	g_mutex_clear(&db->room_lock);
 	g_mutex_clear(&db->adoption_lock);
 	g_mutex_clear(&db->sync_lock);
+	g_free(db->wound);
 	g_free(db->path);
 	g_free(db);
 }
@@ -458,7 +463,7 @@ void prolly_db_close(ProllyDb *db)
 	 * was refused. So such a database is left as a crash would leave it, for the next opening,
 	 * which is in another process: this one keeps the lock to its end.
 	 */
-	if (!db || g_atomic_int_get(&db->is_broken))
+	if (!db || g_atomic_int_get(&db->is_broken) || !prolly_db_check_unhurt(db, NULL))
 		return;
 	prolly_db_settle(db);
 	free_db(db);

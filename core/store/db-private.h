@@ -78,9 +78,10 @@ struct ProllyDb {
 	gint holdings[PROLLY_DB_N_FAMILIES];       /* atomic; Holding (db.c) */
 	gint is_broken; /* atomic; the last write failed, so the log ends in a failure */
 
-	GMutex sync_lock;   /* leaf; protects the next two */
+	GMutex sync_lock;   /* leaf; protects the next three */
 	uint64_t n_written; /* writes that somebody may want synced */
 	uint64_t n_synced;  /* of them, those that are */
+	char *wound;        /* what failed and cannot be made good (db.c); NULL: nothing */
 
 	GMutex adoption_lock; /* leaf, held while tables become the database's, and a checkpoint's */
 
@@ -109,8 +110,13 @@ char *prolly_db_dup_ingest_dir(const ProllyDb *db);
  */
 bool prolly_db_throw(GError **error, char *text, const char *what);
 
+/* False, with what failed, if nothing can be written any more: see db.c. */
+bool prolly_db_check_unhurt(ProllyDb *db, GError **error);
+
 /* ---- Space (db-space.c) ------------------------------------------------------------------ */
 
+/* Is there something in memory that is to become a table? */
+bool prolly_db_has_unwritten(ProllyDb *db);
 /* Bytes that are free on DB's disk for this process; UINT64_MAX if that cannot be found out. */
 uint64_t prolly_db_measure_free(const ProllyDb *db);
 /*

@@ -90,6 +90,16 @@ static uint64_t measure_unwritten(ProllyDb *db)
 	return bytes;
 }
 
+bool prolly_db_has_unwritten(ProllyDb *db)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++)
+		n += get_property(db, (ProllyDbFamily)i, "rocksdb.num-entries-active-mem-table") +
+		     get_property(db, (ProllyDbFamily)i, "rocksdb.num-entries-imm-mem-tables");
+	return n > 0;
+}
+
 /* What MEASURE adds up over the files of the log. */
 static uint64_t measure_logs(const ProllyDb *db, uint64_t (*measure)(const struct stat *st))
 {

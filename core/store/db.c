@@ -11,6 +11,14 @@
  * on meanwhile, and nothing that was written is lost. So a write that is refused while there *is*
  * space again waits for the watcher; without space it fails at once.
  *
+ * Wounds. Other errors at the log RocksDB does not recover from, but by a call that its C interface has
+ * not; and Debian's build ends the process by an assertion when such a log is used again, be it to sync
+ * or to close it. Nor may a sync be tried again: the kernel takes what it could not write for written.
+ * So from then on nothing is written or synced by this process: reads go on, everybody else is told of
+ * what failed first, and the next opening recovers as after a crash. The same where there was no space
+ * for the first write of all to a log, which RocksDB goes on with (db-space.c); and where it has not
+ * resumed, with space, in RESUME_WAIT_USEC: it gives up if that fails while it resumes.
+ *
  * Ingestion. Sorted entries become a table file beside the others, which RocksDB then adopts by a
  * link: no log, no memtable, and no compaction ever if the keys are above all others of the family.
  *
@@ -26,7 +34,7 @@
 #include <unistd.h>
 
 /* The watcher looks every 5 s; then it flushes. */
-#define RESUME_WAIT_USEC (15 * G_USEC_PER_SEC)
+#define RESUME_WAIT_USEC (30 * G_USEC_PER_SEC)
 #define RESUME_POLL_USEC (50 * 1000)
 
 #define DELETED_ONE_BY_ONE 64 /* keys of a range */
@@ -76,6 +84,25 @@ bool prolly_db_throw(GError **error, char *text, const char *what)
 	prolly_throw(error, classify_text(text), "%s: %s", what, text);
 	rocksdb_free(text);
 	return false;
+}
+
+bool prolly_db_check_unhurt(ProllyDb *db, GError **error)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&db->sync_lock);
+
+	return !db->wound ||
+	       prolly_throw(error, PROLLY_ERROR_FAILED,
+			    "%s: nothing can be written until it is mounted again, since: %s",
+			    db->path, db->wound);
+}
+
+/* From now on nothing is written, because of TEXT; the first one stays. */
+static void wound(ProllyDb *db, const char *text)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&db->sync_lock);
+
+	if (!db->wound)
+		db->wound = g_strdup(text);
 }
 
 /* ---- Read -------------------------------------------------------------------------------- */
@@ -309,17 +336,40 @@ void prolly_db_batch_delete_present(ProllyDbBatch *batch, ProllyDbFamily family,
  * True, and *FAILURE cleared, if what failed may be tried again: it was refused for want of space
  * that is there now, and has been tried for less than RESUME_WAIT_USEC since *SINCE (at first 0).
  */
-static bool wait_to_resume(const ProllyDb *db, char **failure, gint64 *since)
+static bool wait_to_resume(ProllyDb *db, char **failure, gint64 *since)
 {
 	gint64 now = g_get_monotonic_time();
 
 	if (*since == 0)
 		*since = now;
-	if (db->in_memory || !is_no_space(*failure) || now - *since > RESUME_WAIT_USEC ||
+	if (db->in_memory || !is_no_space(*failure) ||
 	    prolly_db_measure_free(db) <= PROLLY_DB_RESERVE)
 		return false;
+	if (now - *since > RESUME_WAIT_USEC) {
+		wound(db, *failure);
+		return false;
+	}
 	g_clear_pointer(failure, rocksdb_free);
 	g_usleep(RESUME_POLL_USEC);
+	return true;
+}
+
+/* Does RocksDB resume, once there is space? After the log ran out of it, it begins a new one only if it
+ * has something to flush. */
+static bool is_curable(ProllyDb *db, const char *failure)
+{
+	return is_no_space(failure) && (!strstr(failure, ".log: ") || prolly_db_has_unwritten(db));
+}
+
+/* Writes BATCH, once; *OUT_FAILURE (transfer full) says what RocksDB has against it. */
+static bool try_batch(ProllyDb *db, const ProllyDbBatch *batch,
+		      const rocksdb_writeoptions_t *options, char **out_failure, GError **error)
+{
+	if (!prolly_db_check_unhurt(db, error))
+		return false;
+	rocksdb_write(db->rocks, options, batch->batch, out_failure);
+	if (*out_failure && !is_curable(db, *out_failure))
+		wound(db, *out_failure);
 	return true;
 }
 
@@ -337,7 +387,8 @@ static bool write_batch(ProllyDb *db, const ProllyDbBatch *batch, ProllyDbDurabi
 			 : prolly_db_claim_room(db, size, error)))
 		return false;
 	do {
-		rocksdb_write(db->rocks, options, batch->batch, &failure);
+		if (!try_batch(db, batch, options, &failure, error))
+			return false;
 	} while (failure && wait_to_resume(db, &failure, &since));
 	g_atomic_int_set(&db->is_broken, failure != NULL);
 	return failure ? prolly_db_throw(error, failure, db->path) : true;
@@ -410,11 +461,15 @@ bool prolly_db_sync(ProllyDb *db, GError **error)
 
 	if (!db->mark) /* in memory there is no power to cut */
 		return true;
+	if (!prolly_db_check_unhurt(db, error))
+		return false;
 	if (is_synced(db, n_before))
 		return true;
 	rocksdb_flush_wal(db->rocks, 1, &failure);
-	if (failure)
+	if (failure) {
+		wound(db, failure);
 		return prolly_db_throw(error, failure, db->path);
+	}
 	note_synced(db, n_before, reached);
 	return true;
 }
@@ -509,10 +564,13 @@ bool prolly_db_build_table(ProllyDb *db, ProllyDbFamily family, const ProllyDbEn
 bool prolly_db_adopt_tables(ProllyDb *db, ProllyDbFamily family, const char *const *paths, size_t n,
 			    GError **error)
 {
-	rocksdb_ingestexternalfileoptions_t *options = rocksdb_ingestexternalfileoptions_create();
+	rocksdb_ingestexternalfileoptions_t *options;
 	gint64 since = 0;
 	char *failure = NULL;
 
+	if (!prolly_db_check_unhurt(db, error))
+		return false;
+	options = rocksdb_ingestexternalfileoptions_create();
 	rocksdb_ingestexternalfileoptions_set_move_files(options, 1);
 	g_mutex_lock(&db->adoption_lock);
 	do {

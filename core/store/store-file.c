@@ -231,13 +231,16 @@ static bool name_incoming(FileBackend *self, Incoming *file, GError **error)
 	NodeName name;
 
 	make_name(&file->node->hash, &name);
-	if (renameat(self->incoming, file->temporary, dir, name.text) < 0) {
-		if (errno == ENOENT && !make_fanout(self, node_class, &name, error))
+	int result = renameat(self->incoming, file->temporary, dir, name.text);
+
+	if (result < 0 && errno == ENOENT) {
+		if (!make_fanout(self, node_class, &name, error))
 			return false;
-		if (renameat(self->incoming, file->temporary, dir, name.text) < 0)
-			return prolly_throw_errno(error, errno, "make %s/%s/%s", self->path,
-						  class_names[node_class], name.text);
+		result = renameat(self->incoming, file->temporary, dir, name.text);
 	}
+	if (result < 0)
+		return prolly_throw_errno(error, errno, "make %s/%s/%s", self->path,
+					  class_names[node_class], name.text);
 	file->temporary[0] = '\0';
 	g_mutex_lock(&self->lock);
 	self->dirty[node_class][file->node->hash.bytes[0]] = true;
@@ -282,21 +285,6 @@ static bool file_put_many(ProllyBackend *backend, const ProllyBackendNode *nodes
 	return ok;
 }
 
-static bool sync_fanout(FileBackend *self, ProllyNodeClass node_class, unsigned fanout,
-			GError **error)
-{
-	char name[3];
-
-	g_snprintf(name, sizeof(name), "%02x", fanout);
-	prolly_autofd int fd =
-		openat(self->dirs[node_class], name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || fsync(fd) < 0)
-		return prolly_throw_errno(error, errno, "sync %s/%s/%s", self->path,
-					  class_names[node_class], name);
-	return true;
-}
-
 static bool take_dirty(FileBackend *self, ProllyNodeClass node_class, unsigned fanout)
 {
 	g_mutex_lock(&self->lock);
@@ -314,6 +302,34 @@ static void mark_dirty(FileBackend *self, ProllyNodeClass node_class, unsigned f
 	g_mutex_unlock(&self->lock);
 }
 
+/* Syncs the directory FD, which WHAT names (I3). */
+static bool sync_dir(FileBackend *self, int fd, const char *what, GError **error)
+{
+	if (fsync(fd) == 0)
+		return true;
+	prolly_throw_errno(error, errno, "sync %s/%s", self->path, what);
+	g_mutex_lock(&self->lock);
+	self->is_unsure = true;
+	g_mutex_unlock(&self->lock);
+	return false;
+}
+
+static bool sync_fanout(FileBackend *self, ProllyNodeClass node_class, unsigned fanout,
+			GError **error)
+{
+	g_autofree char *what = g_strdup_printf("%s/%02x", class_names[node_class], fanout);
+	prolly_autofd int fd =
+		openat(self->dirs[node_class], what + strlen(class_names[node_class]) + 1,
+		       O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0) {
+		prolly_throw_errno(error, errno, "sync %s/%s", self->path, what);
+		mark_dirty(self, node_class, fanout);
+		return false;
+	}
+	return sync_dir(self, fd, what, error);
+}
+
 /* The fan-out directories that are dirty, then the directory that names them. */
 static bool sync_class(FileBackend *self, ProllyNodeClass node_class, GError **error)
 {
@@ -326,10 +342,7 @@ static bool sync_class(FileBackend *self, ProllyNodeClass node_class, GError **e
 		if (!sync_fanout(self, node_class, i, error))
 			return false;
 	}
-	if (any && fsync(self->dirs[node_class]) < 0)
-		return prolly_throw_errno(error, errno, "sync %s/%s", self->path,
-					  class_names[node_class]);
-	return true;
+	return !any || sync_dir(self, self->dirs[node_class], class_names[node_class], error);
 }
 
 static bool is_unsure(FileBackend *self)
@@ -344,14 +357,11 @@ static bool file_sync(ProllyBackend *backend, GError **error)
 	FileBackend *self = get_self(backend);
 
 	if (is_unsure(self))
-		return prolly_throw(error, PROLLY_ERROR_FAILED, "%s could not be synced before",
+		return prolly_throw(error, PROLLY_ERROR_FAILED,
+				    "%s could not be synced before: it has to be mounted again",
 				    self->path);
-	if (sync_class(self, PROLLY_NODE_TREE, error) && sync_class(self, PROLLY_NODE_CHUNK, error))
-		return true;
-	g_mutex_lock(&self->lock);
-	self->is_unsure = true;
-	g_mutex_unlock(&self->lock);
-	return false;
+	return sync_class(self, PROLLY_NODE_TREE, error) &&
+	       sync_class(self, PROLLY_NODE_CHUNK, error);
 }
 
 static bool file_delete_many(ProllyBackend *backend, ProllyNodeClass node_class,
