@@ -46,7 +46,8 @@ static bool check_not_lost(ProllyRepo *repo, const char *name, GError **error)
 {
 	bool is_lost;
 
-	if (!has_lost_reference(repo, name, &is_lost, error))
+	if (!prolly_publication_finish(repo, error) ||
+	    !has_lost_reference(repo, name, &is_lost, error))
 		return false;
 	return !is_lost ||
 	       prolly_throw(error, PROLLY_ERROR_CORRUPT,

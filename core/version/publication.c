@@ -13,6 +13,7 @@
  *   4. move the references.
  *
  * A crash before 3 leaves what was; after it, the journal's replay does 2 and 4 again (journal.c).
+ * So does step 4 if it fails: once at once, and, if that fails as well, before the next publication.
  * Steps exclude each other by publish_lock, the git directory is held in 2 and 4 only, so that
  * history can be read while the disk syncs.
  */
@@ -266,13 +267,38 @@ static bool apply_updates(ProllyPublication *publication, ProllyRepoBody *body, 
 	return true;
 }
 
+static bool finish_locked(ProllyRepoBody *body, GError **error)
+{
+	ProllyRefs *refs = body->git->refs;
+	bool ok;
+
+	if (!body->unfinished)
+		return true;
+	g_mutex_lock(&body->git_lock);
+	ok = refs->ops->replay(refs, body->unfinished, error);
+	g_mutex_unlock(&body->git_lock);
+	if (!ok)
+		return false;
+	g_clear_pointer(&body->unfinished, g_ptr_array_unref);
+	prolly_journal_complete(body->journal, body->unfinished_sequence);
+	return true;
+}
+
+bool prolly_publication_finish(ProllyRepo *repo, GError **error)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&repo->body->publish_lock);
+
+	return finish_locked(repo->body, error);
+}
+
 static bool publish_locked(ProllyPublication *publication, ProllyRepo *repo, ProllyDbBatch *batch,
 			   ProllyDbDurability durability, GError **error)
 {
 	ProllyRepoBody *body = repo->body;
 	uint64_t sequence;
 
-	if (!prolly_journal_note_locks(body->journal, publication->updates, error) ||
+	if (!finish_locked(body, error) ||
+	    !prolly_journal_note_locks(body->journal, publication->updates, error) ||
 	    !prepare(publication, body, error))
 		return false;
 	if (!write_batch(publication, repo, batch, durability, &sequence, error)) {
@@ -281,10 +307,13 @@ static bool publish_locked(ProllyPublication *publication, ProllyRepo *repo, Pro
 		g_mutex_unlock(&body->git_lock);
 		return false;
 	}
-	if (!apply_updates(publication, body, error))
-		return false;
-	prolly_journal_complete(body->journal, sequence);
-	return true;
+	if (apply_updates(publication, body, NULL)) {
+		prolly_journal_complete(body->journal, sequence);
+		return true;
+	}
+	body->unfinished = g_ptr_array_ref(publication->updates);
+	body->unfinished_sequence = sequence;
+	return finish_locked(body, error);
 }
 
 bool prolly_publication_write(ProllyPublication *publication, ProllyRepo *repo,

@@ -14,9 +14,8 @@
  * can: to be replaced by a rename makes ext4 write the new file out first, which takes as long as a
  * sync. Nothing is lost by that, since the journal has the move until the directory was synced.
  *
- * A crash leaves lock files. Those we might have made were named in the database before
- * (journal.c), and go if they have been there for a second; any that is older than the machine's
- * boot has nobody who could hold it.
+ * A crash leaves lock files (refs-locks.c). So does an error, if they cannot even be removed: then the
+ * next move does it.
  *
  * Replay makes those updates again whose reference stands where they began, or where they ended: what
  * is seen there may never have come to the disk. Where git moved it
@@ -32,12 +31,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#define LOCK_WAIT_US  500000
-#define LOCK_POLL_US  5000
-#define LOCK_STALE_US 1000000
+#define LOCK_WAIT_US 500000
+#define LOCK_POLL_US 5000
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DIR, closedir)
 
@@ -50,6 +47,7 @@ typedef struct {
 	struct stat packed_stat; /* of the packed-refs that was read; zero: none */
 	char *last_found;        /* when one was asked for (find_last); nullable */
 	ProllyRefListing *listing;
+	GHashTable *left; /* lock file of ours that could not be removed -> its struct stat */
 } FileRefs;
 
 static FileRefs *as_files(ProllyRefs *refs)
@@ -365,6 +363,29 @@ static bool mend_log(FileRefs *files, const ProllyRefUpdate *update, bool *out_h
 
 /* ---- Moving ------------------------------------------------------------------------------ */
 
+/* Removes LOCK, a lock file of ours: now, or when the next move finds it. */
+static void drop_lock(FileRefs *files, const char *lock)
+{
+	struct stat st;
+
+	if (unlink(lock) < 0 && lstat(lock, &st) == 0)
+		g_hash_table_replace(files->left, g_strdup(lock), g_memdup2(&st, sizeof(st)));
+}
+
+/* Was LOCK left by drop_lock, and is it gone now? */
+static bool drop_left_lock(FileRefs *files, const char *lock)
+{
+	const struct stat *left = g_hash_table_lookup(files->left, lock);
+	struct stat st;
+
+	if (!left || lstat(lock, &st) < 0 || st.st_dev != left->st_dev ||
+	    st.st_ino != left->st_ino || st.st_mtim.tv_nsec != left->st_mtim.tv_nsec ||
+	    unlink(lock) < 0)
+		return false;
+	g_hash_table_remove(files->left, lock);
+	return true;
+}
+
 static bool put_lock(FileRefs *files, const char *path, const char *text, bool *out_exists,
 		     GError **error)
 {
@@ -396,6 +417,8 @@ static bool make_lock(FileRefs *files, const char *path, const ProllyRefUpdate *
 			return false;
 		if (!exists)
 			return true;
+		if (drop_left_lock(files, path))
+			continue;
 		do {
 			if (g_get_monotonic_time() >= deadline)
 				return prolly_throw(error, PROLLY_ERROR_BUSY,
@@ -450,7 +473,7 @@ static bool files_lock(ProllyRefs *refs, const ProllyRefUpdate *update, GError *
 	if (!make_lock(files, lock, update, error))
 		return false;
 	if (!compare(refs, update, error)) {
-		unlink(lock);
+		drop_lock(files, lock);
 		return false;
 	}
 	return true;
@@ -458,21 +481,28 @@ static bool files_lock(ProllyRefs *refs, const ProllyRefUpdate *update, GError *
 
 static void files_unlock(ProllyRefs *refs, const ProllyRefUpdate *update)
 {
-	g_autofree char *lock = get_lock_path(as_files(refs), update->name);
+	FileRefs *files = as_files(refs);
+	g_autofree char *lock = get_lock_path(files, update->name);
 
 	if (is_move(update))
-		unlink(lock);
+		drop_lock(files, lock);
 }
 
 /* Errno. */
 static int replace_file(FileRefs *files, const char *from, const char *path)
 {
-	if (renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_EXCHANGE) == 0) {
-		if (prolly_spares_remove(files->spares, from) == 0)
-			return 0;
-		/* What stood there was no file, which an exchange does not mind. */
-		(void)renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_EXCHANGE);
+	int result;
+
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_EXCHANGE) < 0)
+		return rename(from, path) < 0 ? errno : 0;
+	result = prolly_spares_remove(files->spares, from);
+	if (result != EISDIR) {
+		if (result)
+			drop_lock(files, from);
+		return 0;
 	}
+	/* What stood there was no file, which an exchange does not mind. */
+	(void)renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_EXCHANGE);
 	return rename(from, path) < 0 ? errno : 0;
 }
 
@@ -490,7 +520,7 @@ static bool finish_move(FileRefs *files, const ProllyRefUpdate *update, GError *
 	result = replace_file(files, lock, path);
 	if (result) {
 		prolly_throw_errno(error, result, "move %s", path);
-		unlink(lock);
+		drop_lock(files, lock);
 		return false;
 	}
 	return true;
@@ -524,13 +554,13 @@ static bool create_ref(FileRefs *files, const ProllyRefUpdate *update, GError **
 	g_autofree char *lock = get_lock_path(files, update->name);
 	g_autofree char *path = get_path(files, update->name);
 	ProllyCommitId id;
-	bool found;
+	bool found = false;
 
 	remove_empty_directories(path);
 	if (!make_lock(files, lock, update, error))
 		return false;
 	if (!files_get(&files->base, update->name, &id, &found, error) || found) {
-		unlink(lock);
+		drop_lock(files, lock);
 		return found;
 	}
 	return finish_move(files, update, error);
@@ -664,84 +694,12 @@ static bool files_replay(ProllyRefs *refs, const GPtrArray *updates, GError **er
 	return true;
 }
 
-static gint64 get_boot_time_us(void)
-{
-	struct timespec now;
-	struct timespec up;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	clock_gettime(CLOCK_BOOTTIME, &up);
-	return (now.tv_sec - up.tv_sec) * G_USEC_PER_SEC + (now.tv_nsec - up.tv_nsec) / 1000;
-}
-
-static gint64 get_mtime_us(const char *path)
-{
-	struct stat st;
-
-	if (lstat(path, &st) < 0)
-		return 0;
-	return st.st_mtim.tv_sec * G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000;
-}
-
-/* One of ours, unless it is so young that a git of the present may have made it. */
-static void break_own_lock(const char *path)
-{
-	gint64 mtime = get_mtime_us(path);
-	gint64 age = g_get_real_time() - mtime;
-
-	if (mtime == 0)
-		return;
-	if (age >= 0 && age < LOCK_STALE_US) {
-		g_usleep((gulong)(LOCK_STALE_US - age));
-		if (get_mtime_us(path) != mtime)
-			return;
-	}
-	unlink(path);
-}
-
-static void break_old_locks(const char *path, gint64 boot)
-{
-	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-	const char *name;
-
-	if (!dir)
-		return;
-	while ((name = g_dir_read_name(dir))) {
-		g_autofree char *child = g_build_filename(path, name, NULL);
-
-		if (g_str_has_suffix(name, ".lock")) {
-			if (get_mtime_us(child) < boot)
-				unlink(child);
-		} else {
-			break_old_locks(child, boot);
-		}
-	}
-}
-
-void prolly_refs_break_locks(const char *git_dir, const GPtrArray *updates)
-{
-	g_autofree char *refs = g_build_filename(git_dir, "refs", NULL);
-	g_autofree char *packed = g_build_filename(git_dir, "packed-refs.lock", NULL);
-	gint64 boot = get_boot_time_us();
-
-	break_old_locks(refs, boot);
-	if (get_mtime_us(packed) != 0 && get_mtime_us(packed) < boot)
-		unlink(packed);
-	for (guint i = 0; i < updates->len; i++) {
-		const ProllyRefUpdate *update = g_ptr_array_index(updates, i);
-		g_autofree char *lock = g_strconcat(git_dir, "/", update->name, ".lock", NULL);
-
-		break_own_lock(lock);
-		if (prolly_commit_id_is_zero(&update->to))
-			break_own_lock(packed);
-	}
-}
-
 static void files_free(ProllyRefs *refs)
 {
 	g_ptr_array_unref(as_files(refs)->packed);
 	g_free(as_files(refs)->last_found);
 	prolly_ref_listing_free(as_files(refs)->listing);
+	g_hash_table_unref(as_files(refs)->left);
 	g_free(as_files(refs)->dir);
 	g_free(refs);
 }
@@ -767,5 +725,6 @@ ProllyRefs *prolly_refs_new_files(git_repository *repo, const char *git_dir, Pro
 	files->dir = g_strdup(git_dir);
 	files->packed = g_ptr_array_new_with_free_func(g_free);
 	files->listing = prolly_ref_listing_new();
+	files->left = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	return &files->base;
 }

@@ -290,6 +290,8 @@ void prolly_publication_add_update(ProllyPublication *publication, ProllyRefUpda
 bool prolly_publication_add_commit(ProllyPublication *publication, ProllyRepo *repo,
 				   const ProllyNewCommit *commit, ProllyCommitId *out_id,
 				   GError **error);
+/* Moves the references that a publication could not move which had happened already. */
+bool prolly_publication_finish(ProllyRepo *repo, GError **error);
 /* As prolly_publication_publish, of updates that say themselves where their references stand. */
 bool prolly_publication_write(ProllyPublication *publication, ProllyRepo *repo,
 			      ProllyDbBatch *batch, ProllyDbDurability durability, GError **error);

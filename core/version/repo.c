@@ -64,6 +64,7 @@ void prolly_body_free(ProllyRepoBody *body)
 	prolly_db_close(body->db);
 	prolly_lock_release(body->lock_fd);
 	g_mutex_clear(&body->publish_lock);
+	g_clear_pointer(&body->unfinished, g_ptr_array_unref);
 	g_mutex_clear(&body->git_lock);
 	g_mutex_clear(&body->branches_lock);
 	g_mutex_clear(&body->observer_lock);

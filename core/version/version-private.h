@@ -101,7 +101,9 @@ struct ProllyRepoBody {
 	ProllyFormat *format;
 	int lock_fd;
 
-	GMutex publish_lock; /* journal.c */
+	GMutex publish_lock;   /* journal.c; protects the next one */
+	GPtrArray *unfinished; /* of ProllyRefUpdate: of a publication (publication.c); nullable */
+	uint64_t unfinished_sequence;
 	GMutex git_lock;
 	ProllyGit *git;
 	struct ProllyJournal *journal;
