@@ -120,6 +120,7 @@ struct PfsInode {
 	unsigned references;  /* ours: children's names, handles */
 	unsigned n_open;      /* handles on file */
 	unsigned n_executing; /* of them, those that a program runs from */
+	bool has_lost;        /* the kernel may have cached what was not staged */
 	PfsScope *scope;      /* never changes; referenced; NULL outside of all branches */
 	PfsName *names;       /* NULL: the root, or an orphan */
 	uint64_t ino;         /* st_ino, as last told */
@@ -219,8 +220,9 @@ bool pfs_inode_is_directory(const PfsInode *inode);
 ProllyFile *pfs_table_dup_file(PfsTable *table, PfsInode *inode);
 /* INODE's content changes through the kernel. */
 void pfs_table_touch(PfsTable *table, PfsInode *inode);
-/* A handle less has INODE's file open; the last gives the file up. */
-void pfs_table_close(PfsTable *table, PfsInode *inode, bool is_executed);
+/* A handle less has INODE's file open; the last gives the file up. Not IS_STAGED: what was written is
+ * lost by that. False if it is, and the kernel may have it cached. */
+bool pfs_table_close(PfsTable *table, PfsInode *inode, bool is_executed, bool is_staged);
 /* Remembers what the kernel is told about INODE. */
 void pfs_table_told(PfsTable *table, PfsInode *inode, const struct stat *attr);
 

@@ -686,18 +686,22 @@ static void note_closed(PfsInode *inode, ProllyFile *file)
 	g_clear_pointer(&stored, g_bytes_unref);
 }
 
-void pfs_table_close(PfsTable *table, PfsInode *inode, bool is_executed)
+bool pfs_table_close(PfsTable *table, PfsInode *inode, bool is_executed, bool is_staged)
 {
 	ProllyFile *file = NULL;
+	bool is_lost;
 
 	g_mutex_lock(&table->lock);
 	inode->n_executing -= is_executed;
 	if (--inode->n_open == 0)
 		file = g_steal_pointer(&inode->file);
-	if (file)
+	is_lost = file && !is_staged;
+	if (file && is_staged)
 		note_closed(inode, file);
+	inode->has_lost |= is_lost;
 	g_mutex_unlock(&table->lock);
 	prolly_file_unref(file);
+	return !is_lost;
 }
 
 void pfs_table_foreach(PfsTable *table, PfsScope *scope, PfsInodeFunc func, void *data)

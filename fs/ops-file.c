@@ -9,7 +9,8 @@
  * flush, which saves a round trip for each close.
  *
  * Pages stay cached over opens (keep_cache): a content that changed behind the kernel has another
- * node (inode.c), so what is cached for this one is right. Therefore
+ * node (inode.c), so what is cached for this one is right, unless it could not be staged (close_file).
+ * Therefore
  * - a node that was not looked up since its scope moved is checked when it is opened; ESTALE makes
  *   the kernel look the name up again;
  * - O_TRUNC is ours to do (the kernel passes it on), and so is O_APPEND: written at the true end,
@@ -50,15 +51,28 @@ PfsHandle *pfs_handle_new(PfsMount *mount, PfsInode *inode)
 	return handle;
 }
 
+/*
+ * HANDLE less on its node's file; the last gives it up, and with it what could not be staged: whoever
+ * closed was told. The kernel has that in its pages, of which the next open drops all; and the length,
+ * which it forgets here. (That takes no lock which somebody who waits for us could have.)
+ */
+static void close_file(PfsMount *mount, PfsHandle *handle)
+{
+	bool is_staged = prolly_file_flush(handle->file, NULL);
+
+	prolly_file_unref(handle->file);
+	if (pfs_table_close(&mount->table, handle->inode, handle->is_executed, is_staged))
+		return;
+	fuse_lowlevel_notify_inval_inode(mount->session, handle->inode->id, -1, 0);
+}
+
 void pfs_handle_free(PfsMount *mount, PfsHandle *handle)
 {
 	g_mutex_lock(&mount->handles_lock);
 	g_queue_unlink(&mount->handles, &handle->link);
 	g_mutex_unlock(&mount->handles_lock);
-	if (handle->file) {
-		prolly_file_unref(handle->file);
-		pfs_table_close(&mount->table, handle->inode, handle->is_executed);
-	}
+	if (handle->file)
+		close_file(mount, handle);
 	prolly_session_free(handle->session);
 	g_clear_pointer(&handle->text, g_bytes_unref);
 	pfs_inode_unref(&mount->table, handle->inode);
@@ -137,8 +151,8 @@ bool pfs_file_open(PfsMount *mount, PfsInode *inode, ProllyFile **out_file, GErr
 	return true;
 }
 
-/* Gives HANDLE the file of its node. */
-static bool open_file(PfsMount *mount, PfsHandle *handle, int flags, GError **error)
+/* Gives HANDLE the file of its node. *OUT_KEEP: what the kernel has cached of it is right. */
+static bool open_file(PfsMount *mount, PfsHandle *handle, int flags, bool *out_keep, GError **error)
 {
 	PfsInode *inode = handle->inode;
 	ProllyFile *file;
@@ -151,6 +165,8 @@ static bool open_file(PfsMount *mount, PfsHandle *handle, int flags, GError **er
 	inode->n_open++;
 	handle->is_executed = flags & FLAG_EXECUTE;
 	inode->n_executing += handle->is_executed;
+	*out_keep = !inode->has_lost;
+	inode->has_lost = false;
 	g_mutex_unlock(&mount->table.lock);
 	handle->file = file;
 	return true;
@@ -201,20 +217,21 @@ static PfsHandle *open_handle(fuse_req_t req, PfsInode *inode, struct fuse_file_
 {
 	PfsMount *mount = pfs_mount(req);
 	PfsHandle *handle;
+	bool keep;
 
 	if (is_writing(fi->flags) && !inode->scope->branch) {
 		prolly_throw(error, PROLLY_ERROR_READ_ONLY, "commits do not change");
 		return NULL;
 	}
 	handle = pfs_handle_new(mount, inode);
-	if (!open_file(mount, handle, fi->flags, error) ||
+	if (!open_file(mount, handle, fi->flags, &keep, error) ||
 	    ((fi->flags & O_TRUNC) &&
 	     !truncate_opened(req, inode, handle->file, fi->flags, error))) {
 		pfs_handle_free(mount, handle);
 		return NULL;
 	}
 	fi->fh = (uintptr_t)handle;
-	fi->keep_cache = 1;
+	fi->keep_cache = keep;
 	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY && !(fi->flags & O_TRUNC);
 	return handle;
 }
