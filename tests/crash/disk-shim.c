@@ -4,8 +4,8 @@
  *
  * Why a library and not a filesystem of our own: FUSE passes on neither syncfs(2) nor files without
  * a name (O_TMPFILE), so that what was tested would not be what runs. All that a store's libraries
- * do to files goes through the C library's functions below, but for a log of RocksDB's own (LOG),
- * which nobody reads, and a symbolic link with which libgit2 tries whether there are any.
+ * do to files goes through the C library's functions below, but for a symbolic link with which libgit2
+ * tries whether there are any.
  *
  * One lock is held over a call and its record, so that the log has the order in which the calls
  * took effect. Nothing is synced really: the test that reads the log decides what a disk would have
@@ -34,6 +34,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -219,7 +220,8 @@ static int open_file(int dir, const char *name, int flags, mode_t mode)
 		return -1;
 	}
 	lock();
-	if (!makes || access(path, F_OK) == 0 || !strike(PROLLY_DISK_MAKING))
+	makes = makes && access(path, F_OK) < 0;
+	if (!strike(makes ? PROLLY_DISK_MAKING : PROLLY_DISK_READS))
 		fd = REAL(openat)(dir, name, flags, mode);
 	if (fd >= 0 && fd < MAX_FDS) {
 		shim.handles[fd] = ++shim.last_handle;
@@ -360,6 +362,56 @@ ssize_t writev(int fd, const struct iovec *parts, int n)
 	result = write_data(fd, all, total, -1);
 	free(all);
 	return result;
+}
+
+/* OFFSET -1: where the descriptor stands. */
+static ssize_t read_data(int fd, void *data, size_t len, off_t offset)
+{
+	bool fails = false;
+
+	if (get_handle(fd)) {
+		lock();
+		fails = strike(PROLLY_DISK_READS);
+		unlock();
+	}
+	if (fails)
+		return -1;
+	return offset < 0 ? REAL(read)(fd, data, len) : REAL(pread)(fd, data, len, offset);
+}
+
+ssize_t read(int fd, void *data, size_t len)
+{
+	return read_data(fd, data, len, -1);
+}
+
+ssize_t pread(int fd, void *data, size_t len, off_t offset)
+{
+	return read_data(fd, data, len, offset);
+}
+
+ssize_t pread64(int fd, void *data, size_t len, off_t offset)
+{
+	return read_data(fd, data, len, offset);
+}
+
+/* What they become with _FORTIFY_SOURCE. */
+ssize_t __read_chk(int fd, void *data, size_t len, size_t room);
+ssize_t __pread_chk(int fd, void *data, size_t len, off_t offset, size_t room);
+ssize_t __pread64_chk(int fd, void *data, size_t len, off_t offset, size_t room);
+
+ssize_t __read_chk(int fd, void *data, size_t len, size_t room)
+{
+	return read_data(fd, data, len, -1);
+}
+
+ssize_t __pread_chk(int fd, void *data, size_t len, off_t offset, size_t room)
+{
+	return read_data(fd, data, len, offset);
+}
+
+ssize_t __pread64_chk(int fd, void *data, size_t len, off_t offset, size_t room)
+{
+	return read_data(fd, data, len, offset);
 }
 
 int ftruncate(int fd, off_t length)
@@ -568,6 +620,32 @@ int fstatfs(int fd, struct statfs *out)
 int fstatfs64(int fd, struct statfs64 *out)
 {
 	return fstatfs(fd, (struct statfs *)out);
+}
+
+/* ---- Space ------------------------------------------------------------------------------- */
+
+/* Is the disk full, and stays so? */
+static bool is_full(void)
+{
+	const ProllyDiskControl *control = shim.control;
+
+	return control && control->calls && control->error == ENOSPC && control->n_struck > 0 &&
+	       control->times > 0;
+}
+
+int statvfs(const char *path, struct statvfs *out)
+{
+	int result = REAL(statvfs)(path, out);
+
+	if (result == 0 && is_full())
+		out->f_bfree = out->f_bavail = 0;
+	return result;
+}
+
+/* (The same structure, on a machine of 64 bits.) */
+int statvfs64(const char *path, struct statvfs64 *out)
+{
+	return statvfs(path, (struct statvfs *)out);
 }
 
 /* ---- Names ------------------------------------------------------------------------------- */

@@ -50,6 +50,7 @@ enum {
 				      promises nothing */
 	PROLLY_DISK_NAMES = 1 << 2,  /* rename, link, unlink, rmdir */
 	PROLLY_DISK_MAKING = 1 << 3, /* mkdir, open of a file that is made */
+	PROLLY_DISK_READS = 1 << 4,  /* read, open of a file that is there */
 };
 
 typedef enum {
