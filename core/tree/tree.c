@@ -10,9 +10,29 @@
  *     but in the last node of a level.
  * V3  The top is a leaf or has two children.
  *
+ * What a look-up costs is waiting for memory. Of 1,000 entries, which are in the processor's cache, it
+ * takes 47 ns, of 10,000 72, of a million 390, with one level more: 24 ns a level, and the rest is two
+ * rounds, one for the leaf and, when that was searched, one for the value. (A key that is not there
+ * needs one, 270.) A program that does nothing but that with blocks of a leaf's size, and its 12 lines
+ * asked for at once (store.c), waits for (nanoseconds; "known": the value is asked for with the leaf):
+ *
+ *	                      leaf   leaf, value   known   the same, large pages
+ *	14 MB (100,000)         22            42      24         22    89    41
+ *	143 MB (a million)     194           318     217        132   293   191
+ *	1.4 GB (10 million)    296           471     317        240   391   222
+ *
+ * So a look-up in 10 million cannot cost twice one in 100,000, which waits for hardly anything, with
+ * either size of pages: it takes 640 to 840 ns to 150 to 240.
+ *
+ * Rejected: all of the leaf asked for with its first lines (64 of them take as long as the round that
+ * they save); a guess at the value's place, by where the key is between the heads of its neighbours in
+ * the parent, with count and sizes of the leaf noted in the link to it (a key that is there 40 ns
+ * less, one that is not 15 more, and nothing won where keys are not spread evenly); to compare
+ * prefixes without a call (1 ns).
+ *
  * Many look-ups go down side by side (prolly_tree_get_many): while one waits for a node, others
- * search theirs. Of a million entries one alone takes 490 ns, each of 16 takes 220. prolly_tree_get
- * is the plain way, which they are tested against.
+ * search theirs. Of a million entries each of 16 takes 160 ns. prolly_tree_get is the plain way, which
+ * they are tested against.
  */
 #include "tree/tree-private.h"
 #include "tree/verify.h"
