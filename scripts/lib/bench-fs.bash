@@ -19,6 +19,7 @@ FS_CLIENTS=64       # processes at a time
 FS_OPEN=19000       # files open at a time: the limit is often 20,000
 FS_COUNTED=1000     # small files, to count what the kernel asks for
 FS_MANY=10000000    # entries loaded with --large
+FS_IDLE=10          # seconds that nobody asks for anything
 
 # What an entry of fsloop has: a key of 24 bytes and a value of 100.
 FS_ENTRY_SIZE=124
@@ -293,6 +294,43 @@ memory_after_load()
 	unmount_now
 }
 
+# list_many: the names of a directory of very many keys, by who has just mounted.
+list_many()
+{
+	local pid
+
+	fresh_peer prollyfs
+	fill_directory prollyfs "$FS_MANY"
+	remount_peer prollyfs
+	pid=$(pgrep -f "^$programs/prollyfs .*$ram")
+	record prollyfs list_many "$FS_MANY" entries/s \
+		"$(per_second "$FS_MANY" "$(fsloop list "$place")")"
+	record prollyfs list_many_peak "$FS_MANY" MiB "$(memory_of "$pid" VmHWM)" "cache of 256 MiB"
+	unmount_peer prollyfs
+}
+
+# idle: what a mount takes of the processor that was used, and is not any more.
+idle()
+{
+	local pid before
+
+	fresh_peer prollyfs
+	fsloop create "$place" "$FS_COUNTED" "$FS_FILE_SIZE" >/dev/null
+	pid=$(pgrep -f "^$programs/prollyfs .*$ram")
+	sleep 1
+	before=$(ticks_of "$pid")
+	sleep "$FS_IDLE"
+	record prollyfs idle "$FS_IDLE" "ms of processor" \
+		"$((($(ticks_of "$pid") - before) * 1000 / $(getconf CLK_TCK)))"
+	unmount_peer prollyfs
+}
+
+# ticks_of PID: of the processor, so far.
+ticks_of()
+{
+	sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'
+}
+
 memory_of()
 {
 	awk -v field="$2:" '$1 == field { printf "%.1f\n", $2 / 1024 }' "/proc/$1/status"
@@ -453,6 +491,7 @@ bench_fs()
 	under_commit
 	under_clients
 	under_handles
+	idle
 	each_peer small_files "$servers"
 	prepare_trees
 	each_peer trees "$servers"
@@ -475,5 +514,7 @@ bench_fs()
 	if $large; then
 		say "load of $FS_MANY"
 		memory_after_load
+		say "a directory of $FS_MANY"
+		list_many
 	fi
 }
