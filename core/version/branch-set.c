@@ -187,8 +187,10 @@ bool prolly_branch_drop_record(ProllyRepo *repo, const char *name, GError **erro
 					batch, PROLLY_DB_BUFFERED, error);
 }
 
-bool prolly_branch_list_lost(ProllyRepo *repo, GPtrArray **out_references, GError **error)
+bool prolly_branch_list_lost(ProllyRepo *repo, bool is_locked, GPtrArray **out_references,
+			     GError **error)
 {
+	GMutex *lock = is_locked ? NULL : &repo->body->publish_lock;
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(GPtrArray) references = g_ptr_array_new_with_free_func(g_free);
 	bool ok = true;
@@ -198,10 +200,12 @@ bool prolly_branch_list_lost(ProllyRepo *repo, GPtrArray **out_references, GErro
 	for (guint i = 0; ok && i < names->len; i++) {
 		bool is_lost;
 
-		/* One that is being made has a record and a reflog first. */
-		g_mutex_lock(&repo->body->branches_lock);
+		/* One that is being published has a record and a reflog first. */
+		if (lock)
+			g_mutex_lock(lock);
 		ok = has_lost_reference(repo, names->pdata[i], &is_lost, error);
-		g_mutex_unlock(&repo->body->branches_lock);
+		if (lock)
+			g_mutex_unlock(lock);
 		if (ok && is_lost)
 			g_ptr_array_add(references,
 					g_strconcat(PROLLY_REFS_HEADS, names->pdata[i], NULL));

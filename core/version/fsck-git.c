@@ -370,7 +370,7 @@ static bool check_lost(ProllyFsck *self, GError **error)
 {
 	g_autoptr(GPtrArray) lost = NULL;
 
-	if (!prolly_branch_list_lost(self->repo, &lost, error))
+	if (!prolly_branch_list_lost(self->repo, false, &lost, error))
 		return false;
 	for (guint i = 0; i < lost->len; i++) {
 		const char *name = lost->pdata[i];

@@ -314,25 +314,25 @@ static bool note_reference(ProllyGc *gc, const char *name, GError **error)
 }
 
 /* What a branch had whose reference was lost is reached by nothing now, and wanted back. */
-static bool check_none_lost(ProllyGc *gc, GError **error)
+static bool check_none_lost(ProllyGc *gc, bool is_locked, GError **error)
 {
 	g_autoptr(GPtrArray) lost = NULL;
 
-	if (!prolly_branch_list_lost(gc->repo, &lost, error))
+	if (!prolly_branch_list_lost(gc->repo, is_locked, &lost, error))
 		return false;
 	return lost->len == 0 ||
 	       prolly_throw(error, PROLLY_ERROR_CORRUPT, "%s is missing, but was not deleted",
 			    (const char *)lost->pdata[0]);
 }
 
-bool prolly_gc_note_references(ProllyGc *gc, GError **error)
+bool prolly_gc_note_references(ProllyGc *gc, bool is_locked, GError **error)
 {
 	static const char *const others[] = {"HEAD", "ORIG_HEAD", "FETCH_HEAD", "MERGE_HEAD"};
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 	ProllyRefs *refs = gc->body->git->refs;
 	bool ok;
 
-	if (!check_none_lost(gc, error))
+	if (!check_none_lost(gc, is_locked, error))
 		return false;
 	g_mutex_lock(&gc->body->git_lock);
 	ok = refs->ops->list(refs, "refs/", G_MAXUINT, names, error);

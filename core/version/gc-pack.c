@@ -423,7 +423,7 @@ static bool remove_rest(ProllyGc *gc, ProllyGcPacks *packs, GPtrArray *written, 
 	bool ok = true;
 
 	gc->reason = PROLLY_GC_LATE;
-	if (!prolly_gc_note_references(gc, error) || !prolly_gc_walk_commits(gc, error))
+	if (!prolly_gc_note_references(gc, true, error) || !prolly_gc_walk_commits(gc, error))
 		return false;
 	g_mutex_lock(&gc->body->git_lock);
 	for (guint i = 0; i < packs->packs->len; i++) {

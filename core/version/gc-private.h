@@ -107,8 +107,8 @@ ProllyOidSet *prolly_oid_set_new(void);
 bool prolly_oid_set_add(ProllyOidSet *set, const git_oid *oid);
 bool prolly_oid_set_has(ProllyOidSet *set, const git_oid *oid);
 
-/* Notes what the references and reflogs name. */
-bool prolly_gc_note_references(ProllyGc *gc, GError **error);
+/* Notes what the references and reflogs name. IS_LOCKED: the caller holds publish_lock. */
+bool prolly_gc_note_references(ProllyGc *gc, bool is_locked, GError **error);
 /* Everything below the noted commits is wanted, and the trees of their namespaces stay. */
 bool prolly_gc_walk_commits(ProllyGc *gc, GError **error);
 /* Notes an object that need not be there. */

@@ -182,6 +182,6 @@ bool prolly_gc_capture(ProllyGc *gc, GError **error)
 	return prolly_gc_tell_marked(gc, error) && note_empty_tree(gc, error) &&
 	       prolly_usage_ask(gc, error) && note_branches(gc, error) && note_staged(gc, error) &&
 	       note_merges(gc, error) && note_journal(gc, error) &&
-	       prolly_gc_tell_marked(gc, error) && prolly_gc_note_references(gc, error) &&
+	       prolly_gc_tell_marked(gc, error) && prolly_gc_note_references(gc, false, error) &&
 	       prolly_gc_walk_commits(gc, error) && prolly_gc_mark(gc, error);
 }

@@ -338,8 +338,9 @@ bool prolly_branch_new_id(ProllyRepo *repo, uint32_t *out_id, GError **error);
 /* Drops everything the database has of branch NAME, which has no reference. CORRUPT: that was lost. */
 bool prolly_branch_drop_record(ProllyRepo *repo, const char *name, GError **error);
 /* (transfer full) The references (refs/heads/NAME) of branches that were lost, and not deleted: what is
- * staged on them is there, and their reflogs. */
-bool prolly_branch_list_lost(ProllyRepo *repo, GPtrArray **out_references, GError **error);
+ * staged on them is there, and their reflogs. IS_LOCKED: the caller holds publish_lock. */
+bool prolly_branch_list_lost(ProllyRepo *repo, bool is_locked, GPtrArray **out_references,
+			     GError **error);
 /* Drops what the database has of all branches that were deleted, at an opening. */
 bool prolly_branch_drop_lost(ProllyRepo *repo, GError **error);
 /* The same of one that git deleted while the store is open; who holds it finds it deleted. */

@@ -117,7 +117,7 @@ struct ProllyRepoBody {
 	const ProllyObserver *observer;
 	void *observer_data;
 
-	GMutex counters_lock; /* leaf (counters.c) */
+	GMutex counters_lock; /* counters.c; over the write that reserves more */
 	uint64_t next[PROLLY_COUNTER_N];
 	uint64_t reserved[PROLLY_COUNTER_N];
 
