@@ -24,7 +24,7 @@
 
 #include <string.h>
 
-#define RUN_BYTES_MAX    (8u << 20)   /* bytes written that a file keeps in memory */
+#define RUN_BYTES_MAX    (16u << 20)  /* bytes written that a file keeps in memory */
 #define RUNS_MAX         2048         /* and in how many runs */
 #define KEPT_MAX         (128u << 20) /* bytes that all sparse files keep besides */
 #define KEPT_STEP        (1u << 20)

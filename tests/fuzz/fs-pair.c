@@ -27,6 +27,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <mntent.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,22 @@ static void start_watcher(const FsPair *self)
 		watch(self);
 }
 
+/*
+ * A mount is there until the last namespace has let go of it: who unmounts another one of ours while
+ * this process lives would wait for its end.
+ */
+static void let_go_of_others(void)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	struct mntent *entry;
+
+	must(mounts, "/proc/self/mounts");
+	while ((entry = getmntent(mounts)))
+		if (g_str_has_prefix(entry->mnt_type, "fuse"))
+			(void)umount2(entry->mnt_dir, MNT_DETACH);
+	endmntent(mounts);
+}
+
 FsPair *fs_pair_new(void)
 {
 	g_autoptr(GError) error = NULL;
@@ -138,6 +155,7 @@ FsPair *fs_pair_new(void)
 	if (access("/dev/fuse", R_OK | W_OK) || (!is_root && !become_root()) ||
 	    unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return NULL;
+	let_go_of_others();
 	top = g_dir_make_tmp("fuzz-fs-XXXXXX", &error);
 	g_assert_no_error(error);
 	must(mount_memory(top), top);

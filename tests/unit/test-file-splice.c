@@ -6,10 +6,10 @@
  */
 #include "file-fixture.h"
 
-#define MAX_LENGTH (20u << 20)
+#define MAX_LENGTH (40u << 20)
 #define N_STEPS    90
 #define N_WRITERS  4
-#define WRITER_LEN (6u << 20)
+#define WRITER_LEN (12u << 20)
 
 typedef struct {
 	ProllyFile *file;
@@ -204,12 +204,12 @@ static void test_orphan(Fixture *self, gconstpointer data)
 {
 	ProllyPlace place = place_of("k");
 	ProllyFile *file = create_file(self, "k");
-	g_autofree uint8_t *bytes = g_malloc(9u << 20);
+	g_autofree uint8_t *bytes = g_malloc(14u << 20);
 	g_autoptr(GError) error = NULL;
 
-	fill(bytes, 9u << 20, 1);
-	write_at(file, 0, bytes, 5u << 20);
-	write_at(file, 5u << 20, bytes + (5u << 20), 4u << 20);
+	fill(bytes, 14u << 20, 1);
+	write_at(file, 0, bytes, 9u << 20);
+	write_at(file, 9u << 20, bytes + (9u << 20), 5u << 20);
 	prolly_edit_delete(self->repo, self->branch, &place, NULL, &error);
 	g_assert_no_error(error);
 	prolly_file_unref(file);
