@@ -25,6 +25,7 @@
 #include <string.h>
 
 #define RUN_BYTES_MAX    (16u << 20)  /* bytes written that a file keeps in memory */
+#define SPARSE_BYTES_MAX (8u << 20)   /* and a sparse one, of its own */
 #define RUNS_MAX         2048         /* and in how many runs */
 #define KEPT_MAX         (128u << 20) /* bytes that all sparse files keep besides */
 #define KEPT_STEP        (1u << 20)
@@ -341,9 +342,9 @@ static bool may_keep(ProllyFile *file, uint64_t bytes)
 	gsize *kept = &file->repo->body->kept_bytes;
 	gsize more;
 
-	if (bytes <= RUN_BYTES_MAX + file->kept)
+	if (bytes <= SPARSE_BYTES_MAX + file->kept)
 		return true;
-	more = (gsize)(bytes - RUN_BYTES_MAX - file->kept) + KEPT_STEP;
+	more = (gsize)(bytes - SPARSE_BYTES_MAX - file->kept) + KEPT_STEP;
 	if ((gsize)g_atomic_pointer_add(kept, more) + more > KEPT_MAX) {
 		g_atomic_pointer_add(kept, -(gssize)more);
 		return false;
@@ -363,7 +364,7 @@ static bool is_full(ProllyFile *file, uint64_t len)
 		return true;
 	if (content->runs->len >= (is_sparse ? SPARSE_RUNS_MAX : RUNS_MAX))
 		return true;
-	return bytes > RUN_BYTES_MAX && !(is_sparse && may_keep(file, bytes));
+	return is_sparse ? !may_keep(file, bytes) : bytes > RUN_BYTES_MAX;
 }
 
 /* Makes room for LEN more bytes before any is added: a writer that goes on after an error (a full
