@@ -9,6 +9,12 @@ setup()
 	B=$T/backup
 }
 
+# N bytes that nothing makes smaller.
+make_bytes()
+{
+	python3 -c 'import random, sys; sys.stdout.buffer.write(random.Random(1).randbytes(int(sys.argv[1])))' "$1"
+}
+
 # A store with some of everything.
 make_store()
 {
@@ -22,7 +28,7 @@ make_store()
 	ctl "$STORE" -q branch side main~1
 	ctl "$STORE" -q tag v1 main~2
 	ctl "$STORE" -q -b side put ns/staged 'not committed'
-	head -c 3000000 "$PROLLYFS" | ctl "$STORE" -q put ns/staged-large
+	make_bytes 3000000 | ctl "$STORE" -q put ns/staged-large
 }
 
 # Everything that a store holds, as text.
