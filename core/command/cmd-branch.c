@@ -191,9 +191,10 @@ static bool make_branch(ProllyCommand *command, const char *name, const char *re
 	g_autoptr(ProllyBranch) made = NULL;
 	ProllyCommitId start;
 
-	if (!prolly_branch_lookup(command->repo, rev ? rev : command->branch_name, &from, NULL) &&
+	if (!prolly_branch_lookup(command->repo, rev ? rev : command->branch_name, &from,
+				  rev ? NULL : error) &&
 	    !rev)
-		return find_branch(command, command->branch_name, &from, error);
+		return false;
 	if (from)
 		prolly_branch_get_head(from, &start);
 	else if (!prolly_command_resolve(command, rev ? rev : command->branch_name, &start, error))

@@ -453,6 +453,18 @@ bool prolly_db_write(ProllyDb *db, ProllyDbBatch *batch, ProllyDbDurability dura
 	return true;
 }
 
+/*
+ * Syncs after a write that found no space: by another one, which waits for RocksDB to resume. Its log as it
+ * was may not be touched.
+ */
+static bool sync_by_write(ProllyDb *db, GError **error)
+{
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(db);
+
+	prolly_db_batch_delete(batch, PROLLY_DB_META, "sync", 4);
+	return prolly_db_write(db, batch, PROLLY_DB_SYNC, error);
+}
+
 bool prolly_db_sync(ProllyDb *db, GError **error)
 {
 	uint64_t n_before = count_written(db);
@@ -463,6 +475,8 @@ bool prolly_db_sync(ProllyDb *db, GError **error)
 		return true;
 	if (!prolly_db_check_unhurt(db, error))
 		return false;
+	if (g_atomic_int_get(&db->is_broken))
+		return sync_by_write(db, error);
 	if (is_synced(db, n_before))
 		return true;
 	rocksdb_flush_wal(db->rocks, 1, &failure);
