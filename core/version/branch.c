@@ -333,6 +333,7 @@ bool prolly_branch_lookup(ProllyRepo *repo, const char *name, ProllyBranch **out
 	*out_branch = NULL;
 	if (!prolly_branch_check_name(name, NULL))
 		return true;
+	prolly_publication_finish_late(repo);
 	if (!prolly_branch_read_head(repo, name, &head, &found, error))
 		return false;
 	if (!found)

@@ -13,7 +13,8 @@
  *   4. move the references.
  *
  * A crash before 3 leaves what was; after it, the journal's replay does 2 and 4 again (journal.c).
- * So does step 4 if it fails: once at once, and, if that fails as well, before the next publication.
+ * So does step 4 if it fails: once at once, and, if that fails as well, before the next publication or
+ * when a branch is looked up, so that who tries again sees what he did.
  * Steps exclude each other by publish_lock, the git directory is held in 2 and 4 only, so that
  * history can be read while the disk syncs.
  */
@@ -279,7 +280,8 @@ static bool finish_locked(ProllyRepoBody *body, GError **error)
 	g_mutex_unlock(&body->git_lock);
 	if (!ok)
 		return false;
-	g_clear_pointer(&body->unfinished, g_ptr_array_unref);
+	g_ptr_array_unref(body->unfinished);
+	g_atomic_pointer_set(&body->unfinished, NULL);
 	prolly_journal_complete(body->journal, body->unfinished_sequence);
 	return true;
 }
@@ -289,6 +291,12 @@ bool prolly_publication_finish(ProllyRepo *repo, GError **error)
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&repo->body->publish_lock);
 
 	return finish_locked(repo->body, error);
+}
+
+void prolly_publication_finish_late(ProllyRepo *repo)
+{
+	if (g_atomic_pointer_get(&repo->body->unfinished))
+		(void)prolly_publication_finish(repo, NULL);
 }
 
 static bool publish_locked(ProllyPublication *publication, ProllyRepo *repo, ProllyDbBatch *batch,
@@ -311,8 +319,8 @@ static bool publish_locked(ProllyPublication *publication, ProllyRepo *repo, Pro
 		prolly_journal_complete(body->journal, sequence);
 		return true;
 	}
-	body->unfinished = g_ptr_array_ref(publication->updates);
 	body->unfinished_sequence = sequence;
+	g_atomic_pointer_set(&body->unfinished, g_ptr_array_ref(publication->updates));
 	return finish_locked(body, error);
 }
 

@@ -292,6 +292,8 @@ bool prolly_publication_add_commit(ProllyPublication *publication, ProllyRepo *r
 				   GError **error);
 /* Moves the references that a publication could not move which had happened already. */
 bool prolly_publication_finish(ProllyRepo *repo, GError **error);
+/* The same if there are any, as far as can be now. Costs a look at a pointer if there are none. */
+void prolly_publication_finish_late(ProllyRepo *repo);
 /* As prolly_publication_publish, of updates that say themselves where their references stand. */
 bool prolly_publication_write(ProllyPublication *publication, ProllyRepo *repo,
 			      ProllyDbBatch *batch, ProllyDbDurability durability, GError **error);

@@ -101,8 +101,8 @@ struct ProllyRepoBody {
 	ProllyFormat *format;
 	int lock_fd;
 
-	GMutex publish_lock;   /* journal.c; protects the next one */
-	GPtrArray *unfinished; /* of ProllyRefUpdate: of a publication (publication.c); nullable */
+	GMutex publish_lock;   /* journal.c; protects the next two */
+	GPtrArray *unfinished; /* atomic: moves of references still to be made (publication.c) */
 	uint64_t unfinished_sequence;
 	GMutex git_lock;
 	ProllyGit *git;
