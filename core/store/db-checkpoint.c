@@ -20,8 +20,8 @@
  *  I2  A log that is not the last one of a listing was complete when the listing was made, so that what
  *      is copied of the logs in their order has no gap.
  *
- * A log longer than LOG_MAX is flushed first, as it would be copied anew each time. The mark that goes with
- * it says what was durable before it began, so that a checkpoint that lost some of that is found out as
+ * A log longer than LOG_MAX is flushed first, as it would be copied anew each time. The mark that goes
+ * with it says what was durable before it began, so that a checkpoint that lost some of that is found out as
  * the database itself would be (db-mark.c).
  */
 #include "store/db-private.h"
@@ -31,9 +31,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/copy.h"
+
 #define LOG_MAX  (16u << 20)
 #define ROOM_MAX (LOG_MAX + (8u << 20)) /* of log and manifest */
-#define PIECE    65536
 
 typedef struct {
 	ProllyDb *db;
@@ -42,27 +43,6 @@ typedef struct {
 } Checkpoint;
 
 /* ---- One file ---------------------------------------------------------------------------- */
-
-static bool copy_bytes(int in, int out, uint64_t len, const char *from, const char *to,
-		       GError **error)
-{
-	g_autofree char *piece = g_malloc(PIECE);
-
-	while (len > 0) {
-		ssize_t n = read(in, piece, MIN(len, PIECE));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return prolly_throw_errno(error, errno, "read %s", from);
-		if (n == 0)
-			return true;
-		if (!prolly_write_all(out, piece, (size_t)n, to, error))
-			return false;
-		len -= (uint64_t)n;
-	}
-	return true;
-}
 
 static int create(const char *path, GError **error)
 {
@@ -86,7 +66,7 @@ static bool copy_file(const Checkpoint *self, const char *name, GError **error)
 	if (in < 0 || fstat(in, &st) < 0)
 		return prolly_throw_errno(error, errno, "open %s", from);
 	out = create(to, error);
-	return out >= 0 && copy_bytes(in, out, (uint64_t)st.st_size, from, to, error);
+	return out >= 0 && prolly_copy_bytes(in, out, (uint64_t)st.st_size, from, to, NULL, error);
 }
 
 static bool link_file(const Checkpoint *self, const char *name, GError **error)

@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/copy.h"
+
 #define PIECE 262144
 
 static bool tell(ProllyBackupCopy *copy, GError **error)
@@ -51,32 +53,23 @@ static bool link_before(const ProllyBackupCopy *copy, const struct stat *wanted,
 }
 
 /* Up to LEN bytes: what is added meanwhile comes with the next backup. */
-static bool copy_bytes(ProllyBackupCopy *copy, int in, int out, uint64_t len, const char *to,
-		       GError **error)
+static bool copy_told(ProllyBackupCopy *copy, int in, int out, uint64_t len, const char *from,
+		      const char *to, GError **error)
 {
-	g_autofree char *piece = g_malloc(PIECE);
+	uint64_t n = len;
 
-	while (len > 0) {
-		ssize_t n = read(in, piece, MIN(len, PIECE));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return prolly_throw_errno(error, errno, "read what %s is copied from", to);
-		if (n == 0)
-			return true;
-		if (!prolly_write_all(out, piece, (size_t)n, to, error))
+	for (uint64_t done = 0; n > 0 && done < len; done += n) {
+		if (!prolly_copy_bytes(in, out, MIN(len - done, PIECE), from, to, &n, error))
 			return false;
-		len -= (uint64_t)n;
-		copy->figures.copied_bytes += (uint64_t)n;
+		copy->figures.copied_bytes += n;
 		if (!tell(copy, error))
 			return false;
 	}
 	return true;
 }
 
-static bool copy_contents(ProllyBackupCopy *copy, int in, const struct stat *st, const char *to,
-			  GError **error)
+static bool copy_contents(ProllyBackupCopy *copy, int in, const struct stat *st, const char *from,
+			  const char *to, GError **error)
 {
 	struct timespec times[2] = {st->st_atim, st->st_mtim};
 	prolly_autofd int out =
@@ -84,7 +77,7 @@ static bool copy_contents(ProllyBackupCopy *copy, int in, const struct stat *st,
 
 	if (out < 0)
 		return prolly_throw_errno(error, errno, "make %s", to);
-	if (!copy_bytes(copy, in, out, (uint64_t)st->st_size, to, error))
+	if (!copy_told(copy, in, out, (uint64_t)st->st_size, from, to, error))
 		return false;
 	if (fchmod(out, st->st_mode & 0777) < 0 || futimens(out, times) < 0)
 		return prolly_throw_errno(error, errno, "make %s", to);
@@ -112,7 +105,7 @@ static bool copy_file(ProllyBackupCopy *copy, const char *from, const char *name
 	copy->figures.bytes += (uint64_t)st.st_size;
 	if (is_fixed && link_before(copy, &st, name, to))
 		return tell(copy, error);
-	return copy_contents(copy, in, &st, to, error);
+	return copy_contents(copy, in, &st, from, to, error);
 }
 
 /* ---- Directories ------------------------------------------------------------------------- */
