@@ -14,6 +14,9 @@
  * that its first parent has not, so none relies on one that goes here. A git process that adds
  * objects meanwhile is protected as git gc does it: by their age.
  *
+ * What a process left that was killed, or could not remove it, goes when it is as old as what may go,
+ * and an hour: somebody may be writing it.
+ *
  * libgit2 keeps packs open that are no more. Its object database is replaced by a new one, which
  * those who use the old one do not notice, so that their space comes back.
  */
@@ -338,8 +341,7 @@ static void remove_file(const char *path, const char *suffix)
 	(void)unlink(file);
 }
 
-/* The index goes last: without it nobody looks for the pack, and a pack without one is swept by git.
- */
+/* The pack goes last: one without an index is nobody's, and swept by the next collection. */
 static void remove_pack(const Pack *pack)
 {
 	static const char *const suffixes[] = {".bitmap", ".rev", ".idx", ".pack"};
@@ -443,12 +445,56 @@ static bool remove_rest(ProllyGc *gc, ProllyGcPacks *packs, GPtrArray *written, 
 	return ok;
 }
 
+/* A temporary one, of git's, libgit2's or (of the commit-graph) ours; or a pack without an index, for
+ * which nobody looks. */
+static bool is_leftover(const char *directory, const char *name)
+{
+	g_autofree char *index = NULL;
+
+	if (!g_str_has_suffix(name, ".pack"))
+		return g_str_has_prefix(name, "tmp_") || g_str_has_prefix(name, "pack_git2_") ||
+		       g_str_has_prefix(name, "commit-graph.");
+	index = g_strdup_printf("%s/%.*s.idx", directory, (int)strlen(name) - 5, name);
+	return !g_file_test(index, G_FILE_TEST_EXISTS);
+}
+
+static void remove_leftovers_in(const char *directory, int64_t before)
+{
+	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *file = g_build_filename(directory, name, NULL);
+		struct stat st;
+
+		if (is_leftover(directory, name) && lstat(file, &st) == 0 && S_ISREG(st.st_mode) &&
+		    st.st_mtime < before)
+			(void)unlink(file);
+	}
+}
+
+static void remove_leftovers(const ProllyGc *gc, const ProllyGcPacks *packs)
+{
+	static const char *const names[] = {"", "pack", "info"};
+	int64_t hour_ago = g_get_real_time() / G_USEC_PER_SEC - 3600;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *path = g_build_filename(packs->objects, names[i], NULL);
+
+		remove_leftovers_in(path, MIN(gc->prune_before, hour_ago));
+	}
+}
+
 bool prolly_gc_packs_rewrite(ProllyGc *gc, ProllyGcPacks *packs, GError **error)
 {
 	g_autoptr(GPtrArray) written = g_ptr_array_new_with_free_func(g_free);
 	bool ok;
 
-	if (gc->keeps_git || is_tidy(gc, packs))
+	if (gc->keeps_git)
+		return true;
+	if (packs->objects)
+		remove_leftovers(gc, packs);
+	if (is_tidy(gc, packs))
 		return true;
 	if (packs->repo && !write_packs(gc, packs, written, error))
 		return false;

@@ -119,6 +119,31 @@ used()
 	store_git fsck --strict
 }
 
+@test "gc: what killed processes left in the git repository goes once it is an hour old" {
+	mount_store
+	on_main -q put ns/k value
+	commit_all main
+	local objects=$STORE/git/objects name
+	local old=(tmp_obj_1 pack/tmp_pack_1 pack/pack_git2_1 pack/pack_git2_1idx.lock pack/pack-1.pack
+		info/commit-graph.ABCDEF)
+	for name in "${old[@]}"; do
+		touch -d '2 hours ago' "$objects/$name"
+		touch "$objects/${name}2"
+	done
+	mv "$objects/pack/pack-1.pack2" "$objects/pack/pack-2.pack"
+	on_main -q gc --prune=now
+	for name in "${old[@]}"; do
+		[ ! -e "$objects/$name" ]
+	done
+	for name in tmp_obj_1 pack/tmp_pack_1 pack/pack_git2_1 pack/pack_git2_1idx.lock \
+		info/commit-graph.ABCDEF; do
+		present "$objects/${name}2"
+	done
+	present "$objects/pack/pack-2.pack"
+	rm "$objects"/pack/pack-2.pack
+	store_git fsck --strict
+}
+
 @test "gc of a store that nobody has mounted, of one of plain files, and on a read-only mount" {
 	ctl . -q init "$STORE"
 	random_bytes 100000 1 | ctl "$STORE" put ns/k
