@@ -2,10 +2,10 @@
 /*
  * Iterators: over RocksDB, and over images.
  *
- * To make an iterator of RocksDB, put it at its first key and free it takes 4 us, and 7 where the
- * processor has just slept in a sync. That is nothing to who reads a thousand records, but a commit
- * of one key went over the same three records sixteen times. An image is what a range holds, read once:
- * keys and values end to end, and where each begins. Its iterator is an index into that.
+ * To make an iterator of RocksDB, put it at its first key and free it takes 4 to 5 us. That is nothing
+ * to who reads a thousand records, but a commit of one key went over the same three records sixteen
+ * times. An image is what a range holds, read once: keys and values end to end, and where each begins.
+ * Its iterator is an index into that.
  *
  * An image does not change and says nothing of what was written since, so it is for ranges that nobody
  * writes to any more.

@@ -453,10 +453,8 @@ bool prolly_db_write(ProllyDb *db, ProllyDbBatch *batch, ProllyDbDurability dura
 	return true;
 }
 
-/*
- * Syncs after a write that found no space: by another one, which waits for RocksDB to resume. Its log as it
- * was may not be touched.
- */
+/* Syncs after a write that found no space: by another one, which waits for RocksDB to resume. Its log
+ * may not be touched as it was. */
 static bool sync_by_write(ProllyDb *db, GError **error)
 {
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(db);

@@ -7,9 +7,10 @@
  *
  * Memory is bounded. Half of RUN_BYTES_MAX over the value is spliced into it behind the writer's back
  * (file-splice.c), who waits if he is that far ahead again; at RUN_BYTES_MAX he does it himself
- * (at RUNS_MAX likewise, since runs are an array). So each byte is chunked once if it comes in order. Short runs
- * here and there over something large would each cost the chunks around them then; so those (a
- * sparse file) are kept, in all files together up to KEPT_MAX, and recorded from time to time.
+ * (at RUNS_MAX likewise, since runs are an array). So each byte is chunked once if it comes in
+ * order. Short runs here and there over something large would each cost the chunks around them then;
+ * so those (a sparse file) are kept, in all files together up to KEPT_MAX, and recorded from time to
+ * time.
  *
  * Invariants:
  * F1  A file with a name is in its branch's table under all of them; an orphan is in none.

@@ -11,8 +11,8 @@
  *
  * A file that is removed has its blocks given back when nobody has it open any more, which takes as
  * long as a sync where the filesystem tells the disk (mount option discard). So another thread
- * closes it, and those that were put; some at a time, since to wake that thread takes as long as to
- * close four.
+ * closes it, and those that were put; some at a time, since to wake that thread costs as much as to
+ * close a few.
  *
  * A process that puts but a few files makes them as it needs them. Where there are no files without
  * a name, one is made under a name of its own and moved.
