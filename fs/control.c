@@ -19,11 +19,12 @@
 
 #define GROUPS_MAX 65536
 
-ProllyCaller pfs_control_caller(const PfsScope *scope, const char *branch_name)
+ProllyCaller pfs_control_caller(const PfsScope *scope, const char *branch_name, PfsAccount *account)
 {
 	return (ProllyCaller){
 		.branch = branch_name,
 		.confined = scope && scope->branch,
+		.allowance = pfs_account_get_allowance(account),
 	};
 }
 
@@ -55,7 +56,8 @@ static bool is_allowed(fuse_req_t req, bool is_owners)
 	       (caller->gid == (gid_t)group || is_in_group(req, (gid_t)group));
 }
 
-void pfs_control_open(fuse_req_t req, PfsInode *inode, struct fuse_file_info *fi)
+void pfs_control_open(fuse_req_t req, PfsInode *inode, PfsAccount *account,
+		      struct fuse_file_info *fi)
 {
 	PfsMount *mount = pfs_mount(req);
 	PfsScope *scope = inode->scope;
@@ -65,10 +67,11 @@ void pfs_control_open(fuse_req_t req, PfsInode *inode, struct fuse_file_info *fi
 
 	if (scope && scope->branch)
 		branch = prolly_branch_dup_name(scope->branch);
-	caller = pfs_control_caller(scope, branch);
+	caller = pfs_control_caller(scope, branch, account);
 	caller.is_owner = !caller.confined && fuse_req_ctx(req)->uid == mount->owner;
 	caller.read_only = mount->options->read_only || mount->options->revision;
-	handle = pfs_handle_new(mount, inode);
+	handle = pfs_handle_new(mount, inode, account);
+	handle->is_control = true;
 	handle->is_owners = caller.is_owner;
 	handle->session = prolly_session_new(mount->control_repo, &caller);
 	fi->fh = (uintptr_t)handle;
@@ -91,13 +94,19 @@ static void end_interrupts(fuse_req_t req)
 
 void pfs_control_read(fuse_req_t req, PfsHandle *handle, size_t size)
 {
+	PfsMount *mount = pfs_mount(req);
 	g_autofree char *buffer = g_malloc(size);
 	size_t len = 0;
 	int errnum;
 
+	if (!pfs_account_begin(mount, handle->account)) {
+		fuse_reply_err(req, EBUSY);
+		return;
+	}
 	fuse_req_interrupt_func(req, interrupt, handle->session);
 	errnum = prolly_session_read(handle->session, buffer, size, &len);
 	end_interrupts(req);
+	pfs_account_end(mount, handle->account);
 	if (errnum)
 		fuse_reply_err(req, errnum);
 	else
@@ -107,14 +116,18 @@ void pfs_control_read(fuse_req_t req, PfsHandle *handle, size_t size)
 /* Returns the errno that the write fails with, or 0. */
 static int write_session(fuse_req_t req, PfsHandle *handle, const char *data, size_t size)
 {
+	PfsMount *mount = pfs_mount(req);
 	int errnum;
 
 	if (!is_allowed(req, handle->is_owners))
 		return EACCES;
+	if (!pfs_account_begin(mount, handle->account))
+		return EBUSY;
 	fuse_req_interrupt_func(req, interrupt, handle->session);
 	errnum = prolly_session_write(handle->session, data, size);
 	end_interrupts(req);
-	return errnum;
+	pfs_account_end(mount, handle->account);
+	return pfs_account_note(mount, handle->account, errnum);
 }
 
 void pfs_control_write(fuse_req_t req, PfsHandle *handle, const char *data, size_t size)

@@ -11,6 +11,7 @@
  *   readahead.c     how far ahead the kernel reads
  *   inode.c         nodes that the kernel knows of, by id and by name
  *   scope.c         what a node's keys are read from: a branch or a commit
+ *   account.c       what each user holds, and how much that may be
  *   attr.c          attributes -> struct stat
  *   ops-*.c         the operations, by noun
  *   control.c       handles of control files
@@ -36,6 +37,7 @@ typedef struct PfsMount PfsMount;
 typedef struct PfsInode PfsInode;
 typedef struct PfsName PfsName;
 typedef struct PfsScope PfsScope;
+typedef struct PfsAccount PfsAccount;
 
 #define PFS_META_NAME ".prollyfs"
 
@@ -262,9 +264,11 @@ void pfs_scope_touch(PfsScope *scope);
 /* An open file; fi->fh. */
 typedef struct {
 	PfsInode *inode;          /* referenced */
+	PfsAccount *account;      /* of who opened it */
 	ProllyFile *file;         /* _FILE */
 	GBytes *text;             /* _TEXT */
 	ProllySession *session;   /* _CONTROL */
+	bool is_control;          /* counts as one */
 	bool is_executed;         /* a program runs from it */
 	bool is_owners;           /* _CONTROL, opened by who owns the mount */
 	_Atomic size_t unflushed; /* bytes written since the last flush */
@@ -276,11 +280,34 @@ bool pfs_file_open(PfsMount *mount, PfsInode *inode, ProllyFile **out_file, GErr
 
 typedef struct PfsDirHandle PfsDirHandle; /* ops-dir.c */
 
-/* (transfer full) Handles are listed until they are freed, so that the end of a mount finds them:
- * what the kernel has open when it gives the mount up is not released. */
-PfsHandle *pfs_handle_new(PfsMount *mount, PfsInode *inode);
+/* (transfer full) Takes ACCOUNT over, of which it is one that is open. Handles are listed until they
+ * are freed, so that the end of a mount finds them: what the kernel has open when it gives the mount
+ * up is not released. */
+PfsHandle *pfs_handle_new(PfsMount *mount, PfsInode *inode, PfsAccount *account);
 void pfs_handle_free(PfsMount *mount, PfsHandle *handle);
 void pfs_dir_handles_free(PfsMount *mount); /* all of them */
+
+/* ---- What users hold (account.c) ---------------------------------------------------------- */
+
+typedef struct {
+	GMutex lock;
+	GHashTable *by_uid; /* of PfsAccount */
+	PfsAccount *last;   /* that was asked for; nullable */
+} PfsAccounts;
+
+void pfs_accounts_init(PfsAccounts *accounts);
+void pfs_accounts_clear(PfsAccounts *accounts);
+
+/* One thing more that REQ's caller has open, until it is closed; NULL: they have enough (EMFILE). */
+PfsAccount *pfs_account_open(fuse_req_t req, bool is_control);
+void pfs_account_close(PfsMount *mount, PfsAccount *account, bool is_control);
+/* One request more, of a control file, that may wait, until its end. False: there are enough. */
+bool pfs_account_begin(PfsMount *mount, PfsAccount *account);
+void pfs_account_end(PfsMount *mount, PfsAccount *account);
+/* (transfer none) Bytes that wait for commands and readers. */
+ProllyAllowance *pfs_account_get_allowance(PfsAccount *account);
+/* ERRNUM is how something failed; EDQUOT: it goes to the log that there are no more. Returns it. */
+int pfs_account_note(const PfsMount *mount, PfsAccount *account, int errnum);
 
 /* ---- The mount --------------------------------------------------------------------------- */
 
@@ -319,6 +346,7 @@ struct PfsMount {
 	PfsTable table;
 	GMutex reply_lock;        /* held over a readdirplus: invalidate.c says why */
 	int64_t branches_changed; /* when the set of branches did; protected by table.lock */
+	PfsAccounts accounts;
 	GMutex handles_lock;
 	GQueue handles;     /* of PfsHandle */
 	GQueue dir_handles; /* of PfsDirHandle */
@@ -462,8 +490,9 @@ bool pfs_meta_list(PfsMount *mount, PfsInode *dir, GPtrArray **out_names, GError
 /* Branch names below PREFIX (NULL: all), cut at the next '/' (levels end with '/'). */
 bool pfs_branch_level(PfsMount *mount, const char *prefix, GPtrArray **out_names, GError **error);
 
-/* (transfer full) What a _TEXT says now. Runs a command. */
-bool pfs_text_make(PfsMount *mount, PfsInode *inode, GBytes **out_text, GError **error);
+/* (transfer full) What a _TEXT says now, if ACCOUNT has room for it. Runs a command. */
+bool pfs_text_make(PfsMount *mount, PfsInode *inode, PfsAccount *account, GBytes **out_text,
+		   GError **error);
 void pfs_op_readlink_revision(fuse_req_t req, PfsInode *inode);
 
 /* ---- Changes ----------------------------------------------------------------------------- */
@@ -481,7 +510,9 @@ void pfs_branch_rename(fuse_req_t req, PfsInode *from, const char *from_name, Pf
 
 /* ---- Control files (control.c) ----------------------------------------------------------- */
 
-void pfs_control_open(fuse_req_t req, PfsInode *inode, struct fuse_file_info *fi);
+/* Takes ACCOUNT over. */
+void pfs_control_open(fuse_req_t req, PfsInode *inode, PfsAccount *account,
+		      struct fuse_file_info *fi);
 void pfs_control_read(fuse_req_t req, PfsHandle *handle, size_t size);
 void pfs_control_write(fuse_req_t req, PfsHandle *handle, const char *data, size_t size);
 /* What is written where the mount is read-only (command/session.h). */
@@ -489,7 +520,8 @@ void pfs_op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
 		  struct fuse_file_info *fi, unsigned flags, const void *in_data, size_t in_size,
 		  size_t out_size);
 /* The caller of commands in a scope's .prollyfs (NULL: the mount's). Borrows BRANCH_NAME. */
-ProllyCaller pfs_control_caller(const PfsScope *scope, const char *branch_name);
+ProllyCaller pfs_control_caller(const PfsScope *scope, const char *branch_name,
+				PfsAccount *account);
 /* Ends what sessions wait for: the mount is gone. */
 void pfs_control_interrupt_all(PfsMount *mount);
 

@@ -22,9 +22,10 @@ typedef struct {
 	const char *revision; /* that revision alone, read-only; NULL: not */
 	uint64_t cache_size;  /* 0: the store's */
 	unsigned spin_usec;
-	int64_t uid, gid; /* owner of what has no owner recorded; -1: the mounting user */
-	int64_t umask;    /* -1: 022 */
-	int64_t ctl_gid;  /* -1: none */
+	int64_t uid, gid;  /* owner of what has no owner recorded; -1: the mounting user */
+	int64_t umask;     /* -1: 022 */
+	int64_t ctl_gid;   /* -1: none */
+	unsigned max_open; /* files and directories of another user; 0: the default */
 	bool allow_other;
 	char **fuse_options; /* further -o options for libfuse and mount, NULL-terminated */
 } PfsOptions;

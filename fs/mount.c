@@ -343,6 +343,7 @@ static void mount_init(PfsMount *mount, const PfsOptions *options, int ready_fd)
 	g_mutex_init(&mount->gate.lock);
 	g_cond_init(&mount->gate.passed);
 	g_mutex_init(&mount->reply_lock);
+	pfs_accounts_init(&mount->accounts);
 	g_mutex_init(&mount->handles_lock);
 	g_queue_init(&mount->handles);
 	g_queue_init(&mount->dir_handles);
@@ -375,6 +376,7 @@ static void mount_clear(PfsMount *mount)
 	g_cond_clear(&mount->gate.passed);
 	g_mutex_clear(&mount->reply_lock);
 	g_mutex_clear(&mount->handles_lock);
+	pfs_accounts_clear(&mount->accounts);
 	pfs_latency_free(mount->latency);
 	g_free(mount->mountpoint);
 	if (mount->ready_fd >= 0)

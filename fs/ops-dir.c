@@ -38,10 +38,12 @@
 
 struct PfsDirHandle {
 	PfsInode *inode;            /* referenced */
+	PfsAccount *account;        /* of who opened it */
 	GList link;                 /* in mount->dir_handles */
 	ProllyDirectory *directory; /* keys; pinned; NULL: not read yet */
 	gint changes;               /* of the scope, when it was pinned */
 	GPtrArray *names;           /* no keys; as pfs_branches_list gives them */
+	size_t taken;               /* of the account's bytes, for them */
 	uint64_t position;          /* ordinal of the entry that is read next */
 	bool has_entry;             /* it was read already, and is: */
 	ProllyDirent entry;
@@ -63,15 +65,18 @@ static void forget_state(PfsDirHandle *handle)
 {
 	g_clear_pointer(&handle->directory, prolly_directory_free);
 	g_clear_pointer(&handle->names, g_ptr_array_unref);
+	prolly_allowance_give(pfs_account_get_allowance(handle->account), handle->taken);
+	handle->taken = 0;
 	g_ptr_array_set_size(handle->checkpoints, 0);
 	handle->position = N_DOTS;
 	handle->has_entry = false;
 }
 
-static PfsDirHandle *handle_new(PfsMount *mount, PfsInode *inode)
+static PfsDirHandle *handle_new(PfsMount *mount, PfsInode *inode, PfsAccount *account)
 {
 	PfsDirHandle *handle = g_new0(PfsDirHandle, 1);
 
+	handle->account = account;
 	handle->inode = pfs_inode_ref(&mount->table, inode);
 	handle->checkpoints = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
 	handle->position = N_DOTS;
@@ -89,6 +94,7 @@ static void handle_free(PfsMount *mount, PfsDirHandle *handle)
 	g_mutex_unlock(&mount->handles_lock);
 	forget_state(handle);
 	g_ptr_array_unref(handle->checkpoints);
+	pfs_account_close(mount, handle->account, false);
 	pfs_inode_unref(&mount->table, handle->inode);
 	g_free(handle);
 }
@@ -104,17 +110,43 @@ static bool holds_keys(const PfsDirHandle *handle)
 	return handle->inode->kind == PFS_KIND_TOP || handle->inode->kind == PFS_KIND_DIRECTORY;
 }
 
+/* As long as the handle is open, its names are its owner's to have. */
+static bool take_names(PfsMount *mount, PfsDirHandle *handle, GPtrArray *names, GError **error)
+{
+	size_t size = 0;
+
+	for (guint i = 0; i < names->len; i++)
+		size += sizeof(char *) + strlen(names->pdata[i]) + 1;
+	if (!prolly_allowance_take(pfs_account_get_allowance(handle->account), size)) {
+		pfs_account_note(mount, handle->account, EDQUOT);
+		g_ptr_array_unref(names);
+		return prolly_throw_errno(error, EDQUOT, "names of a directory");
+	}
+	handle->names = names;
+	handle->taken = size;
+	return true;
+}
+
+static bool list_names(PfsMount *mount, PfsDirHandle *handle, GError **error)
+{
+	PfsInode *inode = handle->inode;
+	GPtrArray *names = NULL;
+
+	if (inode->kind == PFS_KIND_ROOT || inode->kind == PFS_KIND_LEVEL
+		    ? !pfs_branches_list(mount, inode, &names, error)
+		    : !pfs_meta_list(mount, inode, &names, error))
+		return false;
+	return take_names(mount, handle, names, error);
+}
+
 static bool pin_state(PfsMount *mount, PfsDirHandle *handle, GError **error)
 {
 	PfsInode *inode = handle->inode;
 	g_auto(PfsPlace) place = {0};
 	ProllyKeyDir dir;
 
-	if (!holds_keys(handle)) {
-		if (inode->kind == PFS_KIND_ROOT || inode->kind == PFS_KIND_LEVEL)
-			return pfs_branches_list(mount, inode, &handle->names, error);
-		return pfs_meta_list(mount, inode, &handle->names, error);
-	}
+	if (!holds_keys(handle))
+		return list_names(mount, handle, error);
 	if (!pfs_table_get_place(&mount->table, inode, &place)) {
 		handle->names = g_ptr_array_new(); /* a removed directory is empty */
 		return true;
@@ -129,13 +161,19 @@ void pfs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	PfsMount *mount = pfs_mount(req);
 	PfsInode *inode = pfs_table_find(&mount->table, ino);
+	PfsAccount *account;
 	PfsDirHandle *handle;
 
 	if (!inode) {
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	handle = handle_new(mount, inode);
+	account = pfs_account_open(req, false);
+	if (!account) {
+		fuse_reply_err(req, EMFILE);
+		return;
+	}
+	handle = handle_new(mount, inode, account);
 	fi->fh = (uintptr_t)handle;
 	if (fuse_reply_open(req, fi) < 0)
 		handle_free(mount, handle); /* interrupted: no release will come */

@@ -39,10 +39,11 @@
 
 /* ---- Handles ----------------------------------------------------------------------------- */
 
-PfsHandle *pfs_handle_new(PfsMount *mount, PfsInode *inode)
+PfsHandle *pfs_handle_new(PfsMount *mount, PfsInode *inode, PfsAccount *account)
 {
 	PfsHandle *handle = g_new0(PfsHandle, 1);
 
+	handle->account = account;
 	handle->inode = pfs_inode_ref(&mount->table, inode);
 	handle->link.data = handle;
 	g_mutex_lock(&mount->handles_lock);
@@ -74,7 +75,11 @@ void pfs_handle_free(PfsMount *mount, PfsHandle *handle)
 	if (handle->file)
 		close_file(mount, handle);
 	prolly_session_free(handle->session);
+	if (handle->text)
+		prolly_allowance_give(pfs_account_get_allowance(handle->account),
+				      g_bytes_get_size(handle->text));
 	g_clear_pointer(&handle->text, g_bytes_unref);
+	pfs_account_close(mount, handle->account, handle->is_control);
 	pfs_inode_unref(&mount->table, handle->inode);
 	g_free(handle);
 }
@@ -211,19 +216,20 @@ static bool truncate_opened(fuse_req_t req, PfsInode *inode, ProllyFile *file, i
 	return true;
 }
 
-/* (transfer full) A handle of INODE as FLAGS say. */
-static PfsHandle *open_handle(fuse_req_t req, PfsInode *inode, struct fuse_file_info *fi,
-			      GError **error)
+/* (transfer full) A handle of INODE as FLAGS say. Takes ACCOUNT over, even on an error. */
+static PfsHandle *open_handle(fuse_req_t req, PfsInode *inode, PfsAccount *account,
+			      struct fuse_file_info *fi, GError **error)
 {
 	PfsMount *mount = pfs_mount(req);
 	PfsHandle *handle;
 	bool keep;
 
 	if (is_writing(fi->flags) && !inode->scope->branch) {
+		pfs_account_close(mount, account, false);
 		prolly_throw(error, PROLLY_ERROR_READ_ONLY, "commits do not change");
 		return NULL;
 	}
-	handle = pfs_handle_new(mount, inode);
+	handle = pfs_handle_new(mount, inode, account);
 	if (!open_file(mount, handle, fi->flags, &keep, error) ||
 	    ((fi->flags & O_TRUNC) &&
 	     !truncate_opened(req, inode, handle->file, fi->flags, error))) {
@@ -236,23 +242,38 @@ static PfsHandle *open_handle(fuse_req_t req, PfsInode *inode, struct fuse_file_
 	return handle;
 }
 
-static void open_text(fuse_req_t req, PfsInode *inode, struct fuse_file_info *fi)
+/* HANDLE's text, which counts as long as it is kept. */
+static bool give_text(PfsMount *mount, PfsHandle *handle, GError **error)
+{
+	g_autoptr(GBytes) text = NULL;
+
+	if (!pfs_text_make(mount, handle->inode, handle->account, &text, error))
+		return false;
+	if (!prolly_allowance_take(pfs_account_get_allowance(handle->account),
+				   g_bytes_get_size(text)))
+		return prolly_throw_errno(error, EDQUOT, "%s", handle->inode->verb);
+	handle->text = g_steal_pointer(&text);
+	return true;
+}
+
+static void open_text(fuse_req_t req, PfsInode *inode, PfsAccount *account,
+		      struct fuse_file_info *fi)
 {
 	PfsMount *mount = pfs_mount(req);
 	g_autoptr(GError) error = NULL;
-	GBytes *text = NULL;
-	PfsHandle *handle;
+	PfsHandle *handle = pfs_handle_new(mount, inode, account);
 
 	if (is_writing(fi->flags)) {
 		fuse_reply_err(req, EACCES);
+		pfs_handle_free(mount, handle);
 		return;
 	}
-	if (!pfs_text_make(mount, inode, &text, &error)) {
+	if (!give_text(mount, handle, &error)) {
+		pfs_account_note(mount, account, prolly_error_to_errno(error));
 		pfs_reply_error(req, "open", error);
+		pfs_handle_free(mount, handle);
 		return;
 	}
-	handle = pfs_handle_new(mount, inode);
-	handle->text = text;
 	fi->fh = (uintptr_t)handle;
 	fi->direct_io = 1; /* its length is known to nobody before it is read */
 	fi->noflush = 1;
@@ -265,21 +286,27 @@ void pfs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	PfsMount *mount = pfs_mount(req);
 	PfsInode *inode = pfs_table_find(&mount->table, ino);
 	g_autoptr(GError) error = NULL;
+	PfsAccount *account;
 	PfsHandle *handle;
 
 	if (!inode) {
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
+	account = pfs_account_open(req, inode->kind == PFS_KIND_CONTROL);
+	if (!account) {
+		fuse_reply_err(req, EMFILE);
+		return;
+	}
 	if (inode->kind == PFS_KIND_CONTROL) {
-		pfs_control_open(req, inode, fi);
+		pfs_control_open(req, inode, account, fi);
 		return;
 	}
 	if (inode->kind == PFS_KIND_TEXT) {
-		open_text(req, inode, fi);
+		open_text(req, inode, account, fi);
 		return;
 	}
-	handle = open_handle(req, inode, fi, &error);
+	handle = open_handle(req, inode, account, fi, &error);
 	if (!handle)
 		pfs_reply_error(req, "open", error);
 	else if (fuse_reply_open(req, fi) < 0)
@@ -320,6 +347,7 @@ void pfs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 	g_autoptr(GError) error = NULL;
 	PfsFound found = {0};
 	struct fuse_entry_param param;
+	PfsAccount *account;
 	PfsHandle *handle;
 	PfsInode *inode;
 
@@ -327,12 +355,18 @@ void pfs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
+	account = pfs_account_open(req, false); /* before anything is made */
+	if (!account) {
+		fuse_reply_err(req, EMFILE);
+		return;
+	}
 	if (!make_or_find(req, dir, name, mode, fi, &found, &error)) {
 		pfs_reply_error(req, "create", error);
+		pfs_account_close(mount, account, false);
 		return;
 	}
 	inode = pfs_enter(mount, dir, name, &found, &param);
-	handle = open_handle(req, inode, fi, &error);
+	handle = open_handle(req, inode, account, fi, &error);
 	if (!handle) {
 		pfs_table_forget(&mount->table, param.ino, 1);
 		pfs_reply_error(req, "create", error);

@@ -198,7 +198,8 @@ static void append_held(PfsMount *mount, GString *text)
 		nodes, files, directories);
 }
 
-bool pfs_text_make(PfsMount *mount, PfsInode *inode, GBytes **out_text, GError **error)
+bool pfs_text_make(PfsMount *mount, PfsInode *inode, PfsAccount *account, GBytes **out_text,
+		   GError **error)
 {
 	g_autofree char *own = NULL;
 	GString *text = NULL;
@@ -209,7 +210,7 @@ bool pfs_text_make(PfsMount *mount, PfsInode *inode, GBytes **out_text, GError *
 
 	if (is_branch_meta(inode))
 		own = prolly_branch_dup_name(inode->scope->branch);
-	caller = pfs_control_caller(inode->scope, inode->path ? inode->path : own);
+	caller = pfs_control_caller(inode->scope, inode->path ? inode->path : own, account);
 	if (!prolly_command_capture(mount->repo, &caller, words, &text, error))
 		return false;
 	if (is_stats) {

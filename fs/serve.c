@@ -301,11 +301,14 @@ static void tell_ready(PfsMount *mount)
 	pfs_mount_background(mount);
 }
 
+/* A push that fails could start no thread: the request waits in the pool for one that there is. */
 static void dispatch(Server *self, Request *request)
 {
 	GThreadPool *pool = choose(self, &request->buffer);
 
-	if (!pool || !g_thread_pool_push(pool, request, NULL))
+	if (pool)
+		(void)g_thread_pool_push(pool, request, NULL);
+	else
 		answer_inline(self, request);
 }
 

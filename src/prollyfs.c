@@ -122,6 +122,15 @@ static bool take_ctl_gid(Arguments *arguments, const char *value)
 	return parse_id(value, &arguments->options.ctl_gid);
 }
 
+static bool take_max_open(Arguments *arguments, const char *value)
+{
+	uint64_t max = 0;
+	if (!parse_number(value, 10, UINT32_MAX, &max))
+		return false;
+	arguments->options.max_open = (unsigned)max;
+	return max > 0;
+}
+
 static bool take_umask(Arguments *arguments, const char *value)
 {
 	uint64_t mask = 0;
@@ -145,6 +154,7 @@ static const MountOption MOUNT_OPTIONS[] = {
 	{"cache=", take_cache},
 	{"spin=", take_spin},
 	{"ctl_gid=", take_ctl_gid},
+	{"max_open=", take_max_open},
 	{"ro", take_ro},
 	{"rw", take_rw},
 	{"debug", take_debug},
@@ -360,7 +370,8 @@ static void print_help(void)
 		"  allow_other    other users may use the mount\n"
 		"  uid=N, gid=N   owner and group of what has none recorded\n"
 		"  umask=OCTAL    permissions that what has no mode recorded does not have (022)\n"
-		"  ctl_gid=GID    that group may use the control files\n");
+		"  ctl_gid=GID    that group may use the control files\n"
+		"  max_open=N     files and directories that another user may have open (8192)\n");
 }
 
 /* Flags of a mount are the kernel's to change, and nothing is asked of the process that serves it.

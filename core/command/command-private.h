@@ -420,6 +420,9 @@ char *prolly_conflict_dup_path(ProllyView *view, const ProllyPlace *place,
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyMergeReport, prolly_merge_report_free)
 
+/* allowance.c: empties *BYTES, of which much memory is given back. */
+void prolly_bytes_drop(GByteArray **bytes);
+
 /* spool.c: bytes that wait to be read: in memory, and when they are many in an unlinked file. */
 typedef struct ProllySpool ProllySpool;
 

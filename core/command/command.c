@@ -312,9 +312,21 @@ int prolly_command_run(ProllyRepo *repo, const ProllyCaller *caller, const Proll
 
 /* ---- Capture ----------------------------------------------------------------------------- */
 
+typedef struct {
+	GString *text;
+	ProllyAllowance *allowance;
+	bool is_too_long;
+} Capture;
+
 static bool capture_write(void *data, const void *bytes, size_t len)
 {
-	g_string_append_len(data, bytes, (gssize)len);
+	Capture *capture = data;
+
+	if (!prolly_allowance_take(capture->allowance, len)) {
+		capture->is_too_long = true;
+		return false;
+	}
+	g_string_append_len(capture->text, bytes, (gssize)len);
 	return true;
 }
 
@@ -322,11 +334,19 @@ bool prolly_command_capture(ProllyRepo *repo, const ProllyCaller *caller, const 
 			    GString **out_text, GError **error)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
+	g_autoptr(GError) failure = NULL;
+	Capture capture = {text, caller->allowance, false};
 	ProllyStreams streams = {
-		.write = capture_write, .write_error = capture_write, .data = text};
+		.write = capture_write, .write_error = capture_write, .data = &capture};
 
-	if (run_words(repo, caller, &streams, words, false, error) == 2)
+	run_words(repo, caller, &streams, words, false, &failure);
+	prolly_allowance_give(caller->allowance, text->len);
+	if (capture.is_too_long)
+		return prolly_throw_errno(error, EDQUOT, "what %s prints", words[0]);
+	if (failure) {
+		g_propagate_error(error, g_steal_pointer(&failure));
 		return false;
+	}
 	*out_text = g_steal_pointer(&text);
 	return true;
 }

@@ -14,6 +14,8 @@
  * Threads: any number of commands at once.
  */
 
+#include <stdatomic.h>
+
 #include "version/version.h"
 
 /* What a command reads and writes. Each returns false when the other end is gone. */
@@ -30,6 +32,17 @@ typedef struct {
 	void *data;
 } ProllyStreams;
 
+/* How many bytes a caller may hold: lines and input that no command has taken yet, output that nobody
+ * has read yet, in all sessions and texts that have the same one. */
+typedef struct {
+	size_t limit;
+	_Atomic size_t taken;
+} ProllyAllowance;
+
+/* N bytes more, unless that is over the limit. NULL has none. Any thread. */
+bool prolly_allowance_take(ProllyAllowance *allowance, size_t n);
+void prolly_allowance_give(ProllyAllowance *allowance, size_t n);
+
 typedef struct {
 	const char *branch; /* implied by where the caller is; NULL: none */
 	const char *cwd; /* directory below the branch that relative PATHs start from; NULL or "" */
@@ -40,6 +53,7 @@ typedef struct {
 	bool is_owner;        /* is who owns this process: a strategy may run a command of theirs */
 	bool read_only;       /* so is the mount: a command that changes something is READ_ONLY */
 	bool is_terminal;     /* standard output is one: colour is allowed */
+	ProllyAllowance *allowance; /* of a session or text; NULL: without limit */
 } ProllyCaller;
 
 /* Runs one command on REPO. *OUT_ERRNO (nullable): for status 2, the errno that fits. */
@@ -77,7 +91,8 @@ char **prolly_command_split(const char *line, GError **error);
 /* (transfer full) The line that splits into WORDS. */
 char *prolly_command_join(const char *const *words);
 
-/* Runs WORDS and returns what it wrote, for the text files of .prollyfs. (transfer full) */
+/* Runs WORDS and returns what it wrote, for the text files of .prollyfs. (transfer full) EDQUOT if that
+ * is more than the caller's allowance has left; nothing stays taken of it. */
 bool prolly_command_capture(ProllyRepo *repo, const ProllyCaller *caller, const char *const *words,
 			    GString **out_text, GError **error);
 

@@ -11,12 +11,16 @@
  * 1. A write in plain mode is atomic against other writes (plain_lock); reads go on beside it.
  * 2. Framed queues are bounded: a write waits at its beginning while INPUT_MAX bytes are queued,
  * and then takes everything it was given, so that it fails with EINTR only if it took nothing. A
- *    command that prints waits while OUTPUT_MAX bytes are not read.
+ *    command waits while OUTPUT_MAX bytes are not read, before it begins and when it prints.
  * 3. A command line ends the input of the command before it; what is sent to a command that has
  *    ended is dropped. So no sequence of frames makes the session wait for what never comes, but
  * for the input of the last command, which its sender still holds.
  * 4. An interrupt ends the command that runs, and calls that wait return EINTR; freeing does the
  * same for good.
+ * 5. What waits here for a command or for a reader is taken of the caller's allowance, so that many
+ *    sessions hold no more than one may. If that is used up, what comes in is refused for good
+ * (EDQUOT), a plain command's output too; frames wait for the reader of those before them. (One frame
+ * goes without: there is always something to read.)
  *
  * Locks: plain_lock, then lock. No lock is held while a command runs, but for plain_lock.
  */
@@ -31,10 +35,12 @@
 #define INPUT_MAX      (1024u * 1024)
 #define OUTPUT_MAX     (1024u * 1024)
 #define FRAME_MAX      65536u /* bytes of payload of the frames that are sent */
+#define JOB_COST       256u   /* bytes of a command of framed mode besides its line */
 
 /* A command of framed mode, with the input that has come for it. */
 typedef struct {
-	char *line; /* NULL: what came is no command line */
+	char *line;  /* NULL: what came is no command line */
+	size_t cost; /* taken of the allowance */
 	GByteArray *input;
 	size_t input_read;
 	bool input_ended;
@@ -53,6 +59,7 @@ struct ProllySession {
 	ProllyCaller caller;
 	char *branch, *cwd;
 	GStrv environment;
+	_Atomic size_t taken; /* of caller.allowance */
 
 	GMutex plain_lock;
 	GByteArray
@@ -72,9 +79,10 @@ struct ProllySession {
 	FrameParser parser; /* of writes, which plain_lock keeps apart; not under lock */
 	GQueue jobs;        /* of Job *, the first runs */
 	Job *running;
-	size_t input_queued; /* bytes in the jobs' input, and in the lines of those that wait */
+	size_t input_queued; /* bytes in the jobs' input, and the cost of those that wait */
 	GByteArray *output;  /* frames */
 	size_t output_read;
+	size_t output_taken; /* of the allowance, for what is not read */
 	GThread *thread;
 };
 
@@ -130,10 +138,25 @@ void prolly_session_free(ProllySession *session)
 	g_cond_clear(&session->changed);
 	g_mutex_clear(&session->lock);
 	g_mutex_clear(&session->plain_lock);
+	prolly_allowance_give(session->caller.allowance, session->taken);
 	g_strfreev(session->environment);
 	g_free(session->cwd);
 	g_free(session->branch);
 	g_free(session);
+}
+
+static bool take(ProllySession *session, size_t n)
+{
+	if (!prolly_allowance_take(session->caller.allowance, n))
+		return false;
+	session->taken += n;
+	return true;
+}
+
+static void give(ProllySession *session, size_t n)
+{
+	session->taken -= n;
+	prolly_allowance_give(session->caller.allowance, n);
 }
 
 void prolly_session_interrupt(ProllySession *session)
@@ -173,11 +196,19 @@ static bool write_spool(void *data, const void *bytes, size_t len)
 {
 	ProllySession *session = data;
 	g_autoptr(GError) error = NULL;
+	int failure = 0;
+
 	g_mutex_lock(&session->lock);
-	if (!prolly_spool_write(session->spool, bytes, len, &error))
-		session->spool_failure = prolly_error_to_errno(error);
+	if (!take(session, len)) {
+		failure = EDQUOT;
+	} else if (!prolly_spool_write(session->spool, bytes, len, &error)) {
+		give(session, len);
+		failure = prolly_error_to_errno(error);
+	}
+	if (failure)
+		session->spool_failure = failure;
 	g_mutex_unlock(&session->lock);
-	return !error;
+	return !failure;
 }
 
 /* The status of a command line that cannot be split: as prolly_command_run has it for others. */
@@ -221,10 +252,10 @@ static int begin_frames(ProllySession *session, const char *line)
 	if (strcmp(line, "frames 1") != 0)
 		return EPROTONOSUPPORT;
 	g_mutex_lock(&session->lock);
-	session->is_framed = true;
-	session->thread = g_thread_new("prollyfs-session", run_jobs, session);
+	session->thread = g_thread_try_new("prollyfs-session", run_jobs, session, NULL);
+	session->is_framed = session->thread != NULL;
 	g_mutex_unlock(&session->lock);
-	return 0;
+	return session->is_framed ? 0 : EAGAIN;
 }
 
 /* A whole line, without its newline. */
@@ -237,11 +268,22 @@ static int take_line(ProllySession *session)
 
 	if (strlen(line) != session->line->len)
 		return EINVAL;
-	g_byte_array_set_size(session->line, 0);
+	give(session, session->line->len);
+	prolly_bytes_drop(&session->line);
 	session->is_begun = true;
 	if (is_first && g_str_has_prefix(line, "frames "))
 		return begin_frames(session, line);
 	return run_line(session, line);
+}
+
+static int append_to_line(ProllySession *session, const char *data, size_t len)
+{
+	if (session->line->len + len > LINE_MAX_BYTES)
+		return E2BIG;
+	if (!take(session, len))
+		return EDQUOT;
+	g_byte_array_append(session->line, (const uint8_t *)data, (guint)len);
+	return 0;
 }
 
 /* Takes lines from DATA until there are none, or framed mode begins. *OUT_TAKEN: bytes. */
@@ -252,13 +294,9 @@ static int take_lines(ProllySession *session, const char *data, size_t len, size
 		const char *newline = memchr(data + taken, '\n', len - taken);
 		size_t n = (newline ? (size_t)(newline - data) : len) - taken;
 
-		if (session->line->len + n > LINE_MAX_BYTES) {
-			session->latched = E2BIG;
-			break;
-		}
-		g_byte_array_append(session->line, (const uint8_t *)data + taken, (guint)n);
+		session->latched = append_to_line(session, data + taken, n);
 		taken += n + (newline != NULL);
-		if (newline)
+		if (newline && !session->latched)
 			session->latched = take_line(session);
 	}
 	*out_taken = taken;
@@ -267,10 +305,11 @@ static int take_lines(ProllySession *session, const char *data, size_t len, size
 
 /* ---- Framed mode: what comes in ---------------------------------------------------------- */
 
-static void push_job(ProllySession *session, char *line)
+static void push_job(ProllySession *session, char *line, size_t cost)
 {
 	Job *job = g_new0(Job, 1);
 	job->line = line;
+	job->cost = cost;
 	job->input = g_byte_array_new();
 
 	g_mutex_lock(&session->lock);
@@ -278,23 +317,26 @@ static void push_job(ProllySession *session, char *line)
 	if (previous)
 		previous->input_ended = true;
 	g_queue_push_tail(&session->jobs, job);
-	session->input_queued += line ? strlen(line) : 0;
+	session->input_queued += cost;
 	g_cond_broadcast(&session->changed);
 	g_mutex_unlock(&session->lock);
 }
 
-/* Input, or its end (LEN 0 and ENDED), for the command that came last. */
-static void push_input(ProllySession *session, const uint8_t *data, size_t len, bool ended)
+/* Input, or its end (LEN 0 and ENDED), for the command that came last. False: there is too much. */
+static bool push_input(ProllySession *session, const uint8_t *data, size_t len, bool ended)
 {
 	g_mutex_lock(&session->lock);
 	Job *job = g_queue_peek_tail(&session->jobs);
-	if (job && !job->input_ended) {
+	bool is_wanted = job && !job->input_ended;
+	bool ok = !is_wanted || take(session, len);
+	if (is_wanted && ok) {
 		g_byte_array_append(job->input, data, (guint)len);
 		session->input_queued += len;
 		job->input_ended = ended;
 		g_cond_broadcast(&session->changed);
 	}
 	g_mutex_unlock(&session->lock);
+	return ok;
 }
 
 /* A frame's payload is complete. */
@@ -306,12 +348,36 @@ static void end_frame(ProllySession *session)
 
 	if (parser->header[0] == PROLLY_FRAME_COMMAND) {
 		bool ok = !len || (!memchr(line, 0, len) && !memchr(line, '\n', len));
-		push_job(session, ok ? g_strndup(line, len) : NULL);
-		g_byte_array_set_size(parser->payload, 0);
+		push_job(session, ok ? g_strndup(line, len) : NULL, JOB_COST + len);
+		prolly_bytes_drop(&parser->payload);
 	} else if (parser->header[0] == PROLLY_FRAME_INPUT_END) {
 		push_input(session, NULL, 0, true);
 	}
 	parser->header_len = 0;
+}
+
+/* The commands end, this write fails, and all that follow: they could not be understood. */
+static void break_off(ProllySession *session, int failure)
+{
+	session->latched = failure;
+	g_mutex_lock(&session->lock);
+	session->is_broken = true;
+	g_cond_broadcast(&session->changed);
+	g_mutex_unlock(&session->lock);
+}
+
+/* A frame's header is complete. False: a command line is too long, or one too many. */
+static bool begin_frame(ProllySession *session)
+{
+	const FrameParser *parser = &session->parser;
+
+	if (parser->header[0] != PROLLY_FRAME_COMMAND)
+		return true;
+	if (parser->left > LINE_MAX_BYTES)
+		break_off(session, E2BIG);
+	else if (!take(session, JOB_COST + (size_t)parser->left))
+		break_off(session, EDQUOT);
+	return !session->latched;
 }
 
 /* Takes bytes of the frame that is under way; returns how many. */
@@ -325,26 +391,20 @@ static size_t take_frame(ProllySession *session, const uint8_t *data, size_t len
 		memcpy(parser->header + parser->header_len, data, n);
 		parser->header_len += n;
 		parser->left = prolly_get_le32(parser->header + 1);
-		if (parser->header_len < PROLLY_FRAME_HEADER_SIZE)
+		if (parser->header_len < PROLLY_FRAME_HEADER_SIZE || !begin_frame(session))
 			return n;
 	} else {
 		n = MIN(len, parser->left);
 		if (parser->header[0] == PROLLY_FRAME_COMMAND)
 			g_byte_array_append(parser->payload, data, (guint)n);
-		else if (parser->header[0] == PROLLY_FRAME_INPUT)
-			push_input(session, data, n, false);
+		else if (parser->header[0] == PROLLY_FRAME_INPUT &&
+			 !push_input(session, data, n, false))
+			break_off(session, EDQUOT);
 		parser->left -= (uint32_t)n;
 	}
 	if (!parser->left)
 		end_frame(session);
 	return n;
-}
-
-/* Is the frame a command line that is too long? Nothing that follows could be understood. */
-static bool is_oversized(const FrameParser *parser)
-{
-	return parser->header_len == PROLLY_FRAME_HEADER_SIZE &&
-	       parser->header[0] == PROLLY_FRAME_COMMAND && parser->left > LINE_MAX_BYTES;
 }
 
 /* Waits until the queues are below their bound; EINTR if interrupted. */
@@ -360,23 +420,10 @@ static int wait_for_room(ProllySession *session)
 	return interrupted ? EINTR : 0;
 }
 
-/* The commands end, this write fails, and all that follow. */
-static void break_off(ProllySession *session)
-{
-	session->latched = E2BIG;
-	g_mutex_lock(&session->lock);
-	session->is_broken = true;
-	g_cond_broadcast(&session->changed);
-	g_mutex_unlock(&session->lock);
-}
-
 static int take_frames(ProllySession *session, const uint8_t *data, size_t len)
 {
-	for (size_t taken = 0; taken < len && !session->latched;) {
+	for (size_t taken = 0; taken < len && !session->latched;)
 		taken += take_frame(session, data + taken, len - taken);
-		if (is_oversized(&session->parser))
-			break_off(session);
-	}
 	return session->latched;
 }
 
@@ -396,6 +443,7 @@ static bool read_job_input(void *data, void *buffer, size_t len, size_t *out_len
 		memcpy(buffer, job->input->data + job->input_read, n);
 	job->input_read += n;
 	session->input_queued -= n;
+	give(session, n);
 	if (job->input_read == job->input->len || job->input_read >= INPUT_MAX) {
 		g_byte_array_remove_range(job->input, 0, (guint)job->input_read);
 		job->input_read = 0;
@@ -406,13 +454,25 @@ static bool read_job_input(void *data, void *buffer, size_t len, size_t *out_len
 	return ok;
 }
 
+/* Whether the allowance is used up or not. */
 static void append_frame(ProllySession *session, ProllyFrameType type, const void *payload,
 			 size_t len)
 {
+	if (take(session, PROLLY_FRAME_HEADER_SIZE + len))
+		session->output_taken += PROLLY_FRAME_HEADER_SIZE + len;
 	prolly_append_u8(session->output, (uint8_t)type);
 	prolly_append_le32(session->output, (uint32_t)len);
 	g_byte_array_append(session->output, payload, (guint)len);
 	g_cond_broadcast(&session->changed);
+}
+
+static bool is_output_full(const ProllySession *session)
+{
+	const ProllyAllowance *allowance = session->caller.allowance;
+	size_t waiting = session->output->len - session->output_read;
+
+	return waiting >= OUTPUT_MAX ||
+	       (waiting && allowance && allowance->taken >= allowance->limit);
 }
 
 /* Queues frames, waiting for readers. False: nobody will read. */
@@ -422,7 +482,7 @@ static bool send_frames(ProllySession *session, ProllyFrameType type, const uint
 	g_mutex_lock(&session->lock);
 	while (len && !must_stop(session)) {
 		size_t n = MIN(len, FRAME_MAX);
-		if (session->output->len - session->output_read >= OUTPUT_MAX) {
+		if (is_output_full(session)) {
 			g_cond_wait(&session->changed, &session->lock);
 			continue;
 		}
@@ -481,15 +541,17 @@ static int run_job(ProllySession *session, const Job *job)
 				  (const char *const *)words, NULL);
 }
 
-/* Waits for a command, which stays in the queue while it runs. False: the session ends. */
+/* Waits for a command, which stays in the queue while it runs, and for a reader of what those before
+ * it said. False: the session ends. */
 static bool wait_for_job(ProllySession *session)
 {
 	g_mutex_lock(&session->lock);
-	while (g_queue_is_empty(&session->jobs) && !session->is_closing)
+	while ((g_queue_is_empty(&session->jobs) || is_output_full(session)) &&
+	       !session->is_closing)
 		g_cond_wait(&session->changed, &session->lock);
 	session->running = g_queue_peek_head(&session->jobs);
-	if (session->running && session->running->line)
-		session->input_queued -= strlen(session->running->line);
+	if (session->running)
+		session->input_queued -= session->running->cost;
 	session->is_cancelled = false;
 	g_cond_broadcast(&session->changed); /* there may be room now */
 	bool go_on = !session->is_closing;
@@ -505,6 +567,7 @@ static void end_job(ProllySession *session, int status)
 	g_mutex_lock(&session->lock);
 	append_frame(session, PROLLY_FRAME_STATUS, &byte, 1);
 	session->input_queued -= job->input->len - job->input_read;
+	give(session, job->cost + job->input->len - job->input_read);
 	session->running = NULL;
 	g_queue_pop_head(&session->jobs);
 	g_cond_broadcast(&session->changed);
@@ -544,6 +607,8 @@ static size_t read_output(ProllySession *session, void *buffer, size_t len)
 	if (n)
 		memcpy(buffer, session->output->data + session->output_read, n);
 	session->output_read += n;
+	give(session, MIN(n, session->output_taken));
+	session->output_taken -= MIN(n, session->output_taken);
 	if (session->output_read == session->output->len || session->output_read >= OUTPUT_MAX) {
 		g_byte_array_remove_range(session->output, 0, (guint)session->output_read);
 		session->output_read = 0;
@@ -572,6 +637,8 @@ int prolly_session_read(ProllySession *session, void *buffer, size_t len, size_t
 		failure = read_frames(session, buffer, len, out_len);
 	else if (!prolly_spool_read(session->spool, buffer, len, out_len, &error))
 		failure = prolly_error_to_errno(error);
+	else
+		give(session, *out_len);
 	g_mutex_unlock(&session->lock);
 	return failure;
 }

@@ -94,7 +94,7 @@ static size_t read_memory(ProllySpool *spool, void *buffer, size_t len)
 		memcpy(buffer, spool->memory->data + spool->memory_read, n);
 	spool->memory_read += n;
 	if (spool->memory_read == spool->memory->len) {
-		g_byte_array_set_size(spool->memory, 0);
+		prolly_bytes_drop(&spool->memory);
 		spool->memory_read = 0;
 	}
 	return n;

@@ -169,7 +169,7 @@ not_mounted()
 	status_is 0
 	output_has "STORE MOUNTPOINT"
 	is "$stderr" ""
-	for option in create branch rev cache spin ctl_gid uid gid umask ro allow_other; do
+	for option in create branch rev cache spin ctl_gid max_open uid gid umask ro allow_other; do
 		output_has "$option"
 	done
 	run --separate-stderr "$PROLLYFS" --version
@@ -206,7 +206,7 @@ not_mounted()
 }
 
 @test "an option whose value is not right is named, exit 2" {
-	for option in cache=lots spin=-1 uid=me umask=9 ctl_gid=x branch= rev=; do
+	for option in cache=lots spin=-1 uid=me umask=9 ctl_gid=x max_open=0 branch= rev=; do
 		run "$PROLLYFS" -o "create,$option" "$STORE" "$MNT"
 		status_is 2
 		output_has "${option%%=*}"

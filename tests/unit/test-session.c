@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#define TEN "0123456789"
+
 /* ---- A session on a store in memory ------------------------------------------------------ */
 
 typedef struct {
@@ -53,6 +55,16 @@ static void expect_text(Fixture *f, const char *text, size_t piece)
 		g_string_append_len(all, buffer, (gssize)len);
 	} while (len);
 	g_assert_cmpstr(all->str, ==, text);
+}
+
+/* How many bytes there are to be read, which are. */
+static size_t read_some(ProllySession *session)
+{
+	char buffer[4096];
+	size_t len;
+
+	g_assert_cmpint(prolly_session_read(session, buffer, sizeof buffer, &len), ==, 0);
+	return len;
 }
 
 /* ---- Plain mode -------------------------------------------------------------------------- */
@@ -421,6 +433,156 @@ static void test_input_interrupt(Fixture *f, gconstpointer data)
 	g_assert_cmpint(GPOINTER_TO_INT(g_thread_join(thread)), ==, EINTR);
 }
 
+/* Commands do not begin while nobody reads what those before them said. */
+static void test_message_bound(Fixture *f, gconstpointer data)
+{
+	g_autoptr(ProllySession) other = prolly_session_new(f->repo, &(ProllyCaller){0});
+	g_autofree char *name = g_strnfill(60000, 'n');
+	g_autofree char *line = g_strconcat("get ns/", name, NULL);
+	GByteArray *frames = new_frames();
+
+	for (int i = 0; i < 30; i++)
+		add_frame(frames, 1, line);
+	add_frame(frames, 1, "put ns/last 1");
+	send_frames(f, frames);
+	g_usleep(200000); /* too short, it would only see less */
+	g_assert_cmpint(prolly_session_write(other, "get ns/last\n", 12), ==, 0);
+	g_assert_cmpuint(read_some(other), ==, strlen("prollyfs-ctl: ns/last: no such key\n"));
+	for (int i = 0; i < 30; i++)
+		g_assert_cmpint(expect_result(f, "", NULL), ==, 2);
+	g_assert_cmpint(expect_result(f, "", ""), ==, 0);
+	g_assert_cmpint(prolly_session_write(other, "get ns/last\n", 12), ==, 0);
+	g_assert_cmpuint(read_some(other), ==, 1);
+}
+
+/* ---- Allowances -------------------------------------------------------------------------- */
+
+/* A session of a caller who may hold what ALLOWANCE says. */
+static void limit(Fixture *f, ProllyAllowance *allowance)
+{
+	ProllyCaller caller = {.environment = ENVIRONMENT, .allowance = allowance};
+
+	prolly_session_free(f->session);
+	f->session = prolly_session_new(f->repo, &caller);
+}
+
+/* Unfinished lines of several sessions; what one gives back another can have. */
+static void test_allowance_lines(Fixture *f, gconstpointer data)
+{
+	ProllyAllowance allowance = {.limit = 1000};
+	ProllyCaller caller = {.allowance = &allowance};
+	ProllySession *other = prolly_session_new(f->repo, &caller);
+	g_autofree char *name = g_strnfill(600, 'n');
+
+	limit(f, &allowance);
+	g_assert_cmpint(prolly_session_write(other, name, 600), ==, 0);
+	g_assert_cmpuint(allowance.taken, ==, 600);
+	g_assert_cmpint(send(f, name), ==, EDQUOT);
+	g_assert_cmpint(send(f, "\n"), ==, EDQUOT);
+	prolly_session_free(other);
+	g_assert_cmpuint(allowance.taken, ==, 0);
+	limit(f, &allowance);
+	g_assert_cmpint(send(f, "# "), ==, 0);
+	g_assert_cmpint(send(f, name), ==, 0);
+	g_assert_cmpint(send(f, "\n"), ==, 0);
+	g_assert_cmpuint(allowance.taken, ==, 0);
+}
+
+/* What a plain command printed and nobody read. */
+static void test_allowance_results(Fixture *f, gconstpointer data)
+{
+	ProllyAllowance allowance = {.limit = 1000};
+	char buffer[600];
+	size_t len;
+
+	g_assert_cmpint(send(f, "put ns/a " TEN TEN TEN TEN TEN TEN "\n"), ==, 0);
+	limit(f, &allowance);
+	for (int i = 0; i < 1000 / 60; i++)
+		g_assert_cmpint(send(f, "get ns/a\n"), ==, 0);
+	g_assert_cmpint(prolly_session_read(f->session, buffer, sizeof buffer, &len), ==, 0);
+	g_assert_cmpuint(allowance.taken, ==, 1000 / 60 * 60 - len);
+	for (int i = 0; i < 10; i++)
+		g_assert_cmpint(send(f, "get ns/a\n"), ==, 0);
+	g_assert_cmpint(send(f, "get ns/a\n"), ==, EDQUOT);
+	limit(f, &allowance);
+	g_assert_cmpuint(allowance.taken, ==, 0);
+}
+
+/* A command line, commands that have none, and input that no command has taken. */
+static void test_allowance_frames(Fixture *f, gconstpointer data)
+{
+	ProllyAllowance allowance = {.limit = 100000};
+	g_autofree char *text = g_strnfill(99900, 'v');
+	GByteArray *frames = new_frames();
+
+	limit(f, &allowance);
+	add_frame(frames, 1, text);
+	g_assert_cmpint(prolly_session_write(f->session, frames->data, frames->len), ==, EDQUOT);
+	g_byte_array_unref(frames);
+
+	limit(f, &allowance);
+	frames = new_frames();
+	for (int i = 0; i < 100000; i++)
+		add_frame(frames, 1, "");
+	g_assert_cmpint(prolly_session_write(f->session, frames->data, frames->len), ==, EDQUOT);
+	g_byte_array_unref(frames);
+
+	limit(f, &allowance);
+	frames = new_frames();
+	for (int i = 0; i < 300;
+	     i++) /* whose status is not read, so that the output is not empty */
+		add_frame(frames, 1, "");
+	add_frame(frames, 1, "dump ns");
+	add_frame(frames, 2, text);
+	g_assert_cmpint(prolly_session_write(f->session, frames->data, frames->len), ==, EDQUOT);
+	g_byte_array_unref(frames);
+	limit(f, &allowance);
+	g_assert_cmpuint(allowance.taken, ==, 0);
+}
+
+/* Frames wait for their reader, who gets all of them. */
+static void test_allowance_output(Fixture *f, gconstpointer data)
+{
+	ProllyAllowance allowance = {.limit = 1000};
+	g_autofree char *value = g_strnfill(500000, 'v');
+	GByteArray *frames = new_frames();
+
+	add_frame(frames, 1, "put ns/large");
+	add_frame(frames, 2, value);
+	send_frames(f, frames);
+	send_frame(f, 3, "");
+	g_assert_cmpint(expect_result(f, "", ""), ==, 0);
+	limit(f, &allowance);
+	frames = new_frames();
+	add_frame(frames, 1, "get ns/large");
+	add_frame(frames, 1, "get ns/large");
+	send_frames(f, frames);
+	g_assert_cmpint(expect_result(f, value, ""), ==, 0);
+	g_assert_cmpint(expect_result(f, value, ""), ==, 0);
+	expect_end(f);
+	g_assert_cmpuint(allowance.taken, ==, 0);
+}
+
+/* A text is no longer than what is left of it. */
+static void test_allowance_text(Fixture *f, gconstpointer data)
+{
+	const char *const words[] = {"get", "ns/a", NULL};
+	ProllyAllowance allowance = {.limit = 100};
+	ProllyCaller caller = {.allowance = &allowance};
+	g_autoptr(GError) error = NULL;
+	GString *text = NULL;
+
+	g_assert_cmpint(send(f, "put ns/a " TEN TEN TEN TEN TEN TEN "\n"), ==, 0);
+	g_assert_true(prolly_command_capture(f->repo, &caller, words, &text, &error));
+	g_assert_cmpuint(text->len, ==, 60);
+	g_string_free(text, TRUE);
+	g_assert_cmpuint(allowance.taken, ==, 0);
+	g_assert_true(prolly_allowance_take(&allowance, 41));
+	g_assert_false(prolly_command_capture(f->repo, &caller, words, &text, &error));
+	g_assert_cmpint(prolly_error_to_errno(error), ==, EDQUOT);
+	g_assert_cmpuint(allowance.taken, ==, 41);
+}
+
 /* Closing ends whatever runs or waits. */
 static void test_free(Fixture *f, gconstpointer line)
 {
@@ -496,6 +658,12 @@ int main(int argc, char **argv)
 	add("/session/input-bound", test_input_bound, NULL);
 	add("/session/long-line", test_long_line, NULL);
 	add("/session/input-interrupt", test_input_interrupt, NULL);
+	add("/session/message-bound", test_message_bound, NULL);
+	add("/session/allowance/lines", test_allowance_lines, NULL);
+	add("/session/allowance/results", test_allowance_results, NULL);
+	add("/session/allowance/frames", test_allowance_frames, NULL);
+	add("/session/allowance/output", test_allowance_output, NULL);
+	add("/session/allowance/text", test_allowance_text, NULL);
 	add("/session/free/output", test_free, "get ns/large");
 	add("/session/free/input", test_free, "load ns");
 	add("/session/noise", test_noise, NULL);

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+# Promise: other users of a mount do what owners and modes allow and no more, hold as much as one may and
+# no more, and command nothing.
+load common
+
+setup()
+{
+	common_setup
+	need_root
+	chmod 755 "$T"
+}
+
+# as ID COMMAND...: as that user, in that group alone.
+as()
+{
+	local id=$1
+	shift
+	setpriv --reuid="$id" --regid="$id" --clear-groups "$@"
+}
+
+# users SCRIPT: in Python, with M the mount; BECOME(ID), a user in no other group; OPEN(PATH[, FLAGS]) and
+# CLOSE() all of it; HAVE(FUNCTION), how often it could be called, and the error that ended that.
+users()
+{
+	python3 -c '
+import errno, os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+M = sys.argv[1]
+fds = []
+def BECOME(user):
+    os.seteuid(0)
+    os.setgroups([])
+    os.setegid(user)
+    os.seteuid(user)
+def OPEN(path, flags=os.O_RDONLY):
+    fds.append(os.open(M + "/" + path, flags, 0o644))
+    return fds[-1]
+def CLOSE():  # the kernel tells of it later
+    user = os.geteuid()
+    BECOME(0)
+    while fds:
+        os.close(fds.pop())
+    while b"has 1 files and 0 directories open" not in open(M + "/.prollyfs/stats", "rb").read():
+        pass
+    BECOME(user)
+def HAVE(function):
+    for n in range(100000):
+        try:
+            function(n)
+        except OSError as error:
+            return n, errno.errorcode[error.errno]
+'"$1" "$MNT"
+}
+
+# ---- What one may hold ---------------------------------------------------------------------------
+
+@test "files and directories: one user has as many as max_open says, others go on" {
+	mount_store "$STORE" "$MNT" -o allow_other,max_open=40
+	mkdir -m 777 "$MNT/main/ns"
+	echo x >"$MNT/main/ns/f"
+	users '
+BECOME(12001)
+assert HAVE(lambda n: OPEN("main/ns/f")) == (40, "EMFILE")
+assert HAVE(lambda n: OPEN("main/ns", os.O_DIRECTORY)) == (0, "EMFILE")
+assert HAVE(lambda n: OPEN("main/ns/new", os.O_CREAT | os.O_WRONLY)) == (0, "EMFILE")
+assert not os.path.exists(M + "/main/ns/new")           # nothing was made for nothing
+assert os.read(fds[0], 10) == b"x\n"                    # what is open goes on,
+os.mkdir(M + "/main/ns/d"), os.rmdir(M + "/main/ns/d")  # and so does what opens nothing
+BECOME(12003)
+assert HAVE(lambda n: OPEN("main/ns", os.O_DIRECTORY)) == (40, "EMFILE")
+BECOME(0)
+assert HAVE(lambda n: OPEN("main/ns/f")) == (640, "EMFILE")
+BECOME(12001)
+assert HAVE(lambda n: OPEN("main/ns/f")) == (0, "EMFILE")
+CLOSE()  # who has closed can open again
+assert HAVE(lambda n: OPEN("main/ns/new%d" % n, os.O_CREAT | os.O_WRONLY)) == (40, "EMFILE")
+BECOME(12002)
+assert HAVE(lambda n: OPEN("main/ns", os.O_DIRECTORY)) == (40, "EMFILE")
+assert HAVE(lambda n: OPEN("main/ns", os.O_DIRECTORY)) == (0, "EMFILE")
+'
+	is "$(grep -c 'user 12002 has all the open files' "$T/daemon.log")" 1 # not once a refusal
+	file_is "$MNT/main/ns/f" x
+}
+
+@test "control files, unfinished lines and results: a member of ctl_gid's group has enough" {
+	mount_store "$STORE" "$MNT" -o allow_other,ctl_gid=12001
+	mkdir "$MNT/main/ns"
+	random_bytes 3000000 1 >"$MNT/main/ns/large"
+	users '
+def ctl():
+    return OPEN(".prollyfs/ctl", os.O_RDWR)
+BECOME(12001)
+assert HAVE(lambda n: ctl()) == (64, "EMFILE")
+os.write(fds[0], b"ls ns\n")
+assert os.read(fds[0], 100) == b"large\n"
+CLOSE()
+
+piece = b"# " + b"x" * 1000000
+def line(n):  # 8 MiB at the most in each
+    n % 8 or ctl()
+    os.write(fds[-1], piece)
+n, error = HAVE(line)
+assert error == "EDQUOT" and 60 < n <= 67, (n, error)
+CLOSE()
+
+def result(n):
+    n % 3 or ctl()
+    os.write(fds[-1], b"get ns/large\n")
+n, error = HAVE(result)
+assert error == "EDQUOT" and 18 < n <= 22, (n, error)
+for fd in fds:  # what is read is given back
+    while os.read(fd, 1 << 20):
+        pass
+os.write(fds[0], b"get ns/large\n")
+'
+	grep -q 'user 12001 has all the open control files' "$T/daemon.log"
+	grep -q 'user 12001 has all the bytes of commands and results' "$T/daemon.log"
+	is "$(on_main ls ns)" large
+}
+
+@test "requests of control files that wait, of one who shares a descriptor among many threads" {
+	mount_store "$STORE" "$MNT" -o allow_other,ctl_gid=12001
+	users '
+import threading
+BECOME(12001)
+fd = OPEN(".prollyfs/ctl", os.O_RDWR)
+os.write(fd, b"frames 1\n")
+os.write(fd, b"\1\7\0\0\0load ns")  # which waits for what it shall load
+errors, change = [], threading.Condition()
+def wait():
+    try:
+        error = len(os.pread(fd, 100, 0))
+    except OSError as e:
+        error = errno.errorcode[e.errno]
+    with change:
+        errors.append(error)
+        change.notify()
+for n in range(300):
+    threading.Thread(target=wait).start()
+with change:  # the rest wait on
+    change.wait_for(lambda: len(errors) == 300 - 256)
+assert set(errors) == {"EBUSY"}, errors
+assert HAVE(lambda n: os.write(fd, b"\3\0\0\0\0")) == (0, "EBUSY")
+BECOME(0)
+with open(M + "/.prollyfs/ctl", "r+b", buffering=0) as other:
+    other.write(b"put ns/a 1\n")
+os._exit(0)
+'
+	is "$(on_main get ns/a)" 1
+}
+
+@test "texts and names of branches: kept as long as they may be" {
+	ctl . init "$STORE"
+	local i message
+	message=$(printf 'm%.0s' {1..60000})
+	for i in $(seq 20); do
+		ctl "$STORE" -q commit --allow-empty -m "$message"
+	done
+	mount_store "$STORE" "$MNT" -o allow_other,ctl_gid=12001
+	for i in $(seq 300); do
+		printf 'branch %0.200d/%0.200d\n' "$i" "$i"
+	done >"$MNT/.prollyfs/ctl"
+	users '
+BECOME(12001)
+n, error = HAVE(lambda n: OPEN(".prollyfs/log/main"))
+assert error == "EDQUOT" and 50 < n < 56, (n, error)
+BECOME(12002)
+n, error = HAVE(lambda n: os.listdir(OPEN("", os.O_DIRECTORY)))
+assert error == "EDQUOT" and 1000 < n < 1100, (n, error)
+'
+}
