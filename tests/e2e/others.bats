@@ -7,25 +7,17 @@ setup()
 {
 	common_setup
 	need_root
-	chmod 755 "$T"
 }
 
-# as ID COMMAND...: as that user, in that group alone.
-as()
-{
-	local id=$1
-	shift
-	setpriv --reuid="$id" --regid="$id" --clear-groups "$@"
-}
-
-# users SCRIPT: in Python, with M the mount; BECOME(ID), a user in no other group; OPEN(PATH[, FLAGS]) and
-# CLOSE() all of it; HAVE(FUNCTION), how often it could be called, and the error that ended that.
+# users SCRIPT: in Python, in the mount's root (wherever that is); BECOME(ID), a user in no other group;
+# OPEN(PATH[, FLAGS]) and CLOSE() all of it; HAVE(FUNCTION), how often it could be called, and the error
+# that ended that.
 users()
 {
 	python3 -c '
 import errno, os, resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-M = sys.argv[1]
+os.chdir(sys.argv[1])
 fds = []
 def BECOME(user):
     os.seteuid(0)
@@ -33,14 +25,14 @@ def BECOME(user):
     os.setegid(user)
     os.seteuid(user)
 def OPEN(path, flags=os.O_RDONLY):
-    fds.append(os.open(M + "/" + path, flags, 0o644))
+    fds.append(os.open(path, flags, 0o644))
     return fds[-1]
 def CLOSE():  # the kernel tells of it later
     user = os.geteuid()
     BECOME(0)
     while fds:
         os.close(fds.pop())
-    while b"has 1 files and 0 directories open" not in open(M + "/.prollyfs/stats", "rb").read():
+    while b"has 1 files and 0 directories open" not in open(".prollyfs/stats", "rb").read():
         pass
     BECOME(user)
 def HAVE(function):
@@ -63,9 +55,9 @@ BECOME(12001)
 assert HAVE(lambda n: OPEN("main/ns/f")) == (40, "EMFILE")
 assert HAVE(lambda n: OPEN("main/ns", os.O_DIRECTORY)) == (0, "EMFILE")
 assert HAVE(lambda n: OPEN("main/ns/new", os.O_CREAT | os.O_WRONLY)) == (0, "EMFILE")
-assert not os.path.exists(M + "/main/ns/new")           # nothing was made for nothing
+assert not os.path.exists("main/ns/new")           # nothing was made for nothing
 assert os.read(fds[0], 10) == b"x\n"                    # what is open goes on,
-os.mkdir(M + "/main/ns/d"), os.rmdir(M + "/main/ns/d")  # and so does what opens nothing
+os.mkdir("main/ns/d"), os.rmdir("main/ns/d")  # and so does what opens nothing
 BECOME(12003)
 assert HAVE(lambda n: OPEN("main/ns", os.O_DIRECTORY)) == (40, "EMFILE")
 BECOME(0)
@@ -142,7 +134,7 @@ with change:  # the rest wait on
 assert set(errors) == {"EBUSY"}, errors
 assert HAVE(lambda n: os.write(fd, b"\3\0\0\0\0")) == (0, "EBUSY")
 BECOME(0)
-with open(M + "/.prollyfs/ctl", "r+b", buffering=0) as other:
+with open(".prollyfs/ctl", "r+b", buffering=0) as other:
     other.write(b"put ns/a 1\n")
 os._exit(0)
 '
@@ -165,7 +157,7 @@ BECOME(12001)
 n, error = HAVE(lambda n: OPEN(".prollyfs/log/main"))
 assert error == "EDQUOT" and 50 < n < 56, (n, error)
 BECOME(12002)
-n, error = HAVE(lambda n: os.listdir(OPEN("", os.O_DIRECTORY)))
+n, error = HAVE(lambda n: os.listdir(OPEN(".", os.O_DIRECTORY)))
 assert error == "EDQUOT" and 1000 < n < 1100, (n, error)
 '
 }
