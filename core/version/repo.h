@@ -11,7 +11,7 @@
  *
  * Threads: every function of core/version may be called from any thread, unless it works on an
  * iterator or other object of the caller's, which one thread uses at a time. Lock order is in
- * version-private.h. No lock is held while an observer runs.
+ * base/lock-order.c. While an observer runs a merge may be holding its branch: it may read, and not change.
  */
 
 #include "base/base.h"

@@ -4,7 +4,8 @@
 /*
  * version-private: what the files of core/version share: the bodies, and the seams between them.
  *
- * Lock order, outermost first; a lock is taken only while holding those before it:
+ * Lock order, outermost first; a lock is taken only while holding those before it (with all others of the
+ * program it is in base/lock-order.c, which asserts it):
  *   1. branch->commit_lock     one commit, merge, reset or load-attach of a branch at a time
  *   2. body->branches_lock     the table of branches, making and deleting and renaming them
  *   3. branch->write_lock      one staged change of a branch at a time; never held over a commit
@@ -201,7 +202,7 @@ void prolly_branch_save_state(ProllyBranch *branch, const ProllyState *state, Pr
 bool prolly_repo_next_number(ProllyRepoBody *body, ProllyCounter counter, uint64_t *out_number,
 			     GError **error);
 
-/* Tells the observer, if REPO notifies. No lock may be held. */
+/* Tells the observer, if REPO notifies. No lock may be held but a commit_lock. */
 void prolly_repo_notify(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *places,
 			size_t n);
 void prolly_repo_notify_branches(ProllyRepo *repo);
