@@ -26,7 +26,7 @@
 
 #include <syslog.h>
 
-#define OPEN_DEFAULT 8192
+#define OPEN_DEFAULT 65536
 #define CONTROLS_MAX 64
 #define REQUESTS_MAX 256
 #define BYTES_MAX    (64u << 20)

@@ -35,8 +35,7 @@ static const Place places[] = {
 	/* Held while requests and whole commands run. */
 	{1, "command/session.c", "plain_lock"}, /* a write to a control file */
 	{2, "fs/mount.c", "lock"},              /* an answer that others may not see half done */
-	{3, "version/branch.c",
-	 "commit_lock"}, /* one commit, merge, reset, load of a branch at a time */
+	{3, "version/branch.c", "commit_lock"}, /* one commit, merge, reset of a branch at a time */
 
 	/* What the kernel is told. */
 	{4, "fs/mount.c", "reply_lock"},   /* the answer to a readdirplus */
@@ -44,8 +43,7 @@ static const Place places[] = {
 	{6, "fs/inode.c", "lock"},         /* the nodes that the kernel knows of; not over a read */
 
 	/* Branches, and what is published. */
-	{7, "version/repo.c",
-	 "branches_lock"}, /* the table of branches: making, deleting, renaming */
+	{7, "version/repo.c", "branches_lock"},  /* the table of branches, and making them */
 	{8, "version/branch.c", "write_lock"},   /* one staged change of a branch at a time */
 	{9, "version/file.c", "lock"},           /* an open file's bytes in memory */
 	{10, "version/journal.c", "trimming"},   /* one trim of the journal at a time */
@@ -69,6 +67,7 @@ static const Place places[] = {
 	/* Leaves: nothing is taken under these. */
 	{99, "base/pool.c", "lock"},
 	{99, "command/session.c", "lock"},
+	{99, "fs/account.c", "lock"},
 	{99, "fs/invalidate.c", "lock"},
 	{99, "fs/serve.c", "lock"},
 	{99, "store/db-mark.c", "lock"},
