@@ -7,8 +7,10 @@
  * directory. RocksDB takes 1 to 3 us for each, most of it to find out that a key is nowhere. So
  * what was read or written last is kept, absence included.
  *
- * A table of slots, each with the last entry whose key fell there. Reading a known key takes a
- * reference, and copies nothing.
+ * A table of slots, each with the last entry whose key fell there: as many as a directory that somebody
+ * works in has files (with 4,096 of them, reading 10,000 files again asked RocksDB for each). Reading a
+ * known key takes a reference, and copies nothing. To empty all slots makes the table older: entries of
+ * another age are as none, until something takes their slot.
  *
  * It never says what was true once:
  * R1. A write takes its keys out before RocksDB has it, and puts their new values in afterwards;
@@ -24,13 +26,14 @@
 
 #include <string.h>
 
-#define SLOTS     4096 /* a power of two */
-#define VALUE_MAX 1024 /* longer values would make it large: 4 MiB and the keys at most */
-#define KEYS_MAX  64   /* of a batch: more empty all slots */
+#define SLOTS     32768 /* a power of two */
+#define VALUE_MAX 1024  /* longer values would make it large: 32 MiB and the keys at most */
+#define KEYS_MAX  64    /* of a batch: more empty all slots */
 #define NEVER     UINT64_MAX
 
 typedef struct {
 	uint64_t hash;
+	uint64_t age;  /* of the table when it was put in */
 	GBytes *value; /* NULL: the key is not there */
 	bool is_kept;  /* of a write: false if the value is too long */
 	size_t key_len;
@@ -40,6 +43,7 @@ typedef struct {
 struct ProllyDbRecent {
 	GMutex lock; /* leaf */
 	uint64_t changes;
+	uint64_t age;
 	unsigned n_writing;
 	Entry *slots[SLOTS];
 };
@@ -93,9 +97,10 @@ static Entry **find_slot(ProllyDbRecent *self, uint64_t hash)
 	return &self->slots[hash % SLOTS];
 }
 
-static bool is_at(const Entry *entry, uint64_t hash, const void *key, size_t len)
+static bool is_at(const ProllyDbRecent *self, const Entry *entry, uint64_t hash, const void *key,
+		  size_t len)
 {
-	return entry && entry->hash == hash && entry->key_len == len &&
+	return entry && entry->hash == hash && entry->age == self->age && entry->key_len == len &&
 	       !memcmp(entry->key, key, len);
 }
 
@@ -109,17 +114,12 @@ ProllyDbRecent *prolly_db_recent_new(void)
 	return self;
 }
 
-static void empty(ProllyDbRecent *self)
-{
-	for (size_t i = 0; i < SLOTS; i++)
-		g_clear_pointer(&self->slots[i], entry_free);
-}
-
 void prolly_db_recent_free(ProllyDbRecent *self)
 {
 	if (!self)
 		return;
-	empty(self);
+	for (size_t i = 0; i < SLOTS; i++)
+		entry_free(self->slots[i]);
 	g_mutex_clear(&self->lock);
 	g_free(self);
 }
@@ -133,7 +133,7 @@ bool prolly_db_recent_get(ProllyDbRecent *self, const void *key, size_t len, GBy
 
 	g_mutex_lock(&self->lock);
 	entry = *find_slot(self, hash);
-	found = is_at(entry, hash, key, len);
+	found = is_at(self, entry, hash, key, len);
 	if (found)
 		*out_value = entry->value ? g_bytes_ref(entry->value) : NULL;
 	*out_changes = self->n_writing ? NEVER : self->changes;
@@ -154,6 +154,7 @@ void prolly_db_recent_enter(ProllyDbRecent *self, const void *key, size_t len, G
 		Entry **slot = find_slot(self, entry->hash);
 
 		old = *slot;
+		entry->age = self->age;
 		*slot = g_steal_pointer(&entry);
 	}
 	g_mutex_unlock(&self->lock);
@@ -165,7 +166,7 @@ void prolly_db_recent_empty(ProllyDbRecent *self)
 {
 	g_mutex_lock(&self->lock);
 	self->changes++;
-	empty(self);
+	self->age++;
 	g_mutex_unlock(&self->lock);
 }
 
@@ -218,12 +219,12 @@ void prolly_db_keys_add(ProllyDbKeys *keys, const void *key, size_t key_len, con
 static void take_out(ProllyDbRecent *self, const ProllyDbKeys *keys)
 {
 	if (keys->is_all)
-		empty(self);
+		self->age++;
 	for (guint i = 0; i < keys->entries->len; i++) {
 		const Entry *entry = g_ptr_array_index(keys->entries, i);
 		Entry **slot = find_slot(self, entry->hash);
 
-		if (is_at(*slot, entry->hash, entry->key, entry->key_len))
+		if (is_at(self, *slot, entry->hash, entry->key, entry->key_len))
 			g_clear_pointer(slot, entry_free);
 	}
 }
@@ -237,6 +238,7 @@ static void put_in(ProllyDbRecent *self, ProllyDbKeys *keys)
 
 		entry_free(*slot);
 		*slot = entry->is_kept ? entry : NULL;
+		entry->age = self->age;
 		if (entry->is_kept)
 			keys->entries->pdata[i] = NULL;
 	}
