@@ -39,6 +39,30 @@ setup()
 	find "$PREFIX" -name 'libprollyfs.a' | grep -q .
 }
 
+@test "programs and library are hardened" {
+	local file flag flags library missing
+	library=$(find "$PREFIX" -name 'libprollyfs.so' | head -1)
+	for file in "$PREFIX/bin/prollyfs" "$PREFIX/bin/prollyfs-ctl" "$library"; do
+		[[ $(readelf -hW "$file") == *'Type:'*' DYN '* ]] || fail "$file: always at the same address"
+		[[ $(readelf -lW "$file") == *GNU_RELRO* ]] || fail "$file: no relro"
+		[[ $(readelf -dW "$file") =~ BIND_NOW|Flags:\ NOW ]] || fail "$file: its table of functions stays writable"
+		[[ $(readelf -lW "$file") =~ GNU_STACK[x0-9\ ]*\ RW\  ]] || fail "$file: an executable stack"
+		[[ ! $(readelf -dW "$file") =~ TEXTREL|RPATH|RUNPATH ]] || fail "$file: relocated code, or a path to libraries"
+		[[ $(nm -D "$file") == *'U __stack_chk_fail'* ]] || fail "$file: no stack protector"
+	done
+	# of what leaves no trace that is easy to find, what the compiler was told, for each source
+	flags=(-fstack-protector-strong -Werror=format-security)
+	[ "$(uname -m)" != x86_64 ] || flags+=(-fstack-clash-protection -fcf-protection)
+	[ "$(jq -r '.[] | select(.name == "optimization").value' <(meson introspect "$PROLLYFS_BUILD" --buildoptions))" = 0 ] ||
+		flags+=(-D_FORTIFY_SOURCE=2)
+	for flag in "${flags[@]}"; do
+		missing=$(jq -r --arg flag "$flag" '.[] | select(.file | test("^(\\.\\./|.*/)(core|fs|src)/[^ ]*[.]c$")) |
+			select(.output | startswith("tests/") | not) |
+			select(.command | split(" ") | index($flag) | not) | .file' "$PROLLYFS_BUILD/compile_commands.json")
+		is "$missing" ""
+	done
+}
+
 @test "each header compiles by itself, with what pkg-config says" {
 	local header
 	for header in $(cd "$PREFIX/include/prollyfs" && find . -name '*.h'); do
