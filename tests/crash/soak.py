@@ -21,6 +21,7 @@ users keep something for later (malloc's arenas, RocksDB's tables and logs), are
 """
 
 import argparse
+import collections
 import hashlib
 import json
 import mmap
@@ -128,10 +129,12 @@ class Owner:
         self.r = random.Random('%s %s' % (soak.options.seed, branch))
         self.state, self.head, self.doubt, self.moving = {}, None, {}, None
         self.steps, self.failure = 0, None
+        self.done = collections.deque(maxlen=STEPS)  # commands and changes of files, to be told
 
     # ---- Commands
 
     def ctl(self, *words, ok=(0,)):
+        self.done.append(' '.join(words))
         done = subprocess.run([self.soak.ctl, '-C', self.dir, *words], stdin=subprocess.DEVNULL,
                               env={**os.environ, **ENVIRONMENT}, capture_output=True, check=False)
         if done.returncode not in ok:
@@ -231,10 +234,15 @@ class Owner:
         os.makedirs(os.path.dirname(whole), exist_ok=True)
         return whole
 
+    def unsure(self, what, values):
+        """It is about to change files: until it is done each has any of its VALUES."""
+        self.done.append('%s %s' % (what, ' '.join(values)))
+        self.doubt.update(values)
+
     def write(self):
         path, value = self.path(), make_value(self.r)
         whole = self.whole(path)
-        self.doubt[path] = [self.state.get(path), value]
+        self.unsure('write', {path: [self.state.get(path), value]})
         with open(whole, 'wb') as file:
             file.write(value)
             if self.r.random() < .1:
@@ -247,7 +255,7 @@ class Owner:
             return
         path, more = self.r.choice(sorted(self.state)), self.r.randbytes(self.r.randrange(1, 300))
         old = self.state[path]
-        self.doubt[path] = [old, old + more]
+        self.unsure('append', {path: [old, old + more]})
         with open(self.dir + '/' + path, 'ab') as file:
             file.write(more)
         self.state[path] = old + more
@@ -257,7 +265,7 @@ class Owner:
         if not self.state:
             return
         path = self.r.choice(sorted(self.state))
-        self.doubt[path] = [self.state[path], None]
+        self.unsure('delete', {path: [self.state[path], None]})
         os.unlink(self.dir + '/' + path)
         del self.state[path], self.doubt[path]
 
@@ -269,7 +277,7 @@ class Owner:
             return
         whole = self.whole(new)
         value = self.state[old]
-        self.doubt[old], self.doubt[new] = [value, None], [value, self.state.get(new)]
+        self.unsure('rename', {old: [value, None], new: [value, self.state.get(new)]})
         os.rename(self.dir + '/' + old, whole)
         del self.state[old], self.doubt[old], self.doubt[new]
         self.state[new] = value
@@ -279,7 +287,7 @@ class Owner:
         path, value = self.path(), make_value(self.r)
         whole = self.whole(path)
         new = os.path.dirname(path) + '/.new'
-        self.doubt[new], self.doubt[path] = [None, value], [self.state.get(path), value]
+        self.unsure('replace', {new: [None, value], path: [self.state.get(path), value]})
         with open(self.dir + '/' + new, 'wb') as file:
             file.write(value)
         os.rename(self.dir + '/' + new, whole)
@@ -292,7 +300,7 @@ class Owner:
             return
         path = self.r.choice(sorted(self.state))
         other = os.path.dirname(path) + '/.other'
-        self.doubt[other] = [None, self.state[path]]
+        self.unsure('link', {other: [None, self.state[path]]})
         os.link(self.dir + '/' + path, self.dir + '/' + other)
         os.setxattr(self.dir + '/' + path, 'user.a', b'x')
         if os.getxattr(self.dir + '/' + other, 'user.a') != b'x':
@@ -386,6 +394,16 @@ class Owner:
         self.ctl('branch', '-D', name + 'y')
 
     # ---- A round
+
+    def look_after(self, has_kill):
+        """A merge that was under way ends; the head and the keys are as they were before it."""
+        said = self.ctl('merge', '--abort', ok=(0, 1, 2))
+        try:
+            self.check()
+        except Lost as error:
+            raise Lost('%s (%s; it did %s; the merge %s)' % (
+                error, 'after a kill' if has_kill else 'after no kill', ', '.join(self.done), said)
+                ) from error
 
     def choose(self):
         return self.r.choice([self.write] * 8 + [self.append, self.delete, self.rename, self.replace,
@@ -509,15 +527,9 @@ class Soak:
                 raise Lost(owner.failure)
         if self.cut:
             self.mount()
-        self.tidy_after_kill()
         for owner in self.owners:
-            owner.check()
+            owner.look_after(has_kill)
         self.counts['rounds'] += 1
-
-    def tidy_after_kill(self):
-        """A merge that an owner was about: the head and the keys of its branch are as before."""
-        for owner in self.owners:
-            owner.ctl('merge', '--abort', ok=(0, 1, 2))
 
     def check_backup(self):
         if not os.path.exists(self.backup):
