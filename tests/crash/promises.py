@@ -119,6 +119,7 @@ class Promises:
         self.resetting = set()  # of them, those that may be losing what is staged
         self.unsure = set()     # branches that are being made or deleted
         self.begun = {}         # what a command that runs began with
+        self.under_way = {}     # branch -> file that is being written -> did a reset come between?
 
     def feed(self, text):
         self.feed_note(json.loads(text))
@@ -131,21 +132,45 @@ class Promises:
 
     # ---- Files
 
-    def feed_begin(self, branch, key, version):
+    def files(self, branch):
+        return self.under_way.setdefault(branch, {})
+
+    def feed_open(self, branch, key):
+        self.files(branch).setdefault(key, False)
+
+    def feed_shut(self, branch, key):
+        self.files(branch).pop(key, None)
+
+    def raise_high(self, branch, key, version):
         high = self.state(branch).high
         high[key] = max(high.get(key, 0), version)
+
+    def feed_begin(self, branch, key, version):
+        self.feed_open(branch, key.partition('#')[0])
+        self.raise_high(branch, key, version)
+
+    def is_in_doubt(self, branch, key):
+        """A reset may take what was written, or the file from who has it open: one that came while it was
+        open, or that is on its way."""
+        return branch in self.resetting or self.files(branch).get(key.partition('#')[0], False)
 
     def raise_low(self, branch, key, version):
         low = self.state(branch).low
         low[key] = max(low.get(key, 0), version)
 
     def feed_done(self, branch, key, version):
-        self.closed.setdefault(branch, {})[key] = version
-        if self.kill:
-            self.raise_low(branch, key, version)
+        if not self.is_in_doubt(branch, key):
+            self.closed.setdefault(branch, {})[key] = version
+            if self.kill:
+                self.raise_low(branch, key, version)
+        self.feed_shut(branch, key)  # (of blocks by the file's name)
 
     def feed_sync(self, branch, key, version):
-        self.raise_low(branch, key, version)
+        """Of a file that is open, or closed: as long as no reset took it."""
+        is_open = key.partition('#')[0] in self.files(branch)
+        is_there = is_open or self.closed.get(branch, {}).get(key) == version
+        if is_there and not self.is_in_doubt(branch, key):
+            self.raise_low(branch, key, version)
 
     # ---- Commands
 
@@ -162,7 +187,7 @@ class Promises:
             merged = self.commits[self.heads[side]]
             self.begun[branch] = dict(merged.low)
             for key, version in merged.high.items():
-                self.feed_begin(branch, key, version)
+                self.raise_high(branch, key, version)
         if to:
             self.resetting.add(branch)
             self.state(branch).widen(self.commits[to])
@@ -175,6 +200,7 @@ class Promises:
             self.resetting.discard(branch)
             self.state(branch).low = dict(self.commits[head].low)
             self.closed[branch] = dict(self.commits[head].low)
+            self.under_way[branch] = dict.fromkeys(self.files(branch), True)
         else:
             closed = self.closed.setdefault(branch, {})
             for key, version in begun.items():
@@ -221,6 +247,7 @@ class Promises:
                 head = self.heads[branch] = store.branches[branch]
                 self.states.setdefault(branch, self.commits[head].copy())
         self.moving, self.resetting, self.unsure = set(), set(), set()
+        self.under_way = {}
         branches = sorted(self.states)
         for branch, entries in zip(branches, store.read(branches, [])):
             self.settle_state(branch, entries)

@@ -131,6 +131,7 @@ class Writer:
     def write_blocks(self):
         """Some of a file that is there."""
         key = self.key('block', 2)
+        self.notes.write('open', branch=self.branch, key=key)
         fd = os.open(self.path(key), os.O_WRONLY | os.O_CREAT, 0o644)
         written = []
         for _ in range(self.r.randrange(1, 4)):
@@ -150,6 +151,7 @@ class Writer:
         os.close(fd)
         for name, version in written:
             self.notes.write('done', branch=self.branch, key=name, version=version)
+        self.notes.write('shut', branch=self.branch, key=key)
 
 
 class Commander:
