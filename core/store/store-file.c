@@ -126,7 +126,8 @@ static bool read_node(FileBackend *self, ProllyNodeClass node_class, const Proll
 	prolly_autofd int fd = -1;
 
 	make_name(hash, &name);
-	fd = openat(self->dirs[node_class], name.text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = openat(self->dirs[node_class], name.text,
+		    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 && errno == ENOENT) {
 		*out_bytes = NULL;
 		return true;

@@ -8,6 +8,9 @@
 
 #include "version/repo-private.h"
 
+/* shape.c: does nothing in the directory PATH lead out of it? INVALID: something does. */
+bool prolly_shape_check(const char *path, GError **error);
+
 /* A body with nothing open. PATH NULL: in memory. */
 ProllyRepoBody *prolly_body_new(const char *path, const char *default_branch);
 /* Flushes and closes what is open. NULL is allowed. */

@@ -14,11 +14,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define GROUP       "prollyfs"
 #define GROUP_TREE  "tree"
 #define CONFIG_NAME "config"
+#define LENGTH_MAX  (1 << 20) /* bytes of it */
 
 static const struct {
 	const char *key;
@@ -43,13 +45,20 @@ void prolly_config_clear(ProllyConfig *config)
 	g_clear_pointer(&config->default_branch, g_free);
 }
 
+/* Not by a link, which who made the store may have made lead anywhere, nor of any length. */
+static bool is_file(const char *file)
+{
+	struct stat st;
+
+	return lstat(file, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= LENGTH_MAX;
+}
+
 bool prolly_config_exists(const char *path)
 {
 	g_autofree char *file = g_build_filename(path, CONFIG_NAME, NULL);
 	g_autoptr(GKeyFile) keys = g_key_file_new();
 
-	return g_file_test(file, G_FILE_TEST_IS_REGULAR) &&
-	       g_key_file_load_from_file(keys, file, G_KEY_FILE_NONE, NULL) &&
+	return is_file(file) && g_key_file_load_from_file(keys, file, G_KEY_FILE_NONE, NULL) &&
 	       g_key_file_has_group(keys, GROUP);
 }
 
@@ -104,7 +113,7 @@ bool prolly_config_load(const char *path, ProllyConfig *out_config, GError **err
 
 	if (!g_file_test(path, G_FILE_TEST_EXISTS))
 		return prolly_throw(error, PROLLY_ERROR_NOT_A_STORE, "%s: no such store", path);
-	if (!g_file_test(file, G_FILE_TEST_IS_REGULAR))
+	if (!is_file(file))
 		return prolly_throw(error, PROLLY_ERROR_NOT_A_STORE, "%s is not a prollyfs store",
 				    path);
 	if (!g_key_file_load_from_file(keys, file, G_KEY_FILE_NONE, &local))

@@ -34,6 +34,8 @@ void prolly_repo_set_committer(ProllyRepo *repo, const ProllySignature *committe
 /* (transfer full) What git's configuration, of whom ENVIRONMENT (as above) belongs to, says of NAME;
  * NULL: nothing. */
 char *prolly_git_config_dup(const char *name, const char *const *environment);
+/* Is VALUE one of those that it has for NAME? Of this process's people alone. */
+bool prolly_git_config_lists(const char *name, const char *value);
 
 /*
  * What git takes in its environment variables, in --since and in BRANCH@{DATE}: "@SECONDS [ZONE]",

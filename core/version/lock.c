@@ -21,6 +21,9 @@
 #define POLL_US   20000
 #define TEXT_MAX  8192
 
+/* What is no regular file is not waited for, and not followed. */
+#define LOCK_FLAGS (O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
+
 static struct flock whole_file(short type)
 {
 	return (struct flock){.l_type = type, .l_whence = SEEK_SET};
@@ -83,7 +86,7 @@ bool prolly_lock_take(const char *path, const char *mount, unsigned wait_ms, int
 		      GError **error)
 {
 	g_autofree char *file = g_build_filename(path, LOCK_NAME, NULL);
-	prolly_autofd int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	prolly_autofd int fd = open(file, O_RDWR | O_CREAT | LOCK_FLAGS, 0644);
 	g_autofree char *text = NULL;
 
 	if (fd < 0)
@@ -113,7 +116,7 @@ void prolly_lock_release(int fd)
 bool prolly_lock_find_holder(const char *path, pid_t *out_pid, char **out_mount, GError **error)
 {
 	g_autofree char *file = g_build_filename(path, LOCK_NAME, NULL);
-	prolly_autofd int fd = open(file, O_RDONLY | O_CLOEXEC);
+	prolly_autofd int fd = open(file, O_RDONLY | LOCK_FLAGS);
 	struct flock lock = whole_file(F_RDLCK);
 	g_autofree char *mount = NULL;
 	pid_t pid = 0;

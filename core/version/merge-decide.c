@@ -11,13 +11,14 @@
  *
  * Commands. One that the caller names is run if the caller is who owns the process. One that the
  * attributes name came with the data, from whoever wrote to a branch that was merged once; it is run
- * only if the store's own configuration says so as well ([merge] trust=true in STORE/config, which
- * no merge and no clone brings). Else the key stays in conflict, and that is said once.
+ * only if the owner's own configuration of git trusts the store as well (prollyfs.trust). Else the key
+ * stays in conflict, and that is said once.
  *
  * The attributes are those of our working state, as in git: they hold for the merge as a whole.
  */
 #include "version/strategy.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define CONTENT_MAX    (16u << 20) /* of a side, for strategies that have it in memory */
@@ -32,7 +33,6 @@ struct ProllyDecider {
 	GArray *preference;           /* nullable */
 	ProllyAttributes *attributes; /* nullable; not read where a strategy is given */
 	ProllyDating *dating;         /* nullable until needed */
-	bool is_trusted;              /* the attributes may name commands */
 	bool has_warned;
 };
 
@@ -212,12 +212,23 @@ static bool choose_newest(ProllyDecider *self, const ProllyPlace *place,
 	return true;
 }
 
+/* In the configuration of git that is the owner's: the store's own may have come with the command. */
+static bool is_trusted(ProllyRepo *repo)
+{
+	char *path = repo->body->path ? realpath(repo->body->path, NULL) : NULL;
+	bool is = path && (prolly_git_config_lists("prollyfs.trust", path) ||
+			   prolly_git_config_lists("prollyfs.trust", "*"));
+
+	free(path);
+	return is;
+}
+
 static bool execute(ProllyDecider *self, const ProllyStrategy *strategy, bool from_attributes,
 		    const ProllyPlace *place, const ProllyMergeStep *step,
 		    ProllyStrategyResult *result, GError **error)
 {
 	const ProllyMergeOptions *options = self->options;
-	bool may = options->may_execute && (!from_attributes || self->is_trusted);
+	bool may = options->may_execute && (!from_attributes || is_trusted(self->repo));
 
 	if (may)
 		return prolly_strategy_exec(self->repo, options, strategy->command, place, step,
@@ -339,19 +350,6 @@ static bool read_attributes(ProllyDecider *self, ProllyView *view, GError **erro
 	       prolly_attributes_parse(text, len, &self->attributes, error);
 }
 
-/* In STORE/config, which people may write to while the store is open. */
-static bool is_trusted(ProllyRepo *repo)
-{
-	g_autoptr(GKeyFile) keys = g_key_file_new();
-	g_autofree char *file = NULL;
-
-	if (!repo->body->path)
-		return false;
-	file = g_build_filename(repo->body->path, "config", NULL);
-	return g_key_file_load_from_file(keys, file, G_KEY_FILE_NONE, NULL) &&
-	       g_key_file_get_boolean(keys, "merge", "trust", NULL);
-}
-
 /* (transfer full) *OUT_CHAIN NULL: nothing is given. */
 static bool parse_given(const char *text, GArray **out_chain, GError **error)
 {
@@ -378,7 +376,6 @@ bool prolly_decider_new(ProllyRepo *repo, ProllyBranch *branch, const ProllyDeci
 	decider->repo = repo;
 	decider->setting = setting;
 	decider->options = options;
-	decider->is_trusted = is_trusted(repo);
 	if (!parse_given(options->strategy, &decider->strategy, error) ||
 	    !parse_given(options->preference, &decider->preference, error) ||
 	    (!decider->strategy && !read_attributes(decider, view, error)))

@@ -74,6 +74,15 @@ static bool check_may_init(const char *path, GError **error)
 	return true;
 }
 
+/* A directory of our own keeps others out, whatever the umask: in it lies what the modes of a mounted
+ * store's files keep from them. */
+static bool make_private(const char *path, const char *name, GError **error)
+{
+	g_autofree char *dir = g_build_filename(path, name, NULL);
+
+	return mkdir(dir, 0700) == 0 || prolly_throw_errno(error, errno, "make %s", dir);
+}
+
 /* Everything of a store but its configuration. */
 static bool make_pieces(const char *path, const ProllyConfig *config, GError **error)
 {
@@ -82,7 +91,9 @@ static bool make_pieces(const char *path, const ProllyConfig *config, GError **e
 	ProllyRepo *repo;
 	bool ok;
 
-	if (!prolly_git_init(git, config->default_branch, error) ||
+	if (!make_private(path, "git", error) || !make_private(path, "data", error) ||
+	    (config->kind != PROLLY_BACKEND_ROCKSDB && !make_private(path, "nodes", error)) ||
+	    !prolly_git_init(git, config->default_branch, error) ||
 	    !prolly_body_open_pieces(body, config, 0, true, error))
 		return false;
 	repo = prolly_body_new_handle(g_steal_pointer(&body), NULL, false);
@@ -106,6 +117,22 @@ static bool init_locked(const char *path, const ProllyConfig *config, GError **e
 	return false;
 }
 
+/* One that is there already has the mode that its owner gave it. */
+static bool make_directory(const char *path, GError **error)
+{
+	g_autofree char *parent = g_path_get_dirname(path);
+	int result = mkdir(path, 0700);
+
+	if (result < 0 && errno == ENOENT) {
+		if (!prolly_make_directories(parent, error))
+			return false;
+		result = mkdir(path, 0700);
+	}
+	if (result < 0 && errno != EEXIST)
+		return prolly_throw_errno(error, errno, "make %s", path);
+	return prolly_make_directories(path, error);
+}
+
 static bool init_path(const char *path, const ProllyConfig *config, unsigned wait_ms,
 		      GError **error)
 {
@@ -116,8 +143,7 @@ static bool init_path(const char *path, const ProllyConfig *config, unsigned wai
 
 	if (existed && !check_may_init(path, error))
 		return false;
-	if (!prolly_make_directories(path, error) ||
-	    !prolly_lock_take(path, NULL, wait_ms, &fd, error))
+	if (!make_directory(path, error) || !prolly_lock_take(path, NULL, wait_ms, &fd, error))
 		return false;
 	/* What a power cut leaves of a making is known by the lock's file. */
 	ok = prolly_sync_path(path, error) && init_locked(path, config, error);
@@ -227,7 +253,7 @@ static bool open_path(const char *path, const ProllySpec *spec, const ProllyRepo
 	ProllyRepo *repo;
 
 	if (!prolly_config_load(path, &config, error) || !check_spec(spec, &config, path, error) ||
-	    !check_pieces(path, &config, error))
+	    !prolly_shape_check(path, error) || !check_pieces(path, &config, error))
 		return false;
 	body = prolly_body_new(path, config.default_branch);
 	if (!prolly_lock_take(path, options ? options->mount : NULL, wait_ms, &body->lock_fd,

@@ -200,6 +200,23 @@ char *prolly_git_config_dup(const char *name, const char *const *environment)
 	return text;
 }
 
+bool prolly_git_config_lists(const char *name, const char *value)
+{
+	g_autoptr(git_config) config = NULL;
+	git_config_iterator *entries = NULL;
+	git_config_entry *entry;
+	bool found = false;
+
+	prolly_git_start();
+	config = load_git_config(NULL);
+	if (!config || git_config_multivar_iterator_new(&entries, config, name, NULL) < 0)
+		return false;
+	while (!found && git_config_next(&entry, entries) == 0)
+		found = strcmp(entry->value, value) == 0;
+	git_config_iterator_free(entries);
+	return found;
+}
+
 bool prolly_signature_init_default(ProllySignature *out_signature, bool committer,
 				   const char *const *environment, GError **error)
 {

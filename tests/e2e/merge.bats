@@ -95,7 +95,13 @@ c"
 	run -1 ctl "$STORE" merge side-x.cmd
 	[[ $output == *"does not trust"* ]]
 	ctl "$STORE" merge --abort
-	printf '[merge]\ntrust=true\n' >>"$STORE/config"
+	printf '[merge]\ntrust=true\n' >>"$STORE/config" # as whoever made the store could have
+	git --git-dir="$STORE/git" config prollyfs.trust '*'
+	git config --global prollyfs.trust "$T/another"
+	run -1 ctl "$STORE" merge side-x.cmd
+	[[ $output == *"does not trust"* ]]
+	ctl "$STORE" merge --abort
+	git config --global --add prollyfs.trust "$STORE"
 	ctl "$STORE" -q merge side-x.cmd
 	is "$(value x.cmd)" c
 	# A line that makes no sense is named before anything is done.

@@ -161,3 +161,35 @@ n, error = HAVE(lambda n: os.listdir(OPEN(".", os.O_DIRECTORY)))
 assert error == "EDQUOT" and 1000 < n < 1100, (n, error)
 '
 }
+
+# ---- What lies in the store ----------------------------------------------------------------------
+
+# reachable DIR: what of it another user could read, or change, by its modes.
+reachable()
+{
+	find "$1" \( -type d ! -perm /077 -prune \) -o -perm /077 -print
+}
+
+@test "a store, and a backup of it, is for its owner alone, whatever the umask" {
+	umask 0
+	ctl . init "$T/a/b/store"
+	ctl . init "file://$T/files"
+	mkdir "$T/there"
+	ctl . init "$T/there"
+	mount_store "$T/mounted"
+	mkdir "$MNT/main/ns"
+	echo secret >"$MNT/main/ns/key"
+	chmod 600 "$MNT/main/ns/key"
+	random_bytes 1000000 1 >"$MNT/main/ns/large"
+	commit_all main
+	ctl "$MNT" -q gc --prune=now
+	ctl "$MNT" -q backup "$T/backup"
+	is "$(reachable "$T/a/b/store")" ""
+	is "$(reachable "$T/files")" ""
+	is "$(reachable "$T/mounted")" ""
+	is "$(reachable "$T/backup")" ""
+	# one that was there has the mode that it was given, and nothing worth in it
+	is "$(reachable "$T/there" | sort | xargs -n1 basename | tr '\n' ' ')" "there config data.mark lock "
+	cp -a "$T/files/." "$T/copied"
+	is "$(find "$T/copied" -mindepth 1 -maxdepth 1 -type d -perm /077)" ""
+}
