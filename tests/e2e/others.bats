@@ -130,7 +130,7 @@ def wait():
 for n in range(300):
     threading.Thread(target=wait).start()
 with change:  # the rest wait on
-    change.wait_for(lambda: len(errors) == 300 - 256)
+    assert change.wait_for(lambda: len(errors) == 300 - 256, 120), errors
 assert set(errors) == {"EBUSY"}, errors
 assert HAVE(lambda n: os.write(fd, b"\3\0\0\0\0")) == (0, "EBUSY")
 BECOME(0)
