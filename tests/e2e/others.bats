@@ -193,3 +193,131 @@ reachable()
 	cp -a "$T/files/." "$T/copied"
 	is "$(find "$T/copied" -mindepth 1 -maxdepth 1 -type d -perm /077)" ""
 }
+
+# ---- What one may not do -------------------------------------------------------------------------
+
+@test "the hidden directories are closed to others, by whatever way" {
+	mount_store "$STORE" "$MNT" -o allow_other
+	mkdir "$MNT/main/ns"
+	echo x >"$MNT/main/ns/f"
+	commit_all main
+	ls "$MNT/.prollyfs/at/main" "$MNT/main/.prollyfs" "$MNT/.prollyfs/log/main" >/dev/null # which the kernel knows now
+	users '
+def refused(function, *arguments):
+    try:
+        function(*arguments)
+    except PermissionError:
+        return
+    raise AssertionError(arguments)
+hidden = os.open(".prollyfs", os.O_RDONLY | os.O_DIRECTORY)
+control = os.open(".prollyfs/ctl", os.O_RDWR)
+BECOME(12001)
+for top in ".prollyfs", "main/.prollyfs":
+    refused(os.listdir, top)
+    for name in "ctl", "at/main", "log/main", "log", "status", "status/main", "stats", "conflicts", "at/HEAD/ns/f":
+        refused(os.stat, top + "/" + name)
+        refused(os.open, top + "/" + name, os.O_RDONLY)
+        refused(os.open, top + "/" + name, os.O_RDWR | os.O_CREAT)
+for name in "ctl", "stats", "at/main/ns/f", "log/main":  # through a directory that was passed on
+    refused(lambda name: os.open(name, os.O_RDONLY, dir_fd=hidden), name)
+refused(os.write, control, b"put ns/f y\n")
+refused(os.chmod, ".prollyfs", 0o777)
+refused(os.chown, ".prollyfs/ctl", 12001, 12001)
+refused(os.mkdir, "branch")
+refused(os.rmdir, "main")
+refused(os.rename, "main", "other")
+'
+	file_is "$MNT/main/ns/f" x
+}
+
+@test "a member of ctl_gid's group commands, and runs nothing and opens nothing outside" {
+	ctl . -q init "$STORE"
+	mkdir "$T/outside"
+	echo secret >"$T/outside/file"
+	chmod 600 "$T/outside/file"
+	printf '#!/bin/sh\ntouch "%s/mark"\n' "$T" >"$T/program"
+	chmod 755 "$T/program"
+	git config --global prollyfs.trust '*' # of who mounts
+	git config --global core.editor "$T/program"
+	git config --global core.pager "$T/program"
+	export GIT_EDITOR="$T/program" EDITOR="$T/program" PAGER="$T/program"
+	ctl "$STORE" put ns/key base
+	echo "* merge=exec:$T/program" | ctl "$STORE" put .prollyattributes
+	ctl "$STORE" -q commit -m base
+	ctl "$STORE" branch side
+	ctl "$STORE" put ns/key ours
+	ctl "$STORE" -q commit -m ours
+	ctl "$STORE" -b side put ns/key theirs
+	ctl "$STORE" -b side -q commit -m theirs
+	mount_store "$STORE" "$MNT" -o allow_other,ctl_gid=12001
+	find "$T/outside" "$T/home" -printf '%p %m %s %T@\n' | sort >"$T/before"
+	users "
+OUT = '$T/outside'
+STORE = '$STORE'
+PROGRAM = '$T/program'
+"'
+def run(line, control=".prollyfs/ctl"):
+    """The errno of a command, and what it printed."""
+    fd = os.open(control, os.O_RDWR)
+    try:
+        os.write(fd, line.encode() + b"\n")
+        code = "ok"
+    except OSError as error:
+        code = errno.errorcode[error.errno]
+    text = b""
+    while piece := os.read(fd, 1 << 20):
+        text += piece
+    os.close(fd)
+    return code, text.decode()
+BECOME(12001)
+assert run("get ns/key") == ("ok", "ours")
+assert run("put ns/mine 1")[0] == "ok"
+assert run("commit -q -m mine")[0] == "ok"
+for control in ".prollyfs/ctl", "main/.prollyfs/ctl":
+    for line in ("merge -s exec:%s side" % PROGRAM, "merge --dry-run -s exec:%s side" % PROGRAM,
+                 "cherry-pick -X exec:%s side" % PROGRAM, "revert -X exec:%s HEAD" % PROGRAM,
+                 "backup %s/backup" % OUT, "backup ../backup", "init %s/new" % OUT, "init %s" % OUT,
+                 "-C %s status" % OUT, "-C %s/file status" % OUT, "verify-proof %s ns/key %s/file" % ("0" * 64, OUT),
+                 "commit -F %s/file" % OUT, "tag -F %s/file x" % OUT, "prove ns/key -o %s/new" % OUT,
+                 "load ns %s/file" % OUT, "dump ns -o %s/new" % OUT, "log --output=%s/new" % OUT,
+                 "commit --allow-empty", "merge --edit side", "--env GIT_EDITOR=%s commit --allow-empty" % PROGRAM,
+                 "--env PAGER=%s --terminal log" % PROGRAM, "get ../../../../%s/file" % OUT,
+                 "--cwd ../../.. get %s/file" % OUT, "--env HOME=%s merge side" % OUT):
+        code, text = run(line, control)
+        assert "secret" not in text, (line, text)
+        for command in "merge", "cherry-pick", "revert":
+            run(command + " --abort", control)
+    # attributes name a command, which who mounts trusts; but it is not them who merges
+    code, text = run("merge side", control)
+    assert "was not run" in text, text
+    run("merge --abort", control)
+'
+	missing "$T/mark"
+	find "$T/outside" "$T/home" -printf '%p %m %s %T@\n' | sort | diff "$T/before" -
+	! grep -q secret "$T/daemon.log"
+	on_main merge side || true # but who mounts is obeyed
+	present "$T/mark"
+}
+
+@test "no content, key, message or environment of anybody's is in the log" {
+	mount_store "$STORE" "$MNT" -o allow_other,max_open=5
+	mkdir -m 777 "$MNT/main/ns"
+	users '
+BECOME(12001)
+with open("main/ns/top-secret-key", "w") as file:
+    file.write("top-secret-value")
+HAVE(lambda n: OPEN("main/ns/top-secret-key"))
+'
+	GIT_AUTHOR_NAME=top-secret-name on_main -q commit -m top-secret-message
+	run on_main put ns/top-secret-key/below top-secret-value
+	run on_main merge top-secret-branch
+	run on_main nothing top-secret-argument
+	echo 'put ns/k top-secret-value "unbalanced' >"$MNT/.prollyfs/ctl" || true
+	kill -USR1 "$DAEMON"
+	rm -rf "$STORE/data"/*.sst
+	find "$STORE/data" -name '*.log' -exec truncate -s 0 {} +
+	run ls "$MNT/main/ns"
+	unmount || true
+	[ -s "$T/daemon.log" ]
+	! grep -i top-secret "$T/daemon.log"
+}
