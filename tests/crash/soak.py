@@ -72,6 +72,14 @@ def make_value(r):
     return r.randbytes(min(size, 64)) * (size // 64 + 1) if size > 70000 else r.randbytes(size)
 
 
+def make_directory(path):
+    """Its parent is there."""
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        pass
+
+
 class Commits:
     """What was committed: id -> (parents, {path: digest}). Of all owners."""
 
@@ -230,9 +238,13 @@ class Owner:
                             'k%d' % self.r.randrange(8))
 
     def whole(self, path):
-        whole = self.dir + '/' + path
-        os.makedirs(os.path.dirname(whole), exist_ok=True)
-        return whole
+        """Its directories are made, but for the branch's: if that is not there, there is no mount any
+        more, and what would be made were the mount point's own."""
+        place = self.dir
+        for name in path.split('/')[:-1]:
+            place += '/' + name
+            make_directory(place)
+        return self.dir + '/' + path
 
     def unsure(self, what, values):
         """It is about to change files: until it is done each has any of its VALUES."""
@@ -387,7 +399,7 @@ class Owner:
         name = 'x%s' % self.branch
         self.ctl('branch', '-f', name, self.head)
         place = '%s/%s' % (self.soak.mount_point, name)
-        os.makedirs(place + '/n', exist_ok=True)
+        make_directory(place + '/n')
         with open(place + '/n/staged', 'wb') as file:
             file.write(b'staged')
         os.rename(place, place + 'y')
