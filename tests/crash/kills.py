@@ -221,6 +221,8 @@ def kill_by_steps(options, scratch, report):
     stepper = Stepper(options, make_image(options, scratch), scratch)
     r = random.Random(options.seed + ' steps')
     for words, note in COMMANDS:
+        if options.commands and words[0] not in options.commands:
+            continue
         n, wrong = stepper.count(words)
         if wrong:
             report.add(' '.join(words), [wrong])
@@ -240,6 +242,7 @@ def main():
     parser.add_argument('--kills', type=int, default=700 if is_long() else 25, help='under load')
     parser.add_argument('--steps', type=int, default=1000000 if is_long() else 5,
                         help='of each command, at most')
+    parser.add_argument('--commands', nargs='+', help='only those')
     parser.add_argument('--seed', default='1')
     options = parser.parse_args()
     skip_unless_possible(options.build)
