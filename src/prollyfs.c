@@ -371,7 +371,7 @@ static void print_help(void)
 		"  uid=N, gid=N   owner and group of what has none recorded\n"
 		"  umask=OCTAL    permissions that what has no mode recorded does not have (022)\n"
 		"  ctl_gid=GID    that group may use the control files\n"
-		"  max_open=N     files and directories that another user may have open (8192)\n");
+		"  max_open=N     files and directories that another user may have open (65536)\n");
 }
 
 /* Flags of a mount are the kernel's to change, and nothing is asked of the process that serves it.

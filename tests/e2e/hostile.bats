@@ -3,7 +3,7 @@
 # made, nothing that it brings is run, and nothing waits for ever.
 load common
 
-# A store of PATH's kind with something to read, and beside it what is not its own.
+# Beside the store, what is not its own.
 setup()
 {
 	common_setup
@@ -11,6 +11,7 @@ setup()
 	echo canary >"$T/outside/file"
 }
 
+# make_store [SCHEME]: with something to read, and a copy of it.
 make_store()
 {
 	ctl . -q init "${1:-}$STORE"
@@ -27,7 +28,7 @@ restore()
 	cp -a "$T/saved" "$STORE"
 }
 
-# what is outside, to the last bit and time
+# What is outside, to the last bit and time.
 outside()
 {
 	find "$T/outside" -printf '%p %y %m %s %T@ %l\n' | sort
