@@ -128,7 +128,7 @@ def wait():
         errors.append(error)
         change.notify()
 for n in range(300):
-    threading.Thread(target=wait).start()
+    threading.Thread(target=wait, daemon=True).start()
 with change:  # the rest wait on
     assert change.wait_for(lambda: len(errors) == 300 - 256, 120), errors
 assert set(errors) == {"EBUSY"}, errors
