@@ -86,8 +86,7 @@ static void check_part(Model *model)
 static void check(const Model *model, GByteArray *content)
 {
 	g_assert_nonnull(content);
-	g_assert_cmpuint(content->len, ==, model->content->len);
-	g_assert_true(memcmp(content->data, model->content->data, content->len) == 0);
+	g_assert_cmpmem(content->data, content->len, model->content->data, model->content->len);
 	g_byte_array_unref(content);
 }
 
