@@ -35,12 +35,13 @@ def CLOSE():  # the kernel tells of it later
     while b"has 1 files and 0 directories open" not in open(".prollyfs/stats", "rb").read():
         pass
     BECOME(user)
-def HAVE(function):
-    for n in range(100000):
+def HAVE(function, most=2000):
+    for n in range(most):
         try:
             function(n)
         except OSError as error:
             return n, errno.errorcode[error.errno]
+    return most, "no error"
 '"$1" "$MNT"
 }
 
@@ -91,14 +92,14 @@ piece = b"# " + b"x" * 1000000
 def line(n):  # 8 MiB at the most in each
     n % 8 or ctl()
     os.write(fds[-1], piece)
-n, error = HAVE(line)
+n, error = HAVE(line, 100)
 assert error == "EDQUOT" and 60 < n <= 67, (n, error)
 CLOSE()
 
 def result(n):
     n % 3 or ctl()
     os.write(fds[-1], b"get ns/large\n")
-n, error = HAVE(result)
+n, error = HAVE(result, 40)
 assert error == "EDQUOT" and 18 < n <= 22, (n, error)
 for fd in fds:  # what is read is given back
     while os.read(fd, 1 << 20):
@@ -154,7 +155,7 @@ os._exit(0)
 	done >"$MNT/.prollyfs/ctl"
 	users '
 BECOME(12001)
-n, error = HAVE(lambda n: OPEN(".prollyfs/log/main"))
+n, error = HAVE(lambda n: OPEN(".prollyfs/log/main"), 100)
 assert error == "EDQUOT" and 50 < n < 56, (n, error)
 BECOME(12002)
 n, error = HAVE(lambda n: os.listdir(OPEN(".", os.O_DIRECTORY)))
