@@ -38,7 +38,7 @@ outside()
 # ends COMMAND...: it does, and is not killed; the exit status is $status.
 ends()
 {
-	run timeout 60 "$@"
+	run timeout 300 "$@"
 	[ "$status" -le 2 ] || fail "$* ended with $status: $output"
 }
 
