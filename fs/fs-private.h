@@ -131,8 +131,9 @@ struct PfsInode {
 	uint64_t identity; /* of the content that the kernel may have cached; 0: not known, because
 			      it was written through the kernel since */
 	gint seen_moves;   /* scope->moves when that was found out */
-	bool is_adopted;   /* identity was taken over as it stood, not compared */
-	bool is_orphan;    /* it had names and has none now */
+	gint listed_changes; /* of a directory: scope->changes when it was last opened, + 1; 0: never */
+	bool is_adopted;     /* identity was taken over as it stood, not compared */
+	bool is_orphan;      /* it had names and has none now */
 	ProllyKind value_kind;
 	mode_t mode; /* as last told */
 	uid_t uid;

@@ -14,8 +14,9 @@
  *    Many, or branches: one FUSE_NOTIFY_INC_EPOCH, after which the kernel looks up again each name
  * it uses. Older kernels (below protocol 7.44) are told every name that is known here; names known
  * to be absent are not, so there no absence is cached in the first place. Directories keep their
- * nodes, so that processes in them stay where they are; their attributes are invalidated. Changed
- * files get new nodes; whoever has the old one open goes on with it.
+ * nodes, so that processes in them stay where they are; their attributes are invalidated, and the
+ * names that it keeps of their last reading (ops-dir.c). Changed files get new nodes; whoever has the
+ * old one open goes on with it.
  *
  * Deadlocks. Invalidating an entry waits in the kernel for the directory's lock, which is held by
  * whoever waits for our answer to a create or look-up in it. So it is done by a thread of its own
@@ -37,7 +38,7 @@
 
 typedef struct {
 	fuse_ino_t id;
-	char *name; /* an entry of directory ID; NULL: the attributes of node ID */
+	char *name; /* an entry of directory ID; NULL: the attributes and the list of directory ID */
 } Notice;
 
 typedef struct {
@@ -101,7 +102,7 @@ static void run_job(PfsMount *mount, const Job *job)
 			fuse_lowlevel_notify_inval_entry(mount->session, notice->id, notice->name,
 							 strlen(notice->name));
 		else
-			fuse_lowlevel_notify_inval_inode(mount->session, notice->id, -1, 0);
+			fuse_lowlevel_notify_inval_inode(mount->session, notice->id, 0, 0);
 	}
 }
 

@@ -22,6 +22,12 @@
  * kernel. So an answer from an old state is in the kernel before the news that it is old. (Look-ups
  * need no such lock: the kernel orders them against invalidations itself.)
  *
+ * The kernel keeps the names of a directory of keys once it was read to its end (cache_readdir), and
+ * drops them when something in it is made or removed through it, or we say so. That is not enough: what
+ * it takes from an answer that was sent before such news it may store after them, and a directory that
+ * is there for its keys alone comes and goes with them. So at each opening it is told to drop what it
+ * has (no keep_cache), unless the scope was not changed at all since the opening before.
+ *
  * A plain answer has names, numbers and types alone, so the times of its entries are not found out,
  * which would be most of its price. An entry that was read for a plain answer and is then given in
  * one with attributes is looked up anew, as one from an overtaken state.
@@ -157,6 +163,18 @@ static bool pin_state(PfsMount *mount, PfsDirHandle *handle, GError **error)
 					  &handle->directory, error);
 }
 
+/* What the kernel keeps of INODE's names is right if nothing changed since it may have begun to. */
+static void let_cache(PfsMount *mount, PfsInode *inode, struct fuse_file_info *fi)
+{
+	gint changes = g_atomic_int_get(&inode->scope->changes) + 1;
+
+	g_mutex_lock(&mount->table.lock);
+	fi->cache_readdir = true;
+	fi->keep_cache = inode->listed_changes == changes;
+	inode->listed_changes = changes;
+	g_mutex_unlock(&mount->table.lock);
+}
+
 void pfs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	PfsMount *mount = pfs_mount(req);
@@ -174,6 +192,8 @@ void pfs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	handle = handle_new(mount, inode, account);
+	if (holds_keys(handle))
+		let_cache(mount, inode, fi);
 	fi->fh = (uintptr_t)handle;
 	if (fuse_reply_open(req, fi) < 0)
 		handle_free(mount, handle); /* interrupted: no release will come */

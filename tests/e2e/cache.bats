@@ -295,6 +295,36 @@ assert os.listdir(sys.argv[1]) == ["only"]
 P
 }
 
+# listings: requests for names of directories so far
+listings()
+{
+	awk '$2 ~ /^readdir/ { n += $3 } END { print n + 0 }' "$MNT/.prollyfs/stats"
+}
+
+@test "a directory is listed again without a request, and anew once anything has changed" {
+	local before
+	mkdir "$NS/d"
+	echo 1 >"$NS/d/1"
+	is "$(ls "$NS" && ls "$NS/d")" $'d\n1'
+	is "$(ls "$NS" && ls "$NS/d")" $'d\n1'
+	before=$(listings)
+	[ "$before" -gt 0 ]
+	is "$(ls "$NS" && ls "$NS/d")" $'d\n1'
+	is "$(listings)" "$before"
+	echo 2 >"$NS/d/2"
+	is "$(ls "$NS/d")" $'1\n2'
+	echo 3 | on_main put ns/d/3
+	is "$(ls "$NS/d")" $'1\n2\n3'
+	on_main delete ns/d/1
+	is "$(ls "$NS/d")" $'2\n3'
+	on_main -q commit -m one
+	is "$(ls "$NS/d")" $'2\n3'
+	echo 4 | on_main put ns/e/f/4
+	is "$(ls "$NS" && ls "$NS/e" && ls "$NS/e/f")" $'d\ne\nf\n4'
+	on_main -q reset --hard HEAD
+	is "$(ls "$NS" && ls "$NS/d")" $'d\n2\n3'
+}
+
 @test "appending after a change behind the kernel appends at the true end" {
 	printf '%0100d\n' 1 >"$NS/k"
 	cat "$NS/k" >/dev/null
