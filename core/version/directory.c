@@ -180,7 +180,8 @@ static bool give_directory(ProllyDirectory *self, const ProllyKeyEntry *found, P
 static bool is_last_more(const ProllyDirectory *self, const ProllyKeyEntry *found)
 {
 	return self->has_more && self->last_more->len == found->prefix_len &&
-	       !memcmp(self->last_more->data, self->key->data, found->prefix_len);
+	       (found->prefix_len == 0 ||
+		!memcmp(self->last_more->data, self->key->data, found->prefix_len));
 }
 
 /* ---- Keys -------------------------------------------------------------------------------- */
