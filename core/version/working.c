@@ -447,11 +447,40 @@ bool prolly_working_get_identity(const ProllyWorking *working, const ProllyPlace
 
 /* ---- Namespaces -------------------------------------------------------------------------- */
 
+/* Has a move come from under what is staged? */
+static bool is_moved(const ProllyWorking *working, bool *out_is, GError **error)
+{
+	g_auto(ProllyRecordKey) key = {0};
+	int n = count_generations(working);
+
+	*out_is = false;
+	if (n && working->state->moves->len)
+		prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_MOVED, "", NULL,
+				       0);
+	for (int level = 0; key.data && level < n && !*out_is; level++) {
+		g_autoptr(GBytes) value = NULL;
+
+		if (!get_record(working, &key, level, &value, error))
+			return false;
+		*out_is = value != NULL;
+	}
+	return true;
+}
+
+/* NS was removed. It is there all the same if it has keys: a move has brought them, or came from under
+ * those that are staged. */
+static bool is_back(const ProllyWorking *working, const char *ns, bool *out_is, GError **error)
+{
+	return is_moved(working, out_is, error) &&
+	       (!*out_is ||
+		prolly_working_has_keys(working, &(ProllyPlace){ns, NULL, 0}, out_is, error));
+}
+
 bool prolly_working_has_namespace(const ProllyWorking *working, const char *ns, bool *out_has,
 				  GError **error)
 {
 	g_auto(ProllyRecordKey) key = {0};
-	int n = count_generations(working);
+	int n = ns[0] ? count_generations(working) : 0;
 
 	if (n)
 		prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_NAMESPACE, ns,
@@ -464,7 +493,7 @@ bool prolly_working_has_namespace(const ProllyWorking *working, const char *ns, 
 		if (value) {
 			*out_has = g_bytes_get_size(value) &&
 				   *(const uint8_t *)g_bytes_get_data(value, NULL);
-			return true;
+			return *out_has || is_back(working, ns, out_has, error);
 		}
 	}
 	*out_has = !ns[0] || prolly_state_find_namespace(working->state, ns);
@@ -473,7 +502,8 @@ bool prolly_working_has_namespace(const ProllyWorking *working, const char *ns, 
 	       prolly_working_has_keys(working, &(ProllyPlace){ns, NULL, 0}, out_has, error);
 }
 
-/* Notes for the namespaces that generation LEVEL made or removed which. The newest has the say. */
+/* Notes for the namespaces that generation LEVEL made or removed which. The newest has the say, but
+ * not for the unnamed one. */
 static bool collect_namespaces(const ProllyWorking *working, int level, GHashTable *seen,
 			       GPtrArray *names, GError **error)
 {
@@ -486,15 +516,19 @@ static bool collect_namespaces(const ProllyWorking *working, int level, GHashTab
 		const uint8_t *data = prolly_db_iter_get_key(iter, &len), *rest;
 		const uint8_t *value = prolly_db_iter_get_value(iter, &value_len);
 		const char *ns;
+		bool has;
 
 		if (!prolly_record_key_split(data, len, &ns, &rest, &rest_len) || !value_len)
 			return prolly_throw(error, PROLLY_ERROR_CORRUPT,
 					    "a staged record of a namespace is damaged");
-		if (!g_hash_table_contains(seen, ns)) {
-			g_hash_table_add(seen, g_strdup(ns));
-			if (value[0])
-				g_ptr_array_add(names, g_strdup(ns));
-		}
+		if (!ns[0] || g_hash_table_contains(seen, ns))
+			continue;
+		g_hash_table_add(seen, g_strdup(ns));
+		has = value[0];
+		if (!has && !is_back(working, ns, &has, error))
+			return false;
+		if (has)
+			g_ptr_array_add(names, g_strdup(ns));
 	}
 	return prolly_db_iter_check(iter, error);
 }
@@ -648,26 +682,6 @@ bool prolly_working_has_keys(const ProllyWorking *working, const ProllyPlace *pl
 			     GError **error)
 {
 	return has_keys_from(working, place, 0, out_has, error);
-}
-
-/* Has a move come from under what is staged? */
-static bool is_moved(const ProllyWorking *working, bool *out_is, GError **error)
-{
-	g_auto(ProllyRecordKey) key = {0};
-	int n = count_generations(working);
-
-	*out_is = false;
-	if (n && working->state->moves->len)
-		prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_MOVED, "", NULL,
-				       0);
-	for (int level = 0; key.data && level < n && !*out_is; level++) {
-		g_autoptr(GBytes) value = NULL;
-
-		if (!get_record(working, &key, level, &value, error))
-			return false;
-		*out_is = value != NULL;
-	}
-	return true;
 }
 
 /* By looking for keys and marker, staged ones too unless nothing was staged (I1). */

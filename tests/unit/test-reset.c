@@ -5,6 +5,7 @@
 #include "version/reset.h"
 
 #include "version/file.h"
+#include "version/merge.h"
 #include "working-site.h"
 
 /* ---- In short ----------------------------------------------------------------------------- */
@@ -247,6 +248,48 @@ static void test_soft(Fixture *self, gconstpointer data)
 	reset(self, &head, PROLLY_RESET_SOFT);
 	g_assert_cmpuint(restore(self, &head, NULL, NULL, false), ==, 1);
 	g_assert_cmpuint(commit(self), ==, 0);
+}
+
+static void fast_forward(Fixture *self, const ProllyCommitId *to)
+{
+	ProllyMergeOptions options = {.ff_only = true};
+	g_autoptr(GError) error = NULL;
+	ProllyMergeResult result;
+	ProllyCommitId id;
+
+	prolly_history_merge(self->repo, self->branch, to, &options, &result, &id, &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(result, ==, PROLLY_MERGE_FAST_FORWARD);
+}
+
+/* What is staged in a namespace that one head has not and the next one has stays there, in the unnamed
+ * one as well. */
+static void test_soft_under_staged(Fixture *self, gconstpointer data)
+{
+	ProllyCommitId with, without;
+	g_autoptr(GError) error = NULL;
+
+	put(self, "ns", "a", "1");
+	put(self, "", "a", "1");
+	commit(self);
+	get_head(self, &with);
+	delete (self, "ns", "a");
+	delete (self, "", "a");
+	try_remove_directory(self, "ns", "", &error);
+	g_assert_no_error(error);
+	commit(self);
+	get_head(self, &without);
+	reset(self, &with, PROLLY_RESET_HARD);
+	put(self, "ns", "b", "2");
+	put(self, "", "b", "2");
+	fast_forward(self, &without);
+	assert_keys(self, "ns", "b");
+	reset(self, &with, PROLLY_RESET_SOFT);
+	g_assert_true(has_directory(self, "ns", ""));
+	assert_keys(self, "ns", "b");
+	commit(self);
+	assert_keys(self, "ns", "b");
+	assert_keys(self, "", "b");
 }
 
 static void test_hard(Fixture *self, gconstpointer data)
@@ -561,6 +604,7 @@ int main(int argc, char **argv)
 	TEST("restore/namespaces", test_restore_namespaces);
 	TEST("restore/open-files", test_open_files);
 	TEST("reset/soft", test_soft);
+	TEST("reset/soft-under-staged", test_soft_under_staged);
 	TEST("reset/hard", test_hard);
 	for (unsigned seed = 0; seed < 10; seed++) {
 		g_autofree char *name = g_strdup_printf("/version/reset/model/%u", seed);
