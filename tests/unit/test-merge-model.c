@@ -3,15 +3,14 @@
  * Merging against a simple model.
  *
  * Cases: every combination of what base, ours and theirs can have of a key (absent, or one of the
- * values of each kind), all in one merge, decided by rules written down again here.
+ * values of each kind), all in one merge, decided by the rules of merge-model.h.
  *
  * Histories: three branches that are changed and merged into each other at random, criss-crosses
- * among them. The model finds common ancestors by looking at all commits and merges plain arrays of
- * strings; the conflicts that are told and the state after each merge must be its.
+ * among them. The model is merge-model.h's; the conflicts that are told and the state after each
+ * merge must be its.
  */
+#include "merge-model.h"
 #include "working-site.h"
-
-#include "version/merge.h"
 
 #define NS "n"
 
@@ -65,80 +64,27 @@ static char *get_value(Fixture *self, const char *key)
 	return found ? g_strdup_printf("%c%s", "fxl"[entry.kind], content) : NULL;
 }
 
-typedef struct {
-	const char *base, *ours, *theirs;
-} Case;
-
-static bool is_file(const char *value)
-{
-	return value && value[0] != 'l';
-}
-
-static bool is_kind(const char *a, const char *b)
-{
-	return a && b && a[0] == b[0];
-}
-
-/* Kind and content are settled apart, if all are files. *OUT_VALUE (transfer full). */
-static bool settle_files(const Case *c, char **out_value)
-{
-	char kind, content;
-
-	if (!is_file(c->ours) || !is_file(c->theirs) || (c->base && !is_file(c->base)))
-		return false;
-	if (is_kind(c->base, c->ours) || is_kind(c->ours, c->theirs))
-		kind = c->theirs[0];
-	else if (is_kind(c->base, c->theirs))
-		kind = c->ours[0];
-	else
-		return false;
-	if (c->ours[1] == c->theirs[1] || (c->base && c->base[1] == c->ours[1]))
-		content = c->theirs[1];
-	else if (c->base && c->base[1] == c->theirs[1])
-		content = c->ours[1];
-	else
-		return false;
-	*out_value = g_strdup_printf("%c%c", kind, content);
-	return true;
-}
-
 /* *OUT_VALUE (transfer full); false: a conflict. */
-static bool expect_value(const Case *c, char **out_value)
+static bool expect_value(const MergeCase *c, char **out_value)
 {
-	const char *chosen;
+	MergeHistory rules;
+	const char *value;
+	bool is_settled;
 
-	if (g_strcmp0(c->ours, c->theirs) == 0 || g_strcmp0(c->base, c->theirs) == 0)
-		chosen = c->ours;
-	else if (g_strcmp0(c->base, c->ours) == 0)
-		chosen = c->theirs;
-	else
-		return settle_files(c, out_value);
-	*out_value = g_strdup(chosen);
-	return true;
+	merge_history_init(&rules);
+	is_settled = merge_settle(&rules, c, &value);
+	*out_value = is_settled ? g_strdup(value) : NULL;
+	merge_history_clear(&rules);
+	return is_settled;
 }
 
-/* Of one that is in conflict. */
-static ProllyConflictKind expect_kind(const Case *c)
-{
-	bool all_files = is_file(c->ours) && is_file(c->theirs) && (!c->base || is_file(c->base));
-
-	if (!c->ours)
-		return PROLLY_CONFLICT_DELETED_BY_US;
-	if (!c->theirs)
-		return PROLLY_CONFLICT_DELETED_BY_THEM;
-	/* With two kinds of files the base is of one of them, unless it is absent. */
-	if (!is_kind(c->ours, c->theirs) && !(all_files && c->base))
-		return PROLLY_CONFLICT_TYPE;
-	return c->base ? PROLLY_CONFLICT_BOTH_MODIFIED : PROLLY_CONFLICT_BOTH_ADDED;
-}
-
-typedef void (*CaseFunc)(Fixture *self, const char *key, const Case *c, void *data);
+typedef void (*CaseFunc)(Fixture *self, const char *key, const MergeCase *c, void *data);
 
 static void foreach_case(Fixture *self, CaseFunc func, void *data)
 {
 	for (size_t i = 0; i < N_VALUES * N_VALUES * N_VALUES; i++) {
-		Case c = {SIDE_VALUES[i % N_VALUES], SIDE_VALUES[i / N_VALUES % N_VALUES],
-			  SIDE_VALUES[i / N_VALUES / N_VALUES]};
+		MergeCase c = {SIDE_VALUES[i % N_VALUES], SIDE_VALUES[i / N_VALUES % N_VALUES],
+			       SIDE_VALUES[i / N_VALUES / N_VALUES]};
 		g_autofree char *key =
 			g_strdup_printf("%s-%s-%s", c.base ? c.base : "no", c.ours ? c.ours : "no",
 					c.theirs ? c.theirs : "no");
@@ -147,17 +93,17 @@ static void foreach_case(Fixture *self, CaseFunc func, void *data)
 	}
 }
 
-static void set_base(Fixture *self, const char *key, const Case *c, void *data)
+static void set_base(Fixture *self, const char *key, const MergeCase *c, void *data)
 {
 	set_value(self, key, c->base);
 }
 
-static void set_ours(Fixture *self, const char *key, const Case *c, void *data)
+static void set_ours(Fixture *self, const char *key, const MergeCase *c, void *data)
 {
 	set_value(self, key, c->ours);
 }
 
-static void set_theirs(Fixture *self, const char *key, const Case *c, void *data)
+static void set_theirs(Fixture *self, const char *key, const MergeCase *c, void *data)
 {
 	set_value(self, key, c->theirs);
 }
@@ -172,7 +118,7 @@ static bool note_conflict(const ProllyPlace *place, ProllyConflictKind kind,
 	return true;
 }
 
-static void check_told(Fixture *self, const char *key, const Case *c, void *told)
+static void check_told(Fixture *self, const char *key, const MergeCase *c, void *told)
 {
 	guint kind = GPOINTER_TO_UINT(g_hash_table_lookup(told, key));
 	g_autofree char *value = NULL;
@@ -181,10 +127,10 @@ static void check_told(Fixture *self, const char *key, const Case *c, void *told
 	if (expect_value(c, &value))
 		g_assert_cmpuint(kind, ==, 0);
 	else
-		g_assert_cmpuint(kind, ==, expect_kind(c) + 1);
+		g_assert_cmpuint(kind, ==, merge_conflict_kind(c) + 1);
 }
 
-static void check_unchanged(Fixture *self, const char *key, const Case *c, void *data)
+static void check_unchanged(Fixture *self, const char *key, const MergeCase *c, void *data)
 {
 	g_autofree char *value = get_value(self, key);
 
@@ -192,7 +138,7 @@ static void check_unchanged(Fixture *self, const char *key, const Case *c, void 
 }
 
 /* What is in conflict was resolved with theirs. */
-static void check_merged(Fixture *self, const char *key, const Case *c, void *data)
+static void check_merged(Fixture *self, const char *key, const MergeCase *c, void *data)
 {
 	g_autofree char *expected = NULL;
 	g_autofree char *value = get_value(self, key);
@@ -249,27 +195,14 @@ static void test_cases(Fixture *self, gconstpointer data)
 
 /* ---- Random histories -------------------------------------------------------------------- */
 
-#define KEYS        8
-#define BRANCHES    3
-#define COMMITS_MAX 128
-#define OPERATIONS  110
-
-/* Values are interned, so that equal ones are the same pointer; NULL: absent. */
-typedef struct {
-	const char *values[KEYS];
-} State;
-
-typedef struct {
-	State state;
-	bool has[COMMITS_MAX]; /* itself and its ancestors */
-} Commit;
+#define BRANCHES   3
+#define OPERATIONS 110
 
 typedef struct {
 	Fixture *fixture;
 	Fixture branches[BRANCHES];
 	int heads[BRANCHES];
-	Commit commits[COMMITS_MAX];
-	int n;
+	MergeHistory history;
 	uint64_t random;
 	unsigned merges, crossed; /* that there were, and that had several bases */
 } History;
@@ -280,110 +213,42 @@ static unsigned draw(History *self, unsigned n)
 	return (unsigned)(self->random >> 33) % n;
 }
 
-static int add_commit(History *self, const State *state, int parent, int other)
-{
-	Commit *commit = &self->commits[self->n];
-
-	g_assert_cmpint(self->n, <, COMMITS_MAX);
-	*commit = (Commit){.state = *state};
-	for (int i = 0; i < self->n; i++)
-		commit->has[i] = (parent >= 0 && self->commits[parent].has[i]) ||
-				 (other >= 0 && self->commits[other].has[i]);
-	commit->has[self->n] = true;
-	return self->n++;
-}
-
-/* The best common ancestors of ONE and of the N in OTHERS together, the oldest first. */
-static int find_bases(const History *self, int one, const int *others, int n, int *out)
-{
-	bool common[COMMITS_MAX] = {false};
-	int n_found = 0;
-
-	for (int i = 0; i < self->n; i++) {
-		bool has = false;
-
-		for (int j = 0; j < n; j++)
-			has = has || self->commits[others[j]].has[i];
-		common[i] = has && self->commits[one].has[i];
-	}
-	for (int i = 0; i < self->n; i++) {
-		bool is_best = common[i];
-
-		for (int j = i + 1; j < self->n && is_best; j++)
-			is_best = !(common[j] && self->commits[j].has[i]);
-		if (is_best)
-			out[n_found++] = i;
-	}
-	return n_found;
-}
-
-/* *OUT_VALUE of a key; false: a conflict. */
-static bool merge_value(const char *base, const char *ours, const char *theirs, const char **out)
-{
-	*out = base == ours ? theirs : ours;
-	return ours == theirs || base == ours || base == theirs;
-}
-
-/* What the commits in BASES have in common: a conflict becomes a value that nothing else has. */
-static State merge_bases(const History *self, const int *bases, int n)
-{
-	State state = self->commits[bases[0]].state;
-
-	for (int i = 1; i < n; i++) {
-		const State *next = &self->commits[bases[i]].state;
-		int below[COMMITS_MAX];
-		int n_below = find_bases(self, bases[i], bases, i, below);
-		State base = merge_bases(self, below, n_below);
-
-		for (int key = 0; key < KEYS; key++) {
-			const char *ours = state.values[key], *theirs = next->values[key];
-			g_autofree char *text = NULL;
-
-			if (merge_value(base.values[key], ours, theirs, &state.values[key]))
-				continue;
-			text = g_strdup_printf("<%d|%s|%s|%d>", bases[0], ours ? ours : "",
-					       theirs ? theirs : "", bases[i]);
-			state.values[key] = g_intern_string(text);
-		}
-	}
-	return state;
-}
-
 static char *make_key(int key)
 {
 	return g_strdup_printf("dir-%d/key-%d", key % 3, key);
 }
 
-static void check_state(Fixture *fixture, const State *state)
+static void check_state(Fixture *fixture, const MergeState *state)
 {
-	for (int key = 0; key < KEYS; key++) {
+	for (int key = 0; key < MERGE_KEYS; key++) {
 		g_autofree char *name = make_key(key);
-		g_autofree char *value = get(fixture, NS, name);
+		g_autofree char *value = get_value(fixture, name);
 
-		g_assert_cmpstr(value, ==, state->values[key]);
+		g_assert_cmpstr(value, ==, state->values[1][key]);
 	}
 }
 
-static void edit_key(History *self, int branch, State *state)
+static void edit_key(History *self, int branch, MergeState *state)
 {
-	int key = (int)draw(self, KEYS);
+	int key = (int)draw(self, MERGE_KEYS);
 	g_autofree char *name = make_key(key);
-	char value[] = {(char)('a' + draw(self, 4)), '\0'};
+	char content[] = {(char)('a' + draw(self, 4)), '\0'};
+	const char **value = &state->values[1][key];
 
 	if (draw(self, 4) == 0) {
-		if (state->values[key])
+		if (*value)
 			delete (&self->branches[branch], NS, name);
-		state->values[key] = NULL;
+		*value = NULL;
 	} else {
-		put(&self->branches[branch], NS, name, value);
-		state->values[key] = g_intern_string(value);
+		put(&self->branches[branch], NS, name, content);
+		*value = merge_make_value(&self->history, 'f', content);
 	}
 }
 
 static void change(History *self, int branch)
 {
-	State before = self->commits[self->heads[branch]].state, state = before;
-	ProllySignature author = sign(self->n);
+	MergeState state = self->history.commits[self->heads[branch]].state;
+	ProllySignature author = sign(self->history.n);
 	ProllyCommitOptions options = {
 		.message = "change", .author = &author, .committer = &author, .allow_empty = true};
 	g_autoptr(GError) error = NULL;
@@ -395,33 +260,32 @@ static void change(History *self, int branch)
 	prolly_history_commit(self->fixture->repo, self->branches[branch].branch, &options, &id,
 			      &changes, &error);
 	g_assert_no_error(error);
-	self->heads[branch] = add_commit(self, &state, self->heads[branch], -1);
+	self->heads[branch] = merge_history_add(&self->history, &state, self->heads[branch], -1);
 }
 
-/* The state that a merge makes, conflicts being OURS' (or theirs'), and how many there are. */
-static State expect_merge(const History *self, const State *base, int ours, int theirs,
-			  bool take_ours, guint *out_conflicts)
+/* Conflicts are OURS' (or theirs'), and counted. */
+typedef struct {
+	MergeHistory *history;
+	bool take_ours;
+	guint conflicts;
+} Choice;
+
+static const char *decide(const MergeCase *c, int ns, int key, void *data)
 {
-	State state;
+	Choice *choice = data;
+	const char *value;
 
-	*out_conflicts = 0;
-	for (int key = 0; key < KEYS; key++) {
-		const char *of_ours = self->commits[ours].state.values[key];
-		const char *of_theirs = self->commits[theirs].state.values[key];
-
-		if (merge_value(base->values[key], of_ours, of_theirs, &state.values[key]))
-			continue;
-		state.values[key] = take_ours ? of_ours : of_theirs;
-		++*out_conflicts;
-	}
-	return state;
+	if (merge_settle(choice->history, c, &value))
+		return value;
+	choice->conflicts++;
+	return choice->take_ours ? c->ours : c->theirs;
 }
 
 static ProllyMergeResult run_merge(History *self, int branch, int theirs, const char *strategy,
 				   bool dry_run, guint *out_told)
 {
 	g_autoptr(GHashTable) told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	ProllySignature author = sign(self->n);
+	ProllySignature author = sign(self->history.n);
 	ProllyMergeOptions options = {.message = "merge",
 				      .author = &author,
 				      .committer = &author,
@@ -443,13 +307,16 @@ static ProllyMergeResult run_merge(History *self, int branch, int theirs, const 
 
 static void merge(History *self, int branch, int theirs)
 {
+	MergeHistory *history = &self->history;
 	int ours_id = self->heads[branch], theirs_id = self->heads[theirs];
-	bool take_ours = draw(self, 2);
-	int bases[COMMITS_MAX];
-	int n_bases = find_bases(self, ours_id, &theirs_id, 1, bases);
-	State base = merge_bases(self, bases, n_bases);
-	guint conflicts, told;
-	State state = expect_merge(self, &base, ours_id, theirs_id, take_ours, &conflicts);
+	const MergeState *ours = &history->commits[ours_id].state;
+	Choice choice = {history, draw(self, 2), 0};
+	int bases[MERGE_COMMITS];
+	int n_bases = merge_find_bases(history, ours_id, &theirs_id, 1, bases);
+	MergeState base = merge_of_bases(history, bases, n_bases);
+	MergeState state = merge_states(history, &base, ours, &history->commits[theirs_id].state,
+					decide, &choice);
+	guint conflicts = choice.conflicts, told;
 	ProllyMergeResult result, expected = PROLLY_MERGE_MERGED;
 
 	if (bases[0] == theirs_id)
@@ -459,16 +326,17 @@ static void merge(History *self, int branch, int theirs)
 	result = run_merge(self, branch, theirs, NULL, true, &told);
 	g_assert_cmpuint(told, ==, conflicts);
 	g_assert_cmpint(result, ==, conflicts ? PROLLY_MERGE_CONFLICT : expected);
-	check_state(&self->branches[branch], &self->commits[ours_id].state);
+	check_state(&self->branches[branch], ours);
 	result = run_merge(self, theirs, branch, NULL, true, &told);
 	g_assert_cmpuint(told, ==, conflicts);
-	result = run_merge(self, branch, theirs, take_ours ? "ours" : "theirs", false, &told);
+	result =
+		run_merge(self, branch, theirs, choice.take_ours ? "ours" : "theirs", false, &told);
 	g_assert_cmpint(result, ==, expected);
 	check_state(&self->branches[branch], &state);
 	if (expected == PROLLY_MERGE_FAST_FORWARD)
 		self->heads[branch] = theirs_id;
 	else if (expected == PROLLY_MERGE_MERGED)
-		self->heads[branch] = add_commit(self, &state, ours_id, theirs_id);
+		self->heads[branch] = merge_history_add(history, &state, ours_id, theirs_id);
 	result = run_merge(self, branch, theirs, NULL, false, &told);
 	g_assert_cmpint(result, ==, PROLLY_MERGE_UP_TO_DATE);
 	self->merges += expected == PROLLY_MERGE_MERGED;
@@ -479,13 +347,14 @@ static void begin(History *self)
 {
 	g_autoptr(GError) error = NULL;
 	ProllyCommitId head;
-	State nothing = {0};
+	MergeState nothing = {.has = {[1] = true}};
 
 	self->branches[0] = *self->fixture;
 	make_directory(self->fixture, NS, "");
 	commit(self->fixture);
 	prolly_branch_get_head(self->fixture->branch, &head);
-	add_commit(self, &nothing, -1, -1);
+	merge_history_init(&self->history);
+	merge_history_add(&self->history, &nothing, -1, -1);
 	for (int i = 1; i < BRANCHES; i++) {
 		g_autofree char *name = g_strdup_printf("branch-%d", i);
 
@@ -517,6 +386,7 @@ static void test_histories(Fixture *fixture, gconstpointer seed)
 	g_assert_cmpuint(self->merges, >, 3);
 	for (int i = 1; i < BRANCHES; i++)
 		prolly_branch_unref(self->branches[i].branch);
+	merge_history_clear(&self->history);
 }
 
 int main(int argc, char **argv)
