@@ -212,7 +212,7 @@ bool prolly_git_config_lists(const char *name, const char *value)
 	if (!config || git_config_multivar_iterator_new(&entries, config, name, NULL) < 0)
 		return false;
 	while (!found && git_config_next(&entry, entries) == 0)
-		found = strcmp(entry->value, value) == 0;
+		found = g_strcmp0(entry->value, value) == 0; /* (none: NULL) */
 	git_config_iterator_free(entries);
 	return found;
 }

@@ -97,7 +97,8 @@ c"
 	ctl "$STORE" merge --abort
 	printf '[merge]\ntrust=true\n' >>"$STORE/config" # as whoever made the store could have
 	git --git-dir="$STORE/git" config prollyfs.trust '*'
-	git config --global prollyfs.trust "$T/another"
+	printf '[prollyfs]\n\ttrust\n' >>"$HOME/.gitconfig" # without a value
+	git config --global --add prollyfs.trust "$T/another"
 	run -1 ctl "$STORE" merge side-x.cmd
 	[[ $output == *"does not trust"* ]]
 	ctl "$STORE" merge --abort
