@@ -66,7 +66,7 @@ static bool check_entries(const char *path, GPtrArray *directories, GError **err
 
 	if (!dir)
 		return errno == ENOENT || prolly_throw_errno(error, errno, "%s", path);
-	while ((entry = readdir(dir))) {
+	while ((errno = 0, entry = readdir(dir))) {
 		bool is_directory, is_file;
 
 		if (is_dots(entry->d_name) || !find_kind(dir, entry, &is_directory, &is_file) ||
@@ -80,7 +80,7 @@ static bool check_entries(const char *path, GPtrArray *directories, GError **err
 		if (directories)
 			g_ptr_array_add(directories, g_build_filename(path, entry->d_name, NULL));
 	}
-	return true;
+	return !errno || prolly_throw_errno(error, errno, "%s", path);
 }
 
 /* Everything below PATH, however deep. */
@@ -120,12 +120,17 @@ static bool check_absent(const char *path, const char *name, GError **error)
 						    "%s has git look outside of the store", file);
 }
 
-/* Does the configuration TEXT of git's have a section "include" or "includeIf"? */
-static bool has_include(const char *text)
+/* Does the configuration TEXT of git's have a section "include" or "includeIf"? (libgit2 reads on
+ * behind a NUL.) */
+static bool has_include(const char *text, size_t len)
 {
-	for (const char *p = strchr(text, '['); p; p = strchr(p + 1, '['))
-		if (g_ascii_strncasecmp(p + 1 + strspn(p + 1, " \t"), "include", 7) == 0)
+	const char *end = text + len;
+
+	for (const char *p = memchr(text, '[', len); p; p = memchr(p, '[', (size_t)(end - p))) {
+		p++;
+		if (g_ascii_strncasecmp(p + strspn(p, " \t"), "include", 7) == 0)
 			return true;
+	}
 	return false;
 }
 
@@ -134,13 +139,14 @@ static bool check_git_config(const char *path, GError **error)
 	g_autofree char *file = g_build_filename(path, "git", "config", NULL);
 	g_autofree char *text = NULL;
 	struct stat st;
+	gsize len;
 
 	if (lstat(file, &st) < 0)
 		return true; /* for libgit2 to say */
 	if (st.st_size > GIT_CONFIG_MAX)
 		return prolly_throw(error, PROLLY_ERROR_TOO_BIG, "%s is over %u bytes", file,
 				    GIT_CONFIG_MAX);
-	if (!g_file_get_contents(file, &text, NULL, NULL) || !has_include(text))
+	if (!g_file_get_contents(file, &text, &len, NULL) || !has_include(text, len))
 		return true;
 	return prolly_throw(error, PROLLY_ERROR_INVALID,
 			    "%s includes other files: git would look outside of the store", file);

@@ -165,9 +165,9 @@ is_refused()
 	rm -r "$STORE/git"
 	echo "gitdir: $T/outside/repository" >"$STORE/git"
 	is_refused "a gitdir file"
-	for section in '[include]' '[ InClude ]' '[includeIf "gitdir:/"]'; do
+	for section in '[include]' '[ InClude ]' '[includeIf "gitdir:/"]' '#\0\n[include]'; do
 		restore
-		printf '%s\n\tpath = %s\n' "$section" "$T/outside/file" >>"$STORE/git/config"
+		printf '%b\n\tpath = %s\n' "$section" "$T/outside/file" >>"$STORE/git/config"
 		is_refused "$section"
 	done
 }
