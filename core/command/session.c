@@ -10,17 +10,17 @@
  *
  * 1. A write in plain mode is atomic against other writes (plain_lock); reads go on beside it.
  * 2. Framed queues are bounded: a write waits at its beginning while INPUT_MAX bytes are queued,
- * and then takes everything it was given, so that it fails with EINTR only if it took nothing. A
+ *    and then takes everything it was given, so that it fails with EINTR only if it took nothing. A
  *    command waits while OUTPUT_MAX bytes are not read, before it begins and when it prints.
  * 3. A command line ends the input of the command before it; what is sent to a command that has
  *    ended is dropped. So no sequence of frames makes the session wait for what never comes, but
- * for the input of the last command, which its sender still holds.
+ *    for the input of the last command, which its sender still holds.
  * 4. An interrupt ends the command that runs, and calls that wait return EINTR; freeing does the
- * same for good.
+ *    same for good.
  * 5. What waits here for a command or for a reader is taken of the caller's allowance, so that many
  *    sessions hold no more than one may. If that is used up, what comes in is refused for good
- * (EDQUOT), a plain command's output too; frames wait for the reader of those before them. (One frame
- * goes without: there is always something to read.)
+ *    (EDQUOT), a plain command's output too; frames wait for the reader of those before them. (One
+ *    frame, and one command's messages, go without: there is always something to read.)
  *
  * Locks: plain_lock, then lock. No lock is held while a command runs, but for plain_lock.
  */
@@ -454,25 +454,46 @@ static bool read_job_input(void *data, void *buffer, size_t len, size_t *out_len
 	return ok;
 }
 
-/* Whether the allowance is used up or not. */
+/* Takes what a frame of LEN bytes is. */
+static bool take_output(ProllySession *session, size_t len)
+{
+	if (!take(session, PROLLY_FRAME_HEADER_SIZE + len))
+		return false;
+	session->output_taken += PROLLY_FRAME_HEADER_SIZE + len;
+	return true;
+}
+
 static void append_frame(ProllySession *session, ProllyFrameType type, const void *payload,
 			 size_t len)
 {
-	if (take(session, PROLLY_FRAME_HEADER_SIZE + len))
-		session->output_taken += PROLLY_FRAME_HEADER_SIZE + len;
 	prolly_append_u8(session->output, (uint8_t)type);
 	prolly_append_le32(session->output, (uint32_t)len);
 	g_byte_array_append(session->output, payload, (guint)len);
 	g_cond_broadcast(&session->changed);
 }
 
-static bool is_output_full(const ProllySession *session)
+/* Does not wait: whether the allowance is used up or not. */
+static void append_short_frame(ProllySession *session, ProllyFrameType type, const void *payload,
+			       size_t len)
 {
-	const ProllyAllowance *allowance = session->caller.allowance;
+	(void)take_output(session, len);
+	append_frame(session, type, payload, len);
+}
+
+/* May a frame of LEN bytes be appended? It is taken then, unless there is nothing else to read. */
+static bool has_room(ProllySession *session, size_t len)
+{
 	size_t waiting = session->output->len - session->output_read;
 
-	return waiting >= OUTPUT_MAX ||
-	       (waiting && allowance && allowance->taken >= allowance->limit);
+	return waiting < OUTPUT_MAX && (take_output(session, len) || !waiting);
+}
+
+/* Is there what should be read first: much, or what nobody's allowance has? */
+static bool is_output_full(const ProllySession *session)
+{
+	size_t waiting = session->output->len - session->output_read;
+
+	return waiting >= OUTPUT_MAX || waiting > session->output_taken;
 }
 
 /* Queues frames, waiting for readers. False: nobody will read. */
@@ -482,7 +503,7 @@ static bool send_frames(ProllySession *session, ProllyFrameType type, const uint
 	g_mutex_lock(&session->lock);
 	while (len && !must_stop(session)) {
 		size_t n = MIN(len, FRAME_MAX);
-		if (is_output_full(session)) {
+		if (!has_room(session, n)) {
 			g_cond_wait(&session->changed, &session->lock);
 			continue;
 		}
@@ -504,7 +525,7 @@ static bool write_error(void *data, const void *bytes, size_t len)
 {
 	ProllySession *session = data;
 	g_mutex_lock(&session->lock);
-	append_frame(session, PROLLY_FRAME_ERROR, bytes, len);
+	append_short_frame(session, PROLLY_FRAME_ERROR, bytes, len);
 	g_mutex_unlock(&session->lock);
 	return true;
 }
@@ -565,7 +586,7 @@ static void end_job(ProllySession *session, int status)
 	Job *job = session->running;
 
 	g_mutex_lock(&session->lock);
-	append_frame(session, PROLLY_FRAME_STATUS, &byte, 1);
+	append_short_frame(session, PROLLY_FRAME_STATUS, &byte, 1);
 	session->input_queued -= job->input->len - job->input_read;
 	give(session, job->cost + job->input->len - job->input_read);
 	session->running = NULL;

@@ -16,6 +16,8 @@
 typedef struct {
 	ProllyRepo *repo;
 	ProllySession *session;
+	ProllyAllowance allowance; /* of the session, if a test says so */
+	gint is_done;              /* send_much() */
 } Fixture;
 
 static const char *const ENVIRONMENT[] = {"GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@example.org",
@@ -322,6 +324,27 @@ static void test_frames_broken(Fixture *f, gconstpointer data)
 
 /* ---- Interrupts and bounds --------------------------------------------------------------- */
 
+/* A session of a caller who may hold LIMIT bytes. */
+static void limit(Fixture *f, size_t limit)
+{
+	ProllyCaller caller = {.environment = ENVIRONMENT, .allowance = &f->allowance};
+
+	prolly_session_free(f->session);
+	f->allowance.limit = limit;
+	f->session = prolly_session_new(f->repo, &caller);
+}
+
+static void put_large(Fixture *f, const char *value)
+{
+	GByteArray *frames = new_frames();
+
+	add_frame(frames, 1, "put ns/large");
+	add_frame(frames, 2, value);
+	send_frames(f, frames);
+	send_frame(f, 3, "");
+	g_assert_cmpint(expect_result(f, "", ""), ==, 0);
+}
+
 static void *interrupt_later(void *data)
 {
 	g_usleep(50000);
@@ -373,6 +396,7 @@ static void *send_much(void *data)
 	for (int i = 0; !failure && i < 200; i++)
 		failure = prolly_session_write(f->session, frames->data, frames->len);
 	g_byte_array_unref(frames);
+	g_atomic_int_set(&f->is_done, true);
 	return GINT_TO_POINTER(failure);
 }
 
@@ -421,22 +445,34 @@ static void test_input_interrupt(Fixture *f, gconstpointer data)
 {
 	g_autofree char *value = g_strnfill(5000000, 'v');
 	GByteArray *frames = new_frames();
-	add_frame(frames, 1, "put ns/large");
-	add_frame(frames, 2, value);
-	add_frame(frames, 3, "");
-	add_frame(frames, 1, "get ns/large");
+
+	put_large(f, value);
+	limit(f, SIZE_MAX);
+	add_frame(frames, 1, "get ns/large"); /* fills the output: the next command cannot begin */
 	add_frame(frames, 1, "put ns/second");
 	send_frames(f, frames);
+	while (f->allowance.taken < 1 << 20)
+		g_usleep(1000);
 	GThread *thread = g_thread_new("writer", send_much, f);
-	g_usleep(100000);
-	prolly_session_interrupt(f->session);
+	while (!g_atomic_int_get(&f->is_done)) { /* nobody says when it waits */
+		prolly_session_interrupt(f->session);
+		g_usleep(1000);
+	}
 	g_assert_cmpint(GPOINTER_TO_INT(g_thread_join(thread)), ==, EINTR);
+}
+
+/* Has "put ns/last 1" been run? */
+static bool has_last(Fixture *f)
+{
+	g_autoptr(ProllySession) other = prolly_session_new(f->repo, &(ProllyCaller){0});
+
+	g_assert_cmpint(prolly_session_write(other, "get ns/last\n", 12), ==, 0);
+	return read_some(other) == 1;
 }
 
 /* Commands do not begin while nobody reads what those before them said. */
 static void test_message_bound(Fixture *f, gconstpointer data)
 {
-	g_autoptr(ProllySession) other = prolly_session_new(f->repo, &(ProllyCaller){0});
 	g_autofree char *name = g_strnfill(60000, 'n');
 	g_autofree char *line = g_strconcat("get ns/", name, NULL);
 	GByteArray *frames = new_frames();
@@ -446,121 +482,120 @@ static void test_message_bound(Fixture *f, gconstpointer data)
 	add_frame(frames, 1, "put ns/last 1");
 	send_frames(f, frames);
 	g_usleep(200000); /* too short, it would only see less */
-	g_assert_cmpint(prolly_session_write(other, "get ns/last\n", 12), ==, 0);
-	g_assert_cmpuint(read_some(other), ==, strlen("prollyfs-ctl: ns/last: no such key\n"));
+	g_assert_false(has_last(f));
 	for (int i = 0; i < 30; i++)
 		g_assert_cmpint(expect_result(f, "", NULL), ==, 2);
 	g_assert_cmpint(expect_result(f, "", ""), ==, 0);
-	g_assert_cmpint(prolly_session_write(other, "get ns/last\n", 12), ==, 0);
-	g_assert_cmpuint(read_some(other), ==, 1);
+	g_assert_true(has_last(f));
 }
 
 /* ---- Allowances -------------------------------------------------------------------------- */
 
-/* A session of a caller who may hold what ALLOWANCE says. */
-static void limit(Fixture *f, ProllyAllowance *allowance)
-{
-	ProllyCaller caller = {.environment = ENVIRONMENT, .allowance = allowance};
-
-	prolly_session_free(f->session);
-	f->session = prolly_session_new(f->repo, &caller);
-}
-
 /* Unfinished lines of several sessions; what one gives back another can have. */
 static void test_allowance_lines(Fixture *f, gconstpointer data)
 {
-	ProllyAllowance allowance = {.limit = 1000};
-	ProllyCaller caller = {.allowance = &allowance};
+	ProllyCaller caller = {.allowance = &f->allowance};
 	ProllySession *other = prolly_session_new(f->repo, &caller);
 	g_autofree char *name = g_strnfill(600, 'n');
 
-	limit(f, &allowance);
+	limit(f, 1000);
 	g_assert_cmpint(prolly_session_write(other, name, 600), ==, 0);
-	g_assert_cmpuint(allowance.taken, ==, 600);
+	g_assert_cmpuint(f->allowance.taken, ==, 600);
 	g_assert_cmpint(send(f, name), ==, EDQUOT);
 	g_assert_cmpint(send(f, "\n"), ==, EDQUOT);
 	prolly_session_free(other);
-	g_assert_cmpuint(allowance.taken, ==, 0);
-	limit(f, &allowance);
+	g_assert_cmpuint(f->allowance.taken, ==, 0);
+	limit(f, 1000);
 	g_assert_cmpint(send(f, "# "), ==, 0);
 	g_assert_cmpint(send(f, name), ==, 0);
 	g_assert_cmpint(send(f, "\n"), ==, 0);
-	g_assert_cmpuint(allowance.taken, ==, 0);
+	g_assert_cmpuint(f->allowance.taken, ==, 0);
 }
 
 /* What a plain command printed and nobody read. */
 static void test_allowance_results(Fixture *f, gconstpointer data)
 {
-	ProllyAllowance allowance = {.limit = 1000};
 	char buffer[600];
 	size_t len;
 
 	g_assert_cmpint(send(f, "put ns/a " TEN TEN TEN TEN TEN TEN "\n"), ==, 0);
-	limit(f, &allowance);
+	limit(f, 1000);
 	for (int i = 0; i < 1000 / 60; i++)
 		g_assert_cmpint(send(f, "get ns/a\n"), ==, 0);
 	g_assert_cmpint(prolly_session_read(f->session, buffer, sizeof buffer, &len), ==, 0);
-	g_assert_cmpuint(allowance.taken, ==, 1000 / 60 * 60 - len);
+	g_assert_cmpuint(f->allowance.taken, ==, 1000 / 60 * 60 - len);
 	for (int i = 0; i < 10; i++)
 		g_assert_cmpint(send(f, "get ns/a\n"), ==, 0);
 	g_assert_cmpint(send(f, "get ns/a\n"), ==, EDQUOT);
-	limit(f, &allowance);
-	g_assert_cmpuint(allowance.taken, ==, 0);
+	limit(f, 1000);
+	g_assert_cmpuint(f->allowance.taken, ==, 0);
+}
+
+/* FRAMES, which it frees, are more than a new session takes. */
+static void expect_refused(Fixture *f, GByteArray *frames)
+{
+	limit(f, 100000);
+	g_assert_cmpint(prolly_session_write(f->session, frames->data, frames->len), ==, EDQUOT);
+	g_byte_array_unref(frames);
 }
 
 /* A command line, commands that have none, and input that no command has taken. */
 static void test_allowance_frames(Fixture *f, gconstpointer data)
 {
-	ProllyAllowance allowance = {.limit = 100000};
 	g_autofree char *text = g_strnfill(99900, 'v');
 	GByteArray *frames = new_frames();
 
-	limit(f, &allowance);
 	add_frame(frames, 1, text);
-	g_assert_cmpint(prolly_session_write(f->session, frames->data, frames->len), ==, EDQUOT);
-	g_byte_array_unref(frames);
+	expect_refused(f, frames);
 
-	limit(f, &allowance);
 	frames = new_frames();
 	for (int i = 0; i < 100000; i++)
 		add_frame(frames, 1, "");
-	g_assert_cmpint(prolly_session_write(f->session, frames->data, frames->len), ==, EDQUOT);
-	g_byte_array_unref(frames);
+	expect_refused(f, frames);
 
-	limit(f, &allowance);
 	frames = new_frames();
-	for (int i = 0; i < 300;
-	     i++) /* whose status is not read, so that the output is not empty */
-		add_frame(frames, 1, "");
-	add_frame(frames, 1, "dump ns");
+	add_frame(frames, 1, "load ns");
 	add_frame(frames, 2, text);
-	g_assert_cmpint(prolly_session_write(f->session, frames->data, frames->len), ==, EDQUOT);
-	g_byte_array_unref(frames);
-	limit(f, &allowance);
-	g_assert_cmpuint(allowance.taken, ==, 0);
+	expect_refused(f, frames);
+	limit(f, 0);
+	g_assert_cmpuint(f->allowance.taken, ==, 0);
 }
 
 /* Frames wait for their reader, who gets all of them. */
 static void test_allowance_output(Fixture *f, gconstpointer data)
 {
-	ProllyAllowance allowance = {.limit = 1000};
 	g_autofree char *value = g_strnfill(500000, 'v');
 	GByteArray *frames = new_frames();
 
-	add_frame(frames, 1, "put ns/large");
-	add_frame(frames, 2, value);
-	send_frames(f, frames);
-	send_frame(f, 3, "");
-	g_assert_cmpint(expect_result(f, "", ""), ==, 0);
-	limit(f, &allowance);
-	frames = new_frames();
+	put_large(f, value);
+	limit(f, 1000);
 	add_frame(frames, 1, "get ns/large");
 	add_frame(frames, 1, "get ns/large");
 	send_frames(f, frames);
 	g_assert_cmpint(expect_result(f, value, ""), ==, 0);
 	g_assert_cmpint(expect_result(f, value, ""), ==, 0);
 	expect_end(f);
-	g_assert_cmpuint(allowance.taken, ==, 0);
+	g_assert_cmpuint(f->allowance.taken, ==, 0);
+}
+
+/* What is left is too little for a frame: then one goes without, and no more, though the limit is never
+ * quite reached. */
+static void test_allowance_remnant(Fixture *f, gconstpointer data)
+{
+	g_autofree char *value = g_strnfill(500000, 'v');
+	GByteArray *frames = new_frames();
+
+	put_large(f, value);
+	limit(f, 50000);
+	g_assert_true(prolly_allowance_take(&f->allowance, 49000));
+	add_frame(frames, 1, "get ns/large");
+	add_frame(frames, 1, "put ns/last 1");
+	send_frames(f, frames);
+	g_usleep(200000); /* too short, it would only see less */
+	g_assert_false(has_last(f));
+	g_assert_cmpint(expect_result(f, value, ""), ==, 0);
+	g_assert_cmpint(expect_result(f, "", ""), ==, 0);
+	g_assert_cmpuint(f->allowance.taken, ==, 49000);
 }
 
 /* A text is no longer than what is left of it. */
@@ -663,6 +698,7 @@ int main(int argc, char **argv)
 	add("/session/allowance/results", test_allowance_results, NULL);
 	add("/session/allowance/frames", test_allowance_frames, NULL);
 	add("/session/allowance/output", test_allowance_output, NULL);
+	add("/session/allowance/remnant", test_allowance_remnant, NULL);
 	add("/session/allowance/text", test_allowance_text, NULL);
 	add("/session/free/output", test_free, "get ns/large");
 	add("/session/free/input", test_free, "load ns");
