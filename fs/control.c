@@ -95,10 +95,14 @@ static void end_interrupts(fuse_req_t req)
 void pfs_control_read(fuse_req_t req, PfsHandle *handle, size_t size)
 {
 	PfsMount *mount = pfs_mount(req);
-	g_autofree char *buffer = g_malloc(size);
+	g_autofree char *buffer = g_try_malloc(size);
 	size_t len = 0;
 	int errnum;
 
+	if (!buffer && size) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
 	if (!pfs_account_begin(mount, handle->account)) {
 		fuse_reply_err(req, EBUSY);
 		return;

@@ -33,6 +33,7 @@
  * one with attributes is looked up anew, as one from an overtaken state.
  */
 
+#include "base/memory.h"
 #include "fs-private.h"
 
 #include <string.h>
@@ -452,8 +453,12 @@ static void read_directory(fuse_req_t req, bool is_plus, size_t size, off_t offs
 {
 	PfsMount *mount = pfs_mount(req);
 	g_autoptr(GError) error = NULL;
-	g_autoptr(GString) answer = g_string_sized_new(MIN(size, ANSWER_MAX));
+	g_autoptr(GString) answer = g_string_new(NULL);
 
+	if (!prolly_try_reserve_text(answer, MIN(size, ANSWER_MAX), "readdir", &error)) {
+		pfs_reply_error(req, "readdir", error);
+		return;
+	}
 	g_string_set_size(answer, MIN(size, ANSWER_MAX));
 	if (is_plus)
 		g_mutex_lock(&mount->reply_lock);

@@ -23,6 +23,7 @@
  * truncated reads after changes behind the kernel.
  */
 
+#include "base/memory.h"
 #include "fs-private.h"
 
 #include <linux/falloc.h>
@@ -432,8 +433,8 @@ void pfs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	}
 	if (size >= PIECES_MIN && reply_pieces(req, handle->file, size, offset))
 		return;
-	buffer = g_malloc(size); /* at most what the kernel was told to ask for */
-	if (prolly_file_read(handle->file, (uint64_t)offset, buffer, size, &len, &error))
+	buffer = prolly_try_malloc(size, "a read", &error);
+	if (buffer && prolly_file_read(handle->file, (uint64_t)offset, buffer, size, &len, &error))
 		fuse_reply_buf(req, buffer, len);
 	else
 		pfs_reply_error(req, "read", error);
@@ -579,9 +580,11 @@ void pfs_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 static bool copy_range(ProllyFile *in, uint64_t in_offset, ProllyFile *out, uint64_t out_offset,
 		       size_t len, size_t *out_done, GError **error)
 {
-	g_autofree char *buffer = g_malloc(COPY_STEP);
+	g_autofree char *buffer = prolly_try_malloc(COPY_STEP, "a copy", error);
 	size_t done = 0, step = COPY_STEP;
 
+	if (!buffer)
+		return false;
 	while (done < len && step == COPY_STEP) {
 		if (!prolly_file_read(in, in_offset + done, buffer, MIN(len - done, COPY_STEP),
 				      &step, error) ||

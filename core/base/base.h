@@ -53,7 +53,8 @@
 	X(NOT_A_STORE, EMEDIUMTYPE, "not a store")                       \
 	X(NO_SPACE, ENOSPC, "no space left")                             \
 	X(UNSUPPORTED, EOPNOTSUPP, "not supported")                      \
-	X(CANCELLED, EINTR, "cancelled")
+	X(CANCELLED, EINTR, "cancelled")                                 \
+	X(NO_MEMORY, ENOMEM, "no memory")
 
 typedef enum {
 #define PROLLY_ERROR_CODE(code, class, text) PROLLY_ERROR_##code,
@@ -226,9 +227,7 @@ const uint8_t *prolly_reader_bytes(ProllyReader *reader, size_t len);
 /* What prolly_append_string wrote, in place. */
 const uint8_t *prolly_reader_string(ProllyReader *reader, size_t *out_len);
 
-/*
- * memcmp order on byte strings, the shorter first on a tie: the order of keys everywhere.
- */
+/* memcmp order on byte strings, the shorter first on a tie: the order of keys everywhere. */
 int prolly_bytes_compare(const void *a, size_t a_len, const void *b, size_t b_len);
 /* The same of what A and B point to, two strings: a GCompareFunc for arrays of them. */
 int prolly_strings_compare(const void *a, const void *b);

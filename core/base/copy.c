@@ -6,6 +6,7 @@
  * that shares its blocks with what it is a copy of is damaged together with it.
  */
 #include "base/copy.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -28,11 +29,13 @@ static bool read_some(int in, void *piece, size_t len, const char *from, size_t 
 bool prolly_copy_bytes(int in, int out, uint64_t len, const char *from, const char *to,
 		       uint64_t *out_n, GError **error)
 {
-	g_autofree char *piece = g_malloc(MIN(len, PIECE));
+	g_autofree char *piece = prolly_try_malloc((size_t)MIN(len, PIECE), "copying", error);
 	uint64_t done = 0;
 	size_t n = 0;
 	bool ok = true;
 
+	if (!piece)
+		return false;
 	do {
 		ok = read_some(in, piece, (size_t)MIN(len - done, PIECE), from, &n, error) &&
 		     prolly_write_all(out, piece, n, to, error);

@@ -45,12 +45,14 @@ bool prolly_blob_entry_is_hole(const ProllyBlobEntry *entry)
 /* ---- Chunks ------------------------------------------------------------------------------ */
 
 ProllyNode *prolly_chunk_new_node(ProllyStore *store, const uint8_t *data, size_t len,
-				  ProllyBlobEntry *out_entry)
+				  ProllyBlobEntry *out_entry, GError **error)
 {
 	uint8_t *bytes;
 	ProllyNode *node = prolly_store_new_node(store, PROLLY_NODE_CHUNK,
-						 PROLLY_CHUNK_HEADER + len, 0, &bytes);
+						 PROLLY_CHUNK_HEADER + len, 0, &bytes, error);
 
+	if (!node)
+		return NULL;
 	memcpy(bytes, chunk_magic, sizeof(chunk_magic));
 	prolly_set_le32(bytes + 4, (uint32_t)len);
 	memcpy(bytes + PROLLY_CHUNK_HEADER, data, len);

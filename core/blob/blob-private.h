@@ -116,7 +116,7 @@ bool prolly_blob_node_is_cut(const ProllyBlobEntry *entry, unsigned count);
 
 /* (transfer full) A chunk of DATA, LEN > 0, neither hashed nor put; OUT_ENTRY but for its hash. */
 ProllyNode *prolly_chunk_new_node(ProllyStore *store, const uint8_t *data, size_t len,
-				  ProllyBlobEntry *out_entry);
+				  ProllyBlobEntry *out_entry, GError **error);
 /* The bytes of a chunk of LENGTH bytes in NODE. */
 bool prolly_chunk_get_data(const ProllyNode *node, uint64_t length, const uint8_t **out_data,
 			   GError **error);

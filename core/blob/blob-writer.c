@@ -25,6 +25,7 @@
  *
  * Memory: the buffer, the queue, and one unfinished node a level.
  */
+#include "base/memory.h"
 #include "blob/blob-private.h"
 
 #include <string.h>
@@ -173,7 +174,9 @@ static bool cut_in_place(ProllyBlobWriter *writer, const uint8_t *data, size_t l
 static bool append(ProllyBlobWriter *writer, const uint8_t *data, size_t len, GError **error)
 {
 	if (!writer->buffer)
-		writer->buffer = g_malloc(writer->cutter.max);
+		writer->buffer = prolly_try_malloc(writer->cutter.max, "a value", error);
+	if (!writer->buffer)
+		return false;
 	while (writer->fill > 0 && len > 0) {
 		size_t before = writer->fill, n = MIN(len, writer->cutter.max - before);
 		size_t cut;
@@ -192,9 +195,9 @@ static bool append(ProllyBlobWriter *writer, const uint8_t *data, size_t len, GE
 
 static bool append_zeros(ProllyBlobWriter *writer, size_t len, GError **error)
 {
-	g_autofree uint8_t *zeros = len ? g_malloc0(len) : NULL;
+	g_autofree uint8_t *zeros = prolly_try_calloc(len, 1, "a value's zeros", error);
 
-	return append(writer, zeros, len, error);
+	return zeros && append(writer, zeros, len, error);
 }
 
 /* Ends the stretch of data that the buffer is the end of. */

@@ -56,7 +56,8 @@ typedef struct {
 /* Decodes STORED, whose bytes OUT_VALUE borrows. Bad bytes are PROLLY_ERROR_CORRUPT. */
 bool prolly_value_parse(const uint8_t *stored, size_t len, ProllyValue *out_value, GError **error);
 
-/* (transfer full) Stored values. The first does not look at the limit: the caller does. */
+/* (transfer full) Stored values. The first does not look at the limit: the caller does. It is NULL if
+ * there is no memory. */
 GBytes *prolly_value_new_inline(ProllyKind kind, const void *data, size_t len);
 GBytes *prolly_value_new_blob(ProllyKind kind, const ProllyBlob *blob);
 /* (transfer full) STORED with another kind. */

@@ -151,9 +151,9 @@ static bool add(ProllyChunkQueue *self, ProllyNode *node, const ProllyBlobEntry 
 bool prolly_chunk_queue_add(ProllyChunkQueue *self, const uint8_t *data, size_t len, GError **error)
 {
 	ProllyBlobEntry entry;
-	ProllyNode *node = prolly_chunk_new_node(self->store, data, len, &entry);
+	ProllyNode *node = prolly_chunk_new_node(self->store, data, len, &entry, error);
 
-	return add(self, node, &entry, error);
+	return node && add(self, node, &entry, error);
 }
 
 bool prolly_chunk_queue_add_hole(ProllyChunkQueue *self, uint64_t len, GError **error)

@@ -12,6 +12,7 @@
  * between the two. Kinds that have no content of their own (directory, fifo, socket) have none
  * here, a device has its two numbers.
  */
+#include "base/memory.h"
 #include "blob/blob-private.h"
 
 #include <string.h>
@@ -76,8 +77,10 @@ bool prolly_value_parse(const uint8_t *stored, size_t len, ProllyValue *out_valu
 
 GBytes *prolly_value_new_inline(ProllyKind kind, const void *data, size_t len)
 {
-	uint8_t *stored = g_malloc(1 + len);
+	uint8_t *stored = g_try_malloc(1 + len);
 
+	if (!stored)
+		return NULL;
 	stored[0] = (uint8_t)kind;
 	if (len > 0)
 		memcpy(stored + 1, data, len);
@@ -124,15 +127,25 @@ static uint32_t get_inline_limit(const ProllyTreeContext *context)
 	return prolly_format_get_parameters(context->format)->inline_limit;
 }
 
+/* *OUT_STORED: DATA in line. */
+static bool store_inline(ProllyKind kind, const void *data, size_t len, GBytes **out_stored,
+			 GError **error)
+{
+	GBytes *stored = prolly_value_new_inline(kind, data, len);
+
+	if (!stored)
+		return prolly_throw_no_memory(error, len, "a value");
+	*out_stored = stored;
+	return true;
+}
+
 bool prolly_value_store(const ProllyTreeContext *context, ProllyKind kind, const void *data,
 			size_t len, GBytes **out_stored, GError **error)
 {
 	ProllyBlob blob;
 
-	if (len <= get_inline_limit(context)) {
-		*out_stored = prolly_value_new_inline(kind, data, len);
-		return true;
-	}
+	if (len <= get_inline_limit(context))
+		return store_inline(kind, data, len, out_stored, error);
 	g_autoptr(ProllyBlobWriter) writer = prolly_blob_writer_new(context);
 
 	if (!prolly_blob_writer_write(writer, data, len, error) ||
@@ -150,12 +163,10 @@ bool prolly_value_store_blob(const ProllyTreeContext *context, ProllyKind kind,
 		return true;
 	}
 	size_t len = (size_t)blob->length;
-	g_autofree uint8_t *data = g_malloc(len);
+	g_autofree uint8_t *data = prolly_try_malloc(len, "a value", error);
 
-	if (!prolly_blob_read(context, blob, 0, data, len, &len, error))
-		return false;
-	*out_stored = prolly_value_new_inline(kind, data, len);
-	return true;
+	return data && prolly_blob_read(context, blob, 0, data, len, &len, error) &&
+	       store_inline(kind, data, len, out_stored, error);
 }
 
 bool prolly_value_read(const ProllyTreeContext *context, const ProllyValue *value, uint64_t offset,

@@ -13,6 +13,7 @@
  * PROLLY_JSON_VALUE_MAX bytes; of others only the sizes are told.
  */
 
+#include "base/memory.h"
 #include "command/command-private.h"
 
 #include <string.h>
@@ -250,8 +251,8 @@ static bool load_content(ProllyView *view, const ProllyEntry *entry, ProllyPatch
 		*out_is_text = false;
 		return true;
 	}
-	g_autofree char *text = g_malloc(entry->length + 1);
-	if (!prolly_view_read(view, entry, 0, text, entry->length, &len, error))
+	g_autofree char *text = prolly_try_malloc((size_t)entry->length, "a value", error);
+	if (!text || !prolly_view_read(view, entry, 0, text, entry->length, &len, error))
 		return false;
 	*out_is_text = prolly_json_is_text(text, len);
 	out_side->len = len;

@@ -10,6 +10,7 @@
  * symbolic link, a fifo or the like the content is given.
  */
 
+#include "base/memory.h"
 #include "command/command-private.h"
 
 #include <string.h>
@@ -132,6 +133,8 @@ static bool write_text(Dumper *dumper, const ProllyEntry *entry, GError **error)
 			return false;
 		if (!len)
 			break;
+		if (!prolly_try_reserve_text(json, 2 * len, "a value", error))
+			return false;
 		prolly_json_escape(json, dumper->piece, len);
 		prolly_command_write(dumper->command, json->str, json->len);
 		g_string_truncate(json, 0);
@@ -143,10 +146,12 @@ static bool write_text(Dumper *dumper, const ProllyEntry *entry, GError **error)
 
 static bool write_base64(Dumper *dumper, const ProllyEntry *entry, GError **error)
 {
-	g_autofree char *encoded = g_malloc((PIECE / 3 + 1) * 4 + 4);
+	g_autofree char *encoded = prolly_try_malloc((PIECE / 3 + 1) * 4 + 4, "a value", error);
 	gint state = 0, save = 0;
 	size_t len = 0, n = 0;
 
+	if (!encoded)
+		return false;
 	prolly_command_print(dumper->command, "{\"base64\":\"");
 	for (uint64_t offset = 0; offset < entry->length; offset += len) {
 		if (!read_piece(dumper, entry, offset, &len, error))
@@ -220,12 +225,12 @@ static bool run_dump(ProllyCommand *command, GError **error)
 {
 	const char *argument = prolly_command_argument(command, 0);
 	char ns[PROLLY_NAMESPACE_MAX + 1];
-	g_autofree char *piece = g_malloc(PIECE);
+	g_autofree char *piece = prolly_try_malloc(PIECE, "a value", error);
 	g_autoptr(ProllyView) view = NULL;
 	Dumper dumper = {.command = command, .ns = ns, .piece = piece};
 	bool has = true;
 
-	if (!prolly_command_get_format(command, &dumper.format, error) ||
+	if (!piece || !prolly_command_get_format(command, &dumper.format, error) ||
 	    !prolly_command_parse_namespace(argument, ns, error) ||
 	    !prolly_command_open_view(command, &view, error))
 		return false;

@@ -7,11 +7,13 @@
  * makes the value first and stages it then, so that one whose input fails has done nothing.
  */
 
+#include "base/memory.h"
 #include "command/command-private.h"
 
 #include <string.h>
 
-#define PIECE (256u * 1024)
+#define JSON_ROOM 256u /* for what is put around a value */
+#define PIECE     (256u * 1024)
 
 /* ---- Values as JSON ---------------------------------------------------------------------- */
 
@@ -26,9 +28,11 @@ typedef bool (*PieceFunc)(void *data, const void *bytes, size_t len, GError **er
 /* Gives the content of an entry to FUNC, piece by piece. */
 static bool foreach_piece(const ValueSource *source, PieceFunc func, void *data, GError **error)
 {
-	g_autofree char *buffer = g_malloc(PIECE);
+	g_autofree char *buffer = prolly_try_malloc(PIECE, "a value", error);
 	size_t len = 0;
 
+	if (!buffer)
+		return false;
 	for (uint64_t offset = 0; offset < source->entry->length; offset += len) {
 		if (!prolly_view_read(source->view, source->entry, offset, buffer, PIECE, &len,
 				      error) ||
@@ -86,8 +90,12 @@ bool prolly_json_add_value(ProllyCommand *command, GString *json, const char *na
 		return true;
 	}
 	size_t len = 0;
-	g_autofree char *content = g_malloc(entry->length + 1);
-	if (!prolly_view_read(view, entry, 0, content, entry->length, &len, error))
+	g_autofree char *content = prolly_try_malloc((size_t)entry->length, "a value", error);
+	/* Each byte may be escaped. */
+	if (!content ||
+	    !prolly_try_reserve_text(json, 2 * (size_t)entry->length + JSON_ROOM, "a value",
+				     error) ||
+	    !prolly_view_read(view, entry, 0, content, entry->length, &len, error))
 		return false;
 	prolly_json_add_bytes(json, name, content, len);
 	return true;
@@ -148,9 +156,11 @@ static bool store_input(ProllyCommand *command, ProllyKind kind, GBytes **out_st
 	const ProllyStreams *streams = command->streams;
 	const ProllyTreeContext *context = prolly_repo_get_context(command->repo);
 	g_autoptr(ProllyBlobWriter) writer = prolly_blob_writer_new(context);
-	g_autofree char *buffer = g_malloc(PIECE);
+	g_autofree char *buffer = prolly_try_malloc(PIECE, "a value", error);
 	ProllyBlob blob;
 
+	if (!buffer)
+		return false;
 	if (!streams->read)
 		return prolly_throw(error, PROLLY_ERROR_USAGE,
 				    "put: VALUE is missing, and there is no standard input here");

@@ -13,6 +13,7 @@
  * visible before the end of the input was reached without an error.
  */
 
+#include "base/memory.h"
 #include "command/command-private.h"
 
 #include <string.h>
@@ -55,6 +56,8 @@ static bool fill(Input *input, GError **error)
 				    "%s %" G_GUINT64_FORMAT
 				    ": over %u bytes (put takes a value of any size)",
 				    input->unit, input->number + 1, RECORD_MAX);
+	if (!prolly_try_reserve(&input->buffer, PIECE, "what is loaded", error))
+		return false;
 	g_byte_array_set_size(input->buffer, had + PIECE);
 	if (!streams->read(streams->data, input->buffer->data + had, PIECE, &got))
 		return prolly_throw(error, PROLLY_ERROR_CANCELLED, "load: interrupted");
@@ -188,9 +191,14 @@ static bool get_bytes(const Input *input, json_t *json, const char *what, Record
 		    json_string_length(encoded) ||
 	    json_string_length(encoded) % 4)
 		return throw_record(input, error, "bad base64");
-	*decoded = g_base64_decode(text, &len);
+	gint state = 0;
+	guint save = 0;
+	*decoded = prolly_try_malloc(json_string_length(encoded) / 4 * 3 + 3, "a value", error);
+	if (*decoded)
+		len = g_base64_decode_step(text, json_string_length(encoded), *decoded, &state,
+					   &save);
 	*out_record = (Record){(char *)*decoded, len};
-	return true;
+	return *decoded != NULL;
 }
 
 /* What one line of jsonl holds while its entry is used. */

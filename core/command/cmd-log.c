@@ -10,6 +10,7 @@
  * its own whose output comes back here.
  */
 
+#include "base/memory.h"
 #include "command/command-private.h"
 
 #include <string.h>
@@ -95,8 +96,10 @@ typedef struct {
 static bool write_beside(void *data, const void *bytes, size_t len)
 {
 	Margin *margin = data;
-	const char *line = margin->rest->str, *end;
+	const char *line, *end;
 
+	if (!prolly_try_reserve_text(margin->rest, len, "a line", NULL))
+		return false;
 	g_string_append_len(margin->rest, bytes, (gssize)len);
 	for (line = margin->rest->str; (end = strchr(line, '\n')); line = end + 1)
 		prolly_commit_printer_line(margin->printer, line, (size_t)(end - line));
@@ -122,8 +125,8 @@ static bool print_changes_beside(ProllyCommitPrinter *printer, const ProllyCommi
 	bool ok;
 
 	command.streams = &streams;
-	command.output = output;
-	ok = prolly_command_print_commit_changes(&command, commit, NULL, style, error);
+	ok = prolly_command_begin_output(&command, output, error) &&
+	     prolly_command_print_commit_changes(&command, commit, NULL, style, error);
 	prolly_command_flush(&command);
 	return ok;
 }

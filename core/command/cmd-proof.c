@@ -11,6 +11,7 @@
  * compared with the proven entry: a long one is a hash there, which only the same content gives.
  */
 
+#include "base/memory.h"
 #include "command/command-private.h"
 #include "tree/proof.h"
 
@@ -18,7 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PIECE (64u * 1024)
+#define PIECE     (64u * 1024)
+#define JSON_ROOM 4096u /* for what is around a proof, but for a long key */
 
 /* ---- prove ------------------------------------------------------------------------------- */
 
@@ -35,7 +37,7 @@ static void add_place(GString *json, const ProllyPlace *place)
 	prolly_json_add_bytes(json, "key", place->key, place->key_len);
 }
 
-static void print_proof(ProllyCommand *command, const Proof *proof)
+static bool print_proof(ProllyCommand *command, const Proof *proof, GError **error)
 {
 	g_autoptr(GString) json = g_string_new(NULL);
 	size_t len;
@@ -43,14 +45,17 @@ static void print_proof(ProllyCommand *command, const Proof *proof)
 
 	if (!command->json) {
 		prolly_command_write(command, bytes, len);
-		return;
+		return true;
 	}
+	if (!prolly_try_reserve_text(json, 2 * len + JSON_ROOM, "the proof", error))
+		return false;
 	prolly_json_begin(json, NULL, '{');
 	add_place(json, &proof->place);
 	prolly_json_add_hash(json, "root", &proof->root);
 	prolly_json_add_bytes(json, "proof", bytes, len);
 	prolly_json_end(json, '}');
 	prolly_command_print_json(command, json);
+	return true;
 }
 
 /* Which key ARGUMENT means: as for get, but that it need not be there. */
@@ -97,9 +102,9 @@ static bool run_prove(ProllyCommand *command, GError **error)
 		return prolly_command_answer_no(command, "%s: no such namespace", argument);
 	if (!make_proof(prolly_repo_get_context(command->repo), view, &proof, error))
 		return false;
-	print_proof(command, &proof);
+	bool ok = print_proof(command, &proof, error);
 	g_bytes_unref(proof.proof);
-	return true;
+	return ok;
 }
 
 /* ---- verify-proof ------------------------------------------------------------------------ */
@@ -114,6 +119,8 @@ static bool read_file(const char *file, GBytes **out_bytes, GError **error)
 	while (got > 0 && bytes->len <= PROLLY_PROOF_MAX) {
 		guint len = bytes->len;
 
+		if (!prolly_try_reserve(&bytes, PIECE, "the proof", error))
+			return false;
 		g_byte_array_set_size(bytes, len + PIECE);
 		do
 			got = read(fd, bytes->data + len, PIECE);

@@ -163,6 +163,8 @@ void prolly_command_print_painted(ProllyCommand *command, ProllyPaint paint, con
 void prolly_command_print_json(ProllyCommand *command, GString *json);
 /* The line "prollyfs-ctl: MESSAGE" on standard error, after what was printed so far. */
 void prolly_command_say(ProllyCommand *command, const char *message);
+/* What is printed gathers in OUTPUT, which is empty. */
+bool prolly_command_begin_output(ProllyCommand *command, GString *output, GError **error);
 /* Gives everything printed to the streams. */
 void prolly_command_flush(ProllyCommand *command);
 /* PROLLY_ERROR_CANCELLED if the caller went away or interrupted. For loops. */

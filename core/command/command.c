@@ -12,6 +12,7 @@
  *    prolly_command_check_free where it would happen.
  */
 
+#include "base/memory.h"
 #include "command/command-private.h"
 
 #include <stdarg.h>
@@ -282,10 +283,10 @@ static int run_words(ProllyRepo *repo, const ProllyCaller *caller, const ProllyS
 	g_autoptr(GString) output = g_string_new(NULL);
 	g_autoptr(ProllyWords) parsed = NULL;
 	g_autoptr(GError) failure = NULL;
-	ProllyCommand command = {
-		.repo = handle, .caller = caller, .streams = streams, .output = output};
+	ProllyCommand command = {.repo = handle, .caller = caller, .streams = streams};
 
-	if (prolly_words_parse(words, &parsed, &failure)) {
+	if (prolly_command_begin_output(&command, output, &failure) &&
+	    prolly_words_parse(words, &parsed, &failure)) {
 		command.words = parsed;
 		run_parsed(&command, &failure);
 	}
@@ -315,15 +316,17 @@ int prolly_command_run(ProllyRepo *repo, const ProllyCaller *caller, const Proll
 typedef struct {
 	GString *text;
 	ProllyAllowance *allowance;
-	bool is_too_long;
+	GError *error;
 } Capture;
 
 static bool capture_write(void *data, const void *bytes, size_t len)
 {
 	Capture *capture = data;
 
-	if (!prolly_allowance_take(capture->allowance, len)) {
-		capture->is_too_long = true;
+	if (!prolly_allowance_take(capture->allowance, len))
+		return prolly_throw_errno(&capture->error, EDQUOT, "output");
+	if (!prolly_try_reserve_text(capture->text, len, "output", &capture->error)) {
+		prolly_allowance_give(capture->allowance, len);
 		return false;
 	}
 	g_string_append_len(capture->text, bytes, (gssize)len);
@@ -335,14 +338,16 @@ bool prolly_command_capture(ProllyRepo *repo, const ProllyCaller *caller, const 
 {
 	g_autoptr(GString) text = g_string_new(NULL);
 	g_autoptr(GError) failure = NULL;
-	Capture capture = {text, caller->allowance, false};
+	Capture capture = {text, caller->allowance, NULL};
 	ProllyStreams streams = {
 		.write = capture_write, .write_error = capture_write, .data = &capture};
 
 	run_words(repo, caller, &streams, words, false, &failure);
 	prolly_allowance_give(caller->allowance, text->len);
-	if (capture.is_too_long)
-		return prolly_throw_errno(error, EDQUOT, "what %s prints", words[0]);
+	if (capture.error) {
+		g_propagate_prefixed_error(error, capture.error, "%s: ", words[0]);
+		return false;
+	}
 	if (failure) {
 		g_propagate_error(error, g_steal_pointer(&failure));
 		return false;

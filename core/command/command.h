@@ -88,7 +88,7 @@ void prolly_command_needs_clear(ProllyCommandNeeds *needs);
 
 /* Splits a line by shell quoting. (transfer full) GStrv; bad quoting is PROLLY_ERROR_USAGE. */
 char **prolly_command_split(const char *line, GError **error);
-/* (transfer full) The line that splits into WORDS. */
+/* (transfer full) (nullable) The line that splits into WORDS; NULL: there is no memory for it. */
 char *prolly_command_join(const char *const *words);
 
 /* Runs WORDS and returns what it wrote, for the text files of .prollyfs. (transfer full) EDQUOT if that

@@ -96,8 +96,16 @@ void prolly_json_add_bytes(GString *json, const char *name, const void *data, si
 		g_string_append_c(json, '"');
 		return;
 	}
-	g_autofree char *encoded = g_base64_encode(data, len);
-	g_string_append_printf(json, "{\"base64\":\"%s\"}", encoded);
+	gsize start, n;
+	gint state = 0, save = 0;
+
+	g_string_append(json, "{\"base64\":\"");
+	start = json->len;
+	g_string_set_size(json, start + (len / 3 + 1) * 4 + 4);
+	n = g_base64_encode_step(data, len, FALSE, json->str + start, &state, &save);
+	n += g_base64_encode_close(FALSE, json->str + start + n, &state, &save);
+	g_string_truncate(json, start + n);
+	g_string_append(json, "\"}");
 }
 
 void prolly_json_add_text(GString *json, const char *name, const char *text)

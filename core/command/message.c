@@ -11,6 +11,7 @@
  * --draft; lines of it that begin with '#' are for the reader, and do not come back (--cleanup).
  */
 
+#include "base/memory.h"
 #include "command/command-private.h"
 
 #include <string.h>
@@ -38,9 +39,11 @@ static bool read_message(ProllyCommand *command, GString **out_message, GError *
 	const ProllyStreams *streams = command->streams;
 	const char *name = command->words->spec->name;
 	g_autoptr(GString) message = g_string_new(NULL);
-	g_autofree char *piece = g_malloc(PIECE);
+	g_autofree char *piece = prolly_try_malloc(PIECE, "the message", error);
 	size_t len = 0;
 
+	if (!piece)
+		return false;
 	if (!streams->read)
 		return prolly_throw(error, PROLLY_ERROR_USAGE,
 				    "%s: -F -: there is no standard input here", name);
@@ -48,6 +51,8 @@ static bool read_message(ProllyCommand *command, GString **out_message, GError *
 		if (!streams->read(streams->data, piece, PIECE, &len))
 			return prolly_throw(error, PROLLY_ERROR_CANCELLED,
 					    "%s: the message could not be read", name);
+		if (!prolly_try_reserve_text(message, len, "the message", error))
+			return false;
 		g_string_append_len(message, piece, (gssize)len);
 		if (message->len > MESSAGE_MAX)
 			return prolly_throw(error, PROLLY_ERROR_TOO_BIG,

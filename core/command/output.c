@@ -2,25 +2,38 @@
 
 /*
  * output: what a command prints. It gathers in one buffer of bounded size and goes to the caller's
- * streams from there, so that a million lines are not a million calls.
+ * streams from there, so that a million lines are not a million calls. The buffer does not grow, but
+ * for the line of a very long key: what is longer than it goes past it.
  *
  * When the other end is gone, printing does nothing more and prolly_command_check says so: a
  * command that prints much asks it in its loop, and printing itself needs no error handling.
  */
 
+#include "base/memory.h"
 #include "command/command-private.h"
 
 #include <stdarg.h>
 #include <string.h>
 
-#define BUFFER_MAX 65536u
+#define BUFFER_MAX 61440u
+#define LINE_ROOM  4095u /* for what is printed before it is known to be too much */
+
+bool prolly_command_begin_output(ProllyCommand *command, GString *output, GError **error)
+{
+	command->output = output;
+	return prolly_try_reserve_text(output, BUFFER_MAX + LINE_ROOM, "output", error);
+}
+
+static void write_out(ProllyCommand *command, const void *data, size_t len)
+{
+	const ProllyStreams *streams = command->streams;
+	if (len && !command->output_gone)
+		command->output_gone = !streams->write(streams->data, data, len);
+}
 
 void prolly_command_flush(ProllyCommand *command)
 {
-	const ProllyStreams *streams = command->streams;
-	if (command->output->len && !command->output_gone)
-		command->output_gone =
-			!streams->write(streams->data, command->output->str, command->output->len);
+	write_out(command, command->output->str, command->output->len);
 	g_string_truncate(command->output, 0);
 }
 
@@ -32,8 +45,12 @@ static void flush_if_full(ProllyCommand *command)
 
 void prolly_command_write(ProllyCommand *command, const void *data, size_t len)
 {
-	g_string_append_len(command->output, data, (gssize)len);
-	flush_if_full(command);
+	if (command->output->len + len >= BUFFER_MAX)
+		prolly_command_flush(command);
+	if (len >= BUFFER_MAX)
+		write_out(command, data, len);
+	else
+		g_string_append_len(command->output, data, (gssize)len);
 }
 
 void prolly_command_print(ProllyCommand *command, const char *format, ...)

@@ -13,6 +13,7 @@
  * only where the two sides differ in it.
  */
 
+#include "base/memory.h"
 #include "command/command-private.h"
 
 #include <string.h>

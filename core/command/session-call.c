@@ -15,6 +15,7 @@
  */
 
 #include "command/session.h"
+#include "base/memory.h"
 #include "command/command-private.h"
 
 #include <fcntl.h>
@@ -31,11 +32,13 @@ typedef struct {
 	int fd;
 	bool by_ioctl; /* the mount is read-only (session.h) */
 	ProllyStreams streams;
+	uint8_t *input; /* room for a frame of standard input; its thread's, once that runs */
 } Call;
 
 static void call_close(void *call)
 {
 	close(((Call *)call)->fd);
+	g_free(((Call *)call)->input);
 }
 
 static void call_unref(Call *call)
@@ -69,14 +72,22 @@ static int send_bytes(const Call *call, const uint8_t *data, size_t len)
 	return 0;
 }
 
+/* FRAME has room for the header before its LEN bytes of payload. */
+static int send_made(const Call *call, ProllyFrameType type, uint8_t *frame, size_t len)
+{
+	frame[0] = (uint8_t)type;
+	prolly_set_le32(frame + 1, (uint32_t)len);
+	return send_bytes(call, frame, PROLLY_FRAME_HEADER_SIZE + len);
+}
+
 static int send_frame(const Call *call, ProllyFrameType type, const void *payload, size_t len)
 {
-	g_autoptr(GByteArray) frame =
-		g_byte_array_sized_new((guint)(PROLLY_FRAME_HEADER_SIZE + len));
-	prolly_append_u8(frame, (uint8_t)type);
-	prolly_append_le32(frame, (uint32_t)len);
-	g_byte_array_append(frame, payload, (guint)len);
-	return send_bytes(call, frame->data, frame->len);
+	g_autofree uint8_t *frame = g_try_malloc(PROLLY_FRAME_HEADER_SIZE + len);
+	if (!frame)
+		return ENOMEM;
+	if (len)
+		memcpy(frame + PROLLY_FRAME_HEADER_SIZE, payload, len);
+	return send_made(call, type, frame, len);
 }
 
 /* ---- Standard input ---------------------------------------------------------------------- */
@@ -95,15 +106,16 @@ static void break_off(const Call *call)
 static void *send_input(void *data)
 {
 	g_autoptr(Call) call = data;
-	g_autofree char *buffer = g_malloc(PIECE);
+	g_autofree uint8_t *frame = g_steal_pointer(&call->input);
 	size_t len = 0;
 
 	do {
-		if (!call->streams.read(call->streams.data, buffer, PIECE, &len)) {
+		if (!call->streams.read(call->streams.data, frame + PROLLY_FRAME_HEADER_SIZE, PIECE,
+					&len)) {
 			break_off(call);
 			return NULL;
 		}
-		if (len && send_frame(call, PROLLY_FRAME_INPUT, buffer, len) != 0)
+		if (len && send_made(call, PROLLY_FRAME_INPUT, frame, len) != 0)
 			return NULL;
 	} while (len);
 	send_frame(call, PROLLY_FRAME_INPUT_END, NULL, 0);
@@ -135,6 +147,8 @@ static bool receive(Receiver *receiver, GError **error)
 	guint had = receiver->buffer->len;
 	ssize_t n;
 
+	if (!prolly_try_reserve(&receiver->buffer, PIECE, "what the command prints", error))
+		return false;
 	g_byte_array_set_size(receiver->buffer, had + PIECE);
 	do
 		n = pread(receiver->call->fd, receiver->buffer->data + had, PIECE, 0);
@@ -223,6 +237,8 @@ static int receive_status(Receiver *receiver, GError **error)
 static int send_command(Call *call, const char *const *words)
 {
 	g_autofree char *line = prolly_command_join(words);
+	if (!line)
+		return ENOMEM;
 	int failure = send_bytes(call, (const uint8_t *)PROLLY_FRAME_GREETING,
 				 strlen(PROLLY_FRAME_GREETING));
 	return failure ? failure : send_frame(call, PROLLY_FRAME_COMMAND, line, strlen(line));
@@ -250,20 +266,29 @@ int prolly_session_call(const char *ctl_path, const char *const *words,
 {
 	g_auto(ProllyCommandNeeds) needs = {0};
 	g_autoptr(Call) call = NULL;
-	g_autoptr(GByteArray) buffer = g_byte_array_new();
+	Receiver receiver = {.path = ctl_path};
 
 	if (!prolly_command_inspect(words, &needs, error))
 		return -1;
 	call = open_call(ctl_path, streams, error);
 	if (!call)
 		return -1;
+	if (needs.input && streams->read) {
+		call->input =
+			prolly_try_malloc(PROLLY_FRAME_HEADER_SIZE + PIECE, "the input", error);
+		if (!call->input)
+			return -1;
+	}
 	int failure = send_command(call, words);
 	if (failure) {
 		prolly_throw_errno(error, failure, "%s", ctl_path);
 		return -1;
 	}
-	if (needs.input && streams->read)
+	if (call->input)
 		start_input(call);
-	Receiver receiver = {call, ctl_path, buffer};
-	return receive_status(&receiver, error);
+	receiver.call = call;
+	receiver.buffer = g_byte_array_new();
+	int status = receive_status(&receiver, error);
+	g_byte_array_unref(receiver.buffer);
+	return status;
 }

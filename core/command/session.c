@@ -26,6 +26,7 @@
  */
 
 #include "command/session.h"
+#include "base/memory.h"
 #include "command/command-private.h"
 
 #include <string.h>
@@ -34,7 +35,7 @@
 #define LINE_MAX_BYTES (8u * 1024 * 1024)
 #define INPUT_MAX      (1024u * 1024)
 #define OUTPUT_MAX     (1024u * 1024)
-#define FRAME_MAX      65536u /* bytes of payload of the frames that are sent */
+#define FRAME_MAX      61440u /* bytes of payload of the frames that are sent: what output.c gives */
 #define JOB_COST       256u   /* bytes of a command of framed mode besides its line */
 
 /* A command of framed mode, with the input that has come for it. */
@@ -45,6 +46,12 @@ typedef struct {
 	size_t input_read;
 	bool input_ended;
 } Job;
+
+/* A frame on its way to a reader. */
+typedef struct {
+	size_t len;
+	uint8_t bytes[];
+} Frame;
 
 /* Where in a frame the parser is. */
 typedef struct {
@@ -74,15 +81,17 @@ struct ProllySession {
 	bool is_framed;
 	bool is_closing;
 	bool is_broken;    /* a frame that cannot be: nothing that follows is understood */
+	int broken_by;     /* the errno of that */
 	bool is_cancelled; /* the command that runs shall end */
 	unsigned interrupts;
 	FrameParser parser; /* of writes, which plain_lock keeps apart; not under lock */
 	GQueue jobs;        /* of Job *, the first runs */
 	Job *running;
 	size_t input_queued; /* bytes in the jobs' input, and the cost of those that wait */
-	GByteArray *output;  /* frames */
-	size_t output_read;
-	size_t output_taken; /* of the allowance, for what is not read */
+	GQueue output;       /* of Frame * */
+	size_t output_read;  /* bytes of the first */
+	size_t output_len;   /* bytes of all that are not read */
+	size_t output_taken; /* of the allowance, for them */
 	GThread *thread;
 };
 
@@ -105,7 +114,7 @@ ProllySession *prolly_session_new(ProllyRepo *repo, const ProllyCaller *caller)
 	session->line = g_byte_array_new();
 	session->spool = prolly_spool_new();
 	session->parser.payload = g_byte_array_new();
-	session->output = g_byte_array_new();
+	g_queue_init(&session->output);
 	g_queue_init(&session->jobs);
 	return session;
 }
@@ -131,7 +140,7 @@ void prolly_session_free(ProllySession *session)
 	g_mutex_lock(&session->plain_lock);
 	g_mutex_unlock(&session->plain_lock);
 	g_queue_clear_full(&session->jobs, (GDestroyNotify)job_free);
-	g_byte_array_unref(session->output);
+	g_queue_clear_full(&session->output, g_free);
 	g_byte_array_unref(session->parser.payload);
 	prolly_spool_free(session->spool);
 	g_byte_array_unref(session->line);
@@ -258,14 +267,28 @@ static int begin_frames(ProllySession *session, const char *line)
 	return session->is_framed ? 0 : EAGAIN;
 }
 
+/* (transfer full) (nullable) */
+static char *dup_line(const void *bytes, size_t len)
+{
+	char *line = g_try_malloc(len + 1);
+
+	if (line) {
+		memcpy(line, bytes, len);
+		line[len] = '\0';
+	}
+	return line;
+}
+
 /* A whole line, without its newline. */
 static int take_line(ProllySession *session)
 {
 	/* Before the first byte of a session there is no buffer. */
 	const char *bytes = session->line->data ? (const char *)session->line->data : "";
-	g_autofree char *line = g_strndup(bytes, session->line->len);
+	g_autofree char *line = dup_line(bytes, session->line->len);
 	bool is_first = !session->is_begun;
 
+	if (!line)
+		return ENOMEM;
 	if (strlen(line) != session->line->len)
 		return EINVAL;
 	give(session, session->line->len);
@@ -282,8 +305,10 @@ static int append_to_line(ProllySession *session, const char *data, size_t len)
 		return E2BIG;
 	if (!take(session, len))
 		return EDQUOT;
-	g_byte_array_append(session->line, (const uint8_t *)data, (guint)len);
-	return 0;
+	if (prolly_try_append(&session->line, data, len, "a command line", NULL))
+		return 0;
+	give(session, len);
+	return ENOMEM;
 }
 
 /* Takes lines from DATA until there are none, or framed mode begins. *OUT_TAKEN: bytes. */
@@ -322,21 +347,44 @@ static void push_job(ProllySession *session, char *line, size_t cost)
 	g_mutex_unlock(&session->lock);
 }
 
-/* Input, or its end (LEN 0 and ENDED), for the command that came last. False: there is too much. */
-static bool push_input(ProllySession *session, const uint8_t *data, size_t len, bool ended)
+/* Adds to the input of JOB; returns the errno it fails with, or 0. */
+static int add_input(ProllySession *session, Job *job, const uint8_t *data, size_t len)
+{
+	if (!take(session, len))
+		return EDQUOT;
+	if (!prolly_try_append(&job->input, data, len, "a command's input", NULL)) {
+		give(session, len);
+		return ENOMEM;
+	}
+	session->input_queued += len;
+	return 0;
+}
+
+/* Input, or its end (LEN 0 and ENDED), for the command that came last. Returns the errno that it fails
+ * with, or 0. */
+static int push_input(ProllySession *session, const uint8_t *data, size_t len, bool ended)
 {
 	g_mutex_lock(&session->lock);
 	Job *job = g_queue_peek_tail(&session->jobs);
 	bool is_wanted = job && !job->input_ended;
-	bool ok = !is_wanted || take(session, len);
-	if (is_wanted && ok) {
-		g_byte_array_append(job->input, data, (guint)len);
-		session->input_queued += len;
+	int failure = is_wanted ? add_input(session, job, data, len) : 0;
+	if (is_wanted && !failure) {
 		job->input_ended = ended;
 		g_cond_broadcast(&session->changed);
 	}
 	g_mutex_unlock(&session->lock);
-	return ok;
+	return failure;
+}
+
+/* The commands end, this write fails, and all that follow: they could not be understood. */
+static void break_off(ProllySession *session, int failure)
+{
+	session->latched = failure;
+	g_mutex_lock(&session->lock);
+	session->is_broken = true;
+	session->broken_by = failure;
+	g_cond_broadcast(&session->changed);
+	g_mutex_unlock(&session->lock);
 }
 
 /* A frame's payload is complete. */
@@ -348,22 +396,17 @@ static void end_frame(ProllySession *session)
 
 	if (parser->header[0] == PROLLY_FRAME_COMMAND) {
 		bool ok = !len || (!memchr(line, 0, len) && !memchr(line, '\n', len));
-		push_job(session, ok ? g_strndup(line, len) : NULL, JOB_COST + len);
+		char *copy = ok ? dup_line(len ? line : "", len) : NULL;
+
+		if (ok && !copy)
+			break_off(session, ENOMEM);
+		else
+			push_job(session, copy, JOB_COST + len);
 		prolly_bytes_drop(&parser->payload);
 	} else if (parser->header[0] == PROLLY_FRAME_INPUT_END) {
 		push_input(session, NULL, 0, true);
 	}
 	parser->header_len = 0;
-}
-
-/* The commands end, this write fails, and all that follow: they could not be understood. */
-static void break_off(ProllySession *session, int failure)
-{
-	session->latched = failure;
-	g_mutex_lock(&session->lock);
-	session->is_broken = true;
-	g_cond_broadcast(&session->changed);
-	g_mutex_unlock(&session->lock);
 }
 
 /* A frame's header is complete. False: a command line is too long, or one too many. */
@@ -394,15 +437,18 @@ static size_t take_frame(ProllySession *session, const uint8_t *data, size_t len
 		if (parser->header_len < PROLLY_FRAME_HEADER_SIZE || !begin_frame(session))
 			return n;
 	} else {
+		int failure = 0;
 		n = MIN(len, parser->left);
-		if (parser->header[0] == PROLLY_FRAME_COMMAND)
-			g_byte_array_append(parser->payload, data, (guint)n);
-		else if (parser->header[0] == PROLLY_FRAME_INPUT &&
-			 !push_input(session, data, n, false))
-			break_off(session, EDQUOT);
+		if (parser->header[0] == PROLLY_FRAME_COMMAND &&
+		    !prolly_try_append(&parser->payload, data, n, "a command line", NULL))
+			failure = ENOMEM;
+		else if (parser->header[0] == PROLLY_FRAME_INPUT)
+			failure = push_input(session, data, n, false);
+		if (failure)
+			break_off(session, failure);
 		parser->left -= (uint32_t)n;
 	}
-	if (!parser->left)
+	if (!parser->left && !session->latched)
 		end_frame(session);
 	return n;
 }
@@ -466,9 +512,13 @@ static bool take_output(ProllySession *session, size_t len)
 static void append_frame(ProllySession *session, ProllyFrameType type, const void *payload,
 			 size_t len)
 {
-	prolly_append_u8(session->output, (uint8_t)type);
-	prolly_append_le32(session->output, (uint32_t)len);
-	g_byte_array_append(session->output, payload, (guint)len);
+	Frame *frame = g_malloc(sizeof(*frame) + PROLLY_FRAME_HEADER_SIZE + len);
+	frame->len = PROLLY_FRAME_HEADER_SIZE + len;
+	frame->bytes[0] = (uint8_t)type;
+	prolly_set_le32(frame->bytes + 1, (uint32_t)len);
+	memcpy(frame->bytes + PROLLY_FRAME_HEADER_SIZE, payload, len);
+	g_queue_push_tail(&session->output, frame);
+	session->output_len += frame->len;
 	g_cond_broadcast(&session->changed);
 }
 
@@ -483,17 +533,14 @@ static void append_short_frame(ProllySession *session, ProllyFrameType type, con
 /* May a frame of LEN bytes be appended? It is taken then, unless there is nothing else to read. */
 static bool has_room(ProllySession *session, size_t len)
 {
-	size_t waiting = session->output->len - session->output_read;
-
-	return waiting < OUTPUT_MAX && (take_output(session, len) || !waiting);
+	return session->output_len < OUTPUT_MAX &&
+	       (take_output(session, len) || !session->output_len);
 }
 
 /* Is there what should be read first: much, or what nobody's allowance has? */
 static bool is_output_full(const ProllySession *session)
 {
-	size_t waiting = session->output->len - session->output_read;
-
-	return waiting >= OUTPUT_MAX || waiting > session->output_taken;
+	return session->output_len >= OUTPUT_MAX || session->output_len > session->output_taken;
 }
 
 /* Queues frames, waiting for readers. False: nobody will read. */
@@ -544,6 +591,16 @@ static void write_progress(void *data, const char *what, uint64_t done, uint64_t
 
 /* ---- Framed mode: running ---------------------------------------------------------------- */
 
+/* Why a command was interrupted that lost its input for want of memory. */
+static void say_break(ProllySession *session, const ProllyStreams *streams)
+{
+	g_mutex_lock(&session->lock);
+	bool is_short = session->is_broken && session->broken_by == ENOMEM;
+	g_mutex_unlock(&session->lock);
+	if (is_short)
+		refuse(streams, "no memory for the command's input");
+}
+
 static int run_job(ProllySession *session, const Job *job)
 {
 	ProllyStreams streams = {.read = read_job_input,
@@ -558,8 +615,10 @@ static int run_job(ProllySession *session, const Job *job)
 	g_auto(GStrv) words = prolly_command_split(job->line, &error);
 	if (!words)
 		return refuse(&streams, error->message);
-	return prolly_command_run(session->repo, &session->caller, &streams,
-				  (const char *const *)words, NULL);
+	int status = prolly_command_run(session->repo, &session->caller, &streams,
+					(const char *const *)words, NULL);
+	say_break(session, &streams);
+	return status;
 }
 
 /* Waits for a command, which stays in the queue while it runs, and for a reader of what those before
@@ -622,27 +681,33 @@ int prolly_session_write(ProllySession *session, const void *data, size_t len)
 	return failure;
 }
 
-static size_t read_output(ProllySession *session, void *buffer, size_t len)
+static size_t read_output(ProllySession *session, uint8_t *buffer, size_t len)
 {
-	size_t n = MIN(len, session->output->len - session->output_read);
-	if (n)
-		memcpy(buffer, session->output->data + session->output_read, n);
-	session->output_read += n;
-	give(session, MIN(n, session->output_taken));
-	session->output_taken -= MIN(n, session->output_taken);
-	if (session->output_read == session->output->len || session->output_read >= OUTPUT_MAX) {
-		g_byte_array_remove_range(session->output, 0, (guint)session->output_read);
-		session->output_read = 0;
+	size_t done = 0;
+	while (done < len && session->output_len) {
+		Frame *frame = g_queue_peek_head(&session->output);
+		size_t n = MIN(len - done, frame->len - session->output_read);
+
+		memcpy(buffer + done, frame->bytes + session->output_read, n);
+		done += n;
+		session->output_read += n;
+		session->output_len -= n;
+		if (session->output_read == frame->len) {
+			g_free(g_queue_pop_head(&session->output));
+			session->output_read = 0;
+		}
 	}
+	give(session, MIN(done, session->output_taken));
+	session->output_taken -= MIN(done, session->output_taken);
 	g_cond_broadcast(&session->changed);
-	return n;
+	return done;
 }
 
 static int read_frames(ProllySession *session, void *buffer, size_t len, size_t *out_len)
 {
 	unsigned interrupts = session->interrupts;
-	while (session->output_read == session->output->len && !g_queue_is_empty(&session->jobs) &&
-	       !session->is_closing && session->interrupts == interrupts)
+	while (!session->output_len && !g_queue_is_empty(&session->jobs) && !session->is_closing &&
+	       session->interrupts == interrupts)
 		g_cond_wait(&session->changed, &session->lock);
 	*out_len = read_output(session, buffer, len);
 	return !*out_len && session->interrupts != interrupts ? EINTR : 0;

@@ -3,7 +3,7 @@
 /*
  * spool: bytes on their way from a writer to a reader that comes later, in order.
  *
- * Up to MEMORY_MAX of them are in memory; when there are more, what follows goes to an unlinked
+ * Up to MEMORY_MAX of them, or what can be had, are in memory; when there are more, what follows goes to an unlinked
  * file in the directory for temporary files, until everything was read. So memory is bounded,
  * whatever a command prints before anyone reads it. (A memfd would be the daemon's memory all the
  * same.)
@@ -12,6 +12,7 @@
  * added to memory.
  */
 
+#include "base/memory.h"
 #include "command/command-private.h"
 
 #include <fcntl.h>
@@ -79,10 +80,13 @@ bool prolly_spool_write(ProllySpool *spool, const void *data, size_t len, GError
 {
 	bool in_memory = spool->file_read == spool->file_written &&
 			 spool->memory->len - spool->memory_read + len <= MEMORY_MAX;
+	if (in_memory) {
+		g_byte_array_remove_range(spool->memory, 0, (guint)spool->memory_read);
+		spool->memory_read = 0;
+		in_memory = prolly_try_reserve(&spool->memory, len, "output", NULL);
+	}
 	if (!in_memory)
 		return write_file(spool, data, len, error);
-	g_byte_array_remove_range(spool->memory, 0, (guint)spool->memory_read);
-	spool->memory_read = 0;
 	g_byte_array_append(spool->memory, data, (guint)len);
 	return true;
 }

@@ -16,6 +16,7 @@
  * takes abbreviations and wants the words in the locale's charset; a PATH is any bytes.
  */
 
+#include "base/memory.h"
 #include "command/command-private.h"
 
 #include <stdlib.h>
@@ -123,10 +124,27 @@ static void append_dollar_quoted(GString *line, const char *word)
 	g_string_append_c(line, '\'');
 }
 
+static void append_quoted(GString *line, const char *word)
+{
+	g_string_append_c(line, '\'');
+	for (const char *p = word; *p; p++) {
+		if (*p == '\'')
+			g_string_append(line, "'\\''");
+		else
+			g_string_append_c(line, *p);
+	}
+	g_string_append_c(line, '\'');
+}
+
 char *prolly_command_join(const char *const *words)
 {
 	GString *line = g_string_new(NULL);
 	for (size_t i = 0; words[i]; i++) {
+		/* A byte becomes four at most. */
+		if (!prolly_try_reserve_text(line, 4 * strlen(words[i]) + 4, "", NULL)) {
+			g_string_free(line, TRUE);
+			return NULL;
+		}
 		if (i)
 			g_string_append_c(line, ' ');
 		if (is_safe(words[i])) {
@@ -134,8 +152,7 @@ char *prolly_command_join(const char *const *words)
 		} else if (needs_escapes(words[i])) {
 			append_dollar_quoted(line, words[i]);
 		} else {
-			g_autofree char *quoted = g_shell_quote(words[i]);
-			g_string_append(line, quoted);
+			append_quoted(line, words[i]);
 		}
 	}
 	return g_string_free(line, FALSE);
@@ -229,6 +246,23 @@ static bool take_piece(const char **p, GString *word, GError **error)
 	return true;
 }
 
+/* The bytes of the line that the word at P is about made of. */
+static size_t measure_word(const char *p)
+{
+	const char *q = p;
+	char quote = '\0'; /* that is open; '$' is one that begins so */
+
+	for (; *q && (quote || !g_ascii_isspace(*q)); q++) {
+		if (*q == '\\' && quote != '\'')
+			q += q[1] != '\0';
+		else if (quote)
+			quote = *q == (quote == '$' ? '\'' : quote) ? '\0' : quote;
+		else if (*q == '\'' || *q == '"')
+			quote = *q == '\'' && q > p && q[-1] == '$' ? '$' : *q;
+	}
+	return (size_t)(q - p);
+}
+
 char **prolly_command_split(const char *line, GError **error)
 {
 	g_autoptr(GPtrArray) words = g_ptr_array_new_with_free_func(g_free);
@@ -244,10 +278,12 @@ char **prolly_command_split(const char *line, GError **error)
 		if (!*p || *p == '#')
 			break;
 		g_autoptr(GString) word = g_string_new(NULL);
+		if (!prolly_try_reserve_text(word, measure_word(p), "a word of a command", error))
+			return NULL;
 		while (*p && !g_ascii_isspace(*p))
 			if (!take_piece(&p, word, error))
 				return NULL;
-		g_ptr_array_add(words, g_strdup(word->str));
+		g_ptr_array_add(words, g_string_free(g_steal_pointer(&word), FALSE));
 	}
 	g_ptr_array_add(words, NULL);
 	return (char **)g_ptr_array_free(g_steal_pointer(&words), FALSE);

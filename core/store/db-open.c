@@ -444,9 +444,9 @@ bool prolly_db_open(const ProllyDbOptions *options, ProllyDb **out_db, GError **
 	g_mutex_init(&db->sync_lock);
 	db->in_memory = options->path == NULL;
 	db->path = g_strdup(db->in_memory ? "/database-in-memory" : options->path);
-	db->recent = prolly_db_recent_new();
+	db->recent = prolly_db_recent_new(error);
 	make_options(db);
-	if (!open_site(db, options->create, error)) {
+	if (!db->recent || !open_site(db, options->create, error)) {
 		free_db(db);
 		return false;
 	}

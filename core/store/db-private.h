@@ -27,7 +27,7 @@ void prolly_db_mark_raise(ProllyDbMark *mark, uint64_t sequence);
 typedef struct ProllyDbRecent ProllyDbRecent;
 typedef struct ProllyDbKeys ProllyDbKeys; /* what a batch writes of the family */
 
-ProllyDbRecent *prolly_db_recent_new(void);
+ProllyDbRecent *prolly_db_recent_new(GError **error);
 void prolly_db_recent_free(ProllyDbRecent *self); /* NULL is allowed */
 /* True if it is known what KEY holds now: *OUT_VALUE (transfer full), NULL if it is not there. Else
  * *OUT_CHANGES is what to give to enter, once RocksDB was asked. */

@@ -22,6 +22,7 @@
  *
  * Snapshots are not served from here: they are of the past.
  */
+#include "base/memory.h"
 #include "store/db-private.h"
 
 #include <string.h>
@@ -106,11 +107,12 @@ static bool is_at(const ProllyDbRecent *self, const Entry *entry, uint64_t hash,
 
 /* ---- The table --------------------------------------------------------------------------- */
 
-ProllyDbRecent *prolly_db_recent_new(void)
+ProllyDbRecent *prolly_db_recent_new(GError **error)
 {
-	ProllyDbRecent *self = g_new0(ProllyDbRecent, 1);
+	ProllyDbRecent *self = prolly_try_new0(ProllyDbRecent, 1, "recent entries", error);
 
-	g_mutex_init(&self->lock);
+	if (self)
+		g_mutex_init(&self->lock);
 	return self;
 }
 

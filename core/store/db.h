@@ -101,6 +101,13 @@ void prolly_db_batch_clear(ProllyDbBatch *batch);
 size_t prolly_db_batch_get_size(const ProllyDbBatch *batch); /* bytes */
 void prolly_db_batch_put(ProllyDbBatch *batch, ProllyDbFamily family, const void *key,
 			 size_t key_len, const void *value, size_t value_len);
+/* The same of a value in two parts. Not for PROLLY_DB_STAGED. */
+typedef struct {
+	const void *data;
+	size_t len;
+} ProllyDbPart;
+void prolly_db_batch_put_parts(ProllyDbBatch *batch, ProllyDbFamily family, const void *key,
+			       size_t key_len, const ProllyDbPart parts[2]);
 void prolly_db_batch_delete(ProllyDbBatch *batch, ProllyDbFamily family, const void *key,
 			    size_t key_len);
 /* Deletes keys in [LOWER, UPPER). */

@@ -114,6 +114,7 @@
 	X(writebatch_delete_range_cf)                                               \
 	X(writebatch_destroy)                                                       \
 	X(writebatch_put_cf)                                                        \
+	X(writebatch_putv_cf)                                                       \
 	X(writeoptions_create)                                                      \
 	X(writeoptions_destroy)                                                     \
 	X(writeoptions_set_sync)
@@ -229,6 +230,7 @@ const ProllyRocksdb *prolly_rocksdb_get(void);
 #define rocksdb_writebatch_delete_range_cf (prolly_rocksdb_get()->writebatch_delete_range_cf)
 #define rocksdb_writebatch_destroy (prolly_rocksdb_get()->writebatch_destroy)
 #define rocksdb_writebatch_put_cf (prolly_rocksdb_get()->writebatch_put_cf)
+#define rocksdb_writebatch_putv_cf (prolly_rocksdb_get()->writebatch_putv_cf)
 #define rocksdb_writeoptions_create (prolly_rocksdb_get()->writeoptions_create)
 #define rocksdb_writeoptions_destroy (prolly_rocksdb_get()->writeoptions_destroy)
 #define rocksdb_writeoptions_set_sync (prolly_rocksdb_get()->writeoptions_set_sync)

@@ -108,16 +108,21 @@ static Region *get_region(const ProllyNode *node)
 	return (Region *)(void *)((uintptr_t)node & ~(uintptr_t)(PROLLY_REGION_SIZE - 1));
 }
 
-/* The first is of small pages, so that a small store stays small. */
-static void add_region(ProllyArena *self)
+/* The first is of small pages, so that a small store stays small. False: there is no memory. */
+static bool add_region(ProllyArena *self)
 {
-	uint8_t *memory = prolly_region_take(self->regions != NULL, &self->n_absent);
+	size_t absent;
+	uint8_t *memory = prolly_region_take(self->regions != NULL, &absent);
 	Region *region = (Region *)(void *)memory;
 
+	if (!memory)
+		return false;
 	*region = (Region){self, self->regions};
 	self->regions = region;
 	self->fresh = memory + GRAIN;
 	self->n_fresh = PROLLY_REGION_SIZE - GRAIN;
+	self->n_absent = absent;
+	return true;
 }
 
 /* The next step of the newest region is to have small pages. */
@@ -148,13 +153,13 @@ static ProllyNode *take_used(ProllyArena *self, size_t size)
 	return NULL;
 }
 
-/* *OUT_CLAIM: what is to be populated when the lock is released. */
+/* (nullable) *OUT_CLAIM: what is to be populated when the lock is released. */
 static ProllyNode *take_fresh(ProllyArena *self, size_t size, Claim *out_claim)
 {
 	ProllyNode *node;
 
-	if (size > self->n_fresh)
-		add_region(self);
+	if (size > self->n_fresh && !add_region(self))
+		return NULL;
 	/* A step starts at a page; so what is in front of it in the region's first is no matter. */
 	if (self->n_fresh < size + self->n_absent)
 		*out_claim = claim_step(self);
@@ -178,6 +183,8 @@ ProllyNode *prolly_arena_take(ProllyArena *self, size_t size)
 	if (!node)
 		node = take_fresh(self, size, &claim);
 	g_mutex_unlock(&self->lock);
+	if (!node)
+		return NULL;
 	g_atomic_int_inc(&self->users);
 	/* Without the lock: others may use what was claimed meanwhile, and get its pages one by one, as
 	 * all do from a kernel that does not know the request. */

@@ -29,6 +29,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "base/sync.h"
 
 #define N_FANOUT 256
@@ -103,8 +104,10 @@ static bool read_whole(int fd, const char *what, GBytes **out_bytes, GError **er
 		return prolly_throw_errno(error, errno, "read %s", what);
 	if (!S_ISREG(st.st_mode) || st.st_size > MAX_FILE_SIZE)
 		return prolly_throw(error, PROLLY_ERROR_CORRUPT, "%s is no node's file", what);
-	g_autofree uint8_t *data = g_malloc((size_t)st.st_size + 1);
+	g_autofree uint8_t *data = prolly_try_malloc((size_t)st.st_size, "a node", error);
 
+	if (!data)
+		return false;
 	while (done < (size_t)st.st_size) {
 		ssize_t n = read(fd, data + done, (size_t)st.st_size - done);
 

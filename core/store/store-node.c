@@ -69,6 +69,8 @@ ProllyNode *prolly_node_new_in_arena(ProllyArena *arena, ProllyNodeClass node_cl
 	if (sizeof(*node) + room + len > PROLLY_ARENA_BLOCK_MAX)
 		return NULL;
 	node = prolly_arena_take(arena, sizeof(*node) + room + len);
+	if (!node)
+		return NULL;
 	/* Not the count: somebody may just be trying a stale link. It becomes 1 at last. */
 	block_size = node->block_size;
 	memset((uint8_t *)node + sizeof(node->ref_count), 0,

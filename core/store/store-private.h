@@ -70,7 +70,7 @@ ProllyNode *prolly_node_new_take(ProllyNodeClass node_class, const ProllyHash *h
 /*
  * (nullable) A node in ARENA of LEN bytes, which are the caller's to write, as is the hash, with ROOM
  * for a view. Then he publishes it, and has a reference; or gives it back to the arena. NULL: too
- * large for an arena.
+ * large for an arena, or for memory.
  */
 ProllyNode *prolly_node_new_in_arena(ProllyArena *arena, ProllyNodeClass node_class, size_t len,
 				     size_t room);
@@ -127,7 +127,7 @@ void prolly_node_table_prefetch(const ProllyNodeTable *self, const ProllyHash *h
 
 /*
  * Memory of that size, and aligned to it, which contains anything. The last *OUT_ABSENT bytes of it
- * have no pages as yet, and are better populated before they are used.
+ * have no pages as yet, and are better populated before they are used. NULL: there is none.
  */
 uint8_t *prolly_region_take(bool may_be_large, size_t *out_absent);
 void prolly_region_populate(uint8_t *start, size_t len);
@@ -140,7 +140,8 @@ void prolly_region_give(uint8_t *region);
 ProllyArena *prolly_arena_new(void);
 /* The memory goes when every node has, too. */
 void prolly_arena_unref(ProllyArena *arena);
-/* A block of SIZE, at most PROLLY_ARENA_BLOCK_MAX, aligned to 64. Only its block_size is set. */
+/* A block of SIZE, at most PROLLY_ARENA_BLOCK_MAX, aligned to 64. Only its block_size is set. NULL:
+ * there is no memory for it. */
 ProllyNode *prolly_arena_take(ProllyArena *arena, size_t size);
 /* Its ref_count is 0. */
 void prolly_arena_give(ProllyNode *node);

@@ -75,7 +75,7 @@ static Regions *get_regions(void)
 	return (Regions *)once;
 }
 
-/* Twice as much as needed is mapped, and what is not aligned given back. */
+/* (nullable) Twice as much as needed is mapped, and what is not aligned given back. */
 static uint8_t *map_region(void)
 {
 	uint8_t *map =
@@ -83,7 +83,7 @@ static uint8_t *map_region(void)
 	size_t before;
 
 	if (map == MAP_FAILED)
-		g_error("out of memory: no %zu bytes for nodes", 2 * SIZE);
+		return NULL;
 	before = -(uintptr_t)map & (SIZE - 1);
 	if (before > 0)
 		munmap(map, before);
@@ -147,6 +147,8 @@ uint8_t *prolly_region_take(bool may_be_large, size_t *out_absent)
 		return region;
 	}
 	region = map_region();
+	if (!region)
+		return NULL;
 	if (wants_large(self, may_be_large))
 		populate_large(self, region);
 	else

@@ -38,10 +38,11 @@ static uint64_t make_mark(const ProllyHash *hash)
 	return prolly_get_le64(hash->bytes + 8);
 }
 
+/* Without memory for marks there are none. */
 void prolly_verified_init(ProllyShared *shared)
 {
 	if (shared->kind == PROLLY_BACKEND_ROCKSDB)
-		shared->verified = g_new0(uint64_t, N_MARKS);
+		shared->verified = g_try_new0(uint64_t, N_MARKS);
 }
 
 void prolly_verified_clear(ProllyShared *shared)

@@ -31,6 +31,7 @@
 #include <string.h>
 
 #include "base/hash-chain.h"
+#include "base/memory.h"
 #include "store/db.h"
 
 #define DEFAULT_CACHE_SIZE (256u << 20)
@@ -499,15 +500,17 @@ bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *b
 }
 
 ProllyNode *prolly_store_new_node(ProllyStore *store, ProllyNodeClass node_class, size_t len,
-				  size_t room, uint8_t **out_bytes)
+				  size_t room, uint8_t **out_bytes, GError **error)
 {
 	ProllyNode *node = prolly_node_new_in_arena(store->shared->arena, node_class, len, room);
 
 	if (!node) {
 		static const ProllyHash none;
+		uint8_t *bytes = prolly_try_malloc(len, "a node", error);
 
-		node = prolly_node_new_take(node_class, &none,
-					    g_bytes_new_take(g_malloc(len), len));
+		if (!bytes)
+			return NULL;
+		node = prolly_node_new_take(node_class, &none, g_bytes_new_take(bytes, len));
 		node->ref_count = 0;
 	}
 	*out_bytes = (uint8_t *)node->bytes;

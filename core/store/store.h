@@ -175,10 +175,10 @@ bool prolly_store_put(ProllyStore *store, ProllyNodeClass node_class, uint8_t *b
 /*
  * The same without a copy. A new node is LEN bytes that its maker alone sees and writes at
  * *OUT_BYTES, and ROOM for a view of it; it is (transfer full) to the put, whatever happens, or
- * dropped.
+ * dropped. NULL: there is no memory for it.
  */
 ProllyNode *prolly_store_new_node(ProllyStore *store, ProllyNodeClass node_class, size_t len,
-				  size_t room, uint8_t **out_bytes);
+				  size_t room, uint8_t **out_bytes, GError **error);
 bool prolly_store_put_node(ProllyStore *store, ProllyNode *node, ProllyHash *out_hash,
 			   GError **error);
 /*

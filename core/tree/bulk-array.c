@@ -15,6 +15,7 @@
  *
  *  L1  The entries of the run are in no node yet, and follow those of the last leaf.
  */
+#include "base/memory.h"
 #include "tree/tree-private.h"
 
 #define RUN_INITIAL 256
@@ -45,19 +46,21 @@ void prolly_bulk_array_free(ProllyBulkArray *self)
 	g_free(self);
 }
 
-static G_GNUC_NO_INLINE void grow(ProllyBulkArray *self)
+static G_GNUC_NO_INLINE bool grow(ProllyBulkArray *self, GError **error)
 {
-	self->capacity *= 2;
-	self->run.edits = g_renew(ProllyEdit, self->run.edits, self->capacity);
+	return prolly_try_grow(&self->run.edits, &self->capacity, self->capacity + 1,
+			       sizeof(ProllyEdit), "the entries of a node", error);
 }
 
 static bool close_leaf(ProllyBulkArray *self, GError **error)
 {
 	ProllyRun *run = &self->run;
 	const ProllyEdit *last = &run->edits[run->count - 1];
-	ProllyNode *leaf = prolly_node_encode_run(self->context->store, run);
+	ProllyNode *leaf = prolly_node_encode_run(self->context->store, run, error);
 	ProllyChildRecord record = {.keys = run->count, .bytes = run->bytes};
 
+	if (!leaf)
+		return false;
 	*run = (ProllyRun){.edits = run->edits};
 	return prolly_chunker_add_new_leaf(self->chunker, leaf, last->key, last->key_len, &record,
 					   error);
@@ -73,8 +76,8 @@ bool prolly_bulk_array_add(ProllyBulkArray *self, const ProllyEdit *edit, GError
 	    __builtin_add_overflow(run->bytes, weight, &run->bytes))
 		return prolly_throw(error, PROLLY_ERROR_TOO_BIG,
 				    "tree: its size is over 2^64 bytes");
-	if (run->count == self->capacity)
-		grow(self);
+	if (run->count == self->capacity && !grow(self, error))
+		return false;
 	run->edits[run->count++] = *edit;
 	s0 = run->keys_len + run->values_len;
 	s1 = s0 + edit->key_len + edit->value_len;

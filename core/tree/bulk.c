@@ -28,6 +28,7 @@
  *     collected yet.
  * B2  Nobody but its job touches a batch that was submitted until it is finished.
  */
+#include "base/memory.h"
 #include "tree/tree-private.h"
 
 #define N_BATCHES      4
@@ -96,14 +97,14 @@ static void batch_free(Batch *self)
 }
 
 /* (transfer full) */
-static ProllyNode *encode_leaf(const Batch *self, const Leaf *leaf)
+static ProllyNode *encode_leaf(Batch *self, const Leaf *leaf)
 {
 	ProllyDraft draft = leaf->draft;
 
 	draft.keys = self->keys + leaf->keys_at;
 	draft.values = self->values + leaf->values_at;
 	draft.ends = self->ends + leaf->first;
-	return prolly_node_encode(self->store, &draft);
+	return prolly_node_encode(self->store, &draft, &self->error);
 }
 
 /* Makes leaves FROM to TO. */
@@ -113,9 +114,12 @@ static bool make_group(Batch *self, unsigned from, unsigned to)
 	unsigned n = to - from, done = 0;
 	bool ok = true;
 
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n && ok; i++) {
 		nodes[i] = encode_leaf(self, &self->leaves[from + i]);
-	prolly_store_hash_many(self->store, nodes, n);
+		ok = nodes[i] != NULL;
+	}
+	if (ok)
+		prolly_store_hash_many(self->store, nodes, n);
 	for (; done < n && ok; done++) {
 		self->leaves[from + done].hash = *prolly_node_get_hash(nodes[done]);
 		ok = prolly_store_put_hashed(self->store, nodes[done], &self->error);
@@ -134,7 +138,8 @@ static void make_leaves(ProllyJob *job)
 		ok = make_group(self, i, MIN(i + PROLLY_HASH_TOGETHER, self->n_leaves));
 }
 
-static Batch *batch_new(ProllyStore *store)
+/* (nullable) */
+static Batch *batch_new(ProllyStore *store, GError **error)
 {
 	Batch *self = g_new0(Batch, 1);
 
@@ -142,40 +147,42 @@ static Batch *batch_new(ProllyStore *store)
 	self->store = store;
 	self->keys_capacity = self->values_capacity = BUFFER_INITIAL;
 	self->ends_capacity = ENDS_INITIAL;
-	self->keys = g_malloc(BUFFER_INITIAL);
-	self->values = g_malloc(BUFFER_INITIAL);
-	self->ends = g_new(ProllyDraftEnds, ENDS_INITIAL);
 	batch_empty(self);
+	self->keys = prolly_try_malloc(BUFFER_INITIAL, "a bulk load", error);
+	self->values = self->keys ? prolly_try_malloc(BUFFER_INITIAL, "a bulk load", error) : NULL;
+	self->ends = g_new(ProllyDraftEnds, ENDS_INITIAL);
+	if (!self->values)
+		g_clear_pointer(&self, batch_free);
 	return self;
 }
 
-static G_GNUC_NO_INLINE void batch_grow(Batch *self, size_t key_len, size_t value_len)
+static G_GNUC_NO_INLINE bool batch_grow(Batch *self, size_t key_len, size_t value_len,
+					GError **error)
 {
-	if (self->keys_len + key_len > self->keys_capacity) {
-		self->keys_capacity = 2 * (self->keys_len + key_len);
-		self->keys = g_realloc(self->keys, self->keys_capacity);
-	}
-	if (self->values_len + value_len > self->values_capacity) {
-		self->values_capacity = 2 * (self->values_len + value_len);
-		self->values = g_realloc(self->values, self->values_capacity);
-	}
-	if (self->n_entries == self->ends_capacity) {
-		self->ends_capacity *= 2;
-		self->ends = g_renew(ProllyDraftEnds, self->ends, self->ends_capacity);
-	}
+	static const char WHAT[] = "a bulk load";
+
+	return prolly_try_grow(&self->keys, &self->keys_capacity, self->keys_len + key_len, 1, WHAT,
+			       error) &&
+	       prolly_try_grow(&self->values, &self->values_capacity, self->values_len + value_len,
+			       1, WHAT, error) &&
+	       prolly_try_grow(&self->ends, &self->ends_capacity, self->n_entries + 1,
+			       sizeof(*self->ends), WHAT, error);
 }
 
-/* Appends to the open leaf. Returns its measure. */
+static inline bool batch_has_room(const Batch *self, size_t key_len, size_t value_len)
+{
+	return self->keys_len + key_len <= self->keys_capacity &&
+	       self->values_len + value_len <= self->values_capacity &&
+	       self->n_entries < self->ends_capacity;
+}
+
+/* Appends to the open leaf, for which there is room. Returns its measure. */
 static inline uint64_t batch_append(Batch *self, const uint8_t *key, size_t key_len,
 				    const uint8_t *value, size_t value_len)
 {
 	Leaf *leaf = &self->leaves[self->n_leaves];
 	ProllyDraftEnds *ends;
 
-	if (self->keys_len + key_len > self->keys_capacity ||
-	    self->values_len + value_len > self->values_capacity ||
-	    self->n_entries == self->ends_capacity)
-		batch_grow(self, key_len, value_len);
 	memcpy(self->keys + self->keys_len, key, key_len);
 	memcpy(self->values + self->values_len, value, value_len);
 	self->keys_len += key_len;
@@ -201,15 +208,21 @@ static bool batch_is_full(const Batch *self)
 
 /* ---- The ring ---------------------------------------------------------------------------- */
 
-ProllyBulk *prolly_bulk_new(const ProllyTreeContext *context, ProllyChunker *chunker)
+ProllyBulk *prolly_bulk_new(const ProllyTreeContext *context, ProllyChunker *chunker,
+			    GError **error)
 {
 	ProllyBulk *self = g_new0(ProllyBulk, 1);
 
 	self->context = context;
 	self->chunker = chunker;
 	self->pool = prolly_store_get_pool(context->store);
-	for (int i = 0; i < N_BATCHES; i++)
-		self->batches[i] = batch_new(context->store);
+	for (int i = 0; i < N_BATCHES; i++) {
+		self->batches[i] = batch_new(context->store, error);
+		if (!self->batches[i])
+			g_clear_pointer(&self, prolly_bulk_free);
+		if (!self)
+			break;
+	}
 	return self;
 }
 
@@ -235,7 +248,7 @@ void prolly_bulk_free(ProllyBulk *self)
 {
 	if (!self)
 		return;
-	for (int i = 0; i < N_BATCHES; i++) {
+	for (int i = 0; i < N_BATCHES && self->batches[i]; i++) {
 		finish_batch(self, self->batches[i]);
 		batch_free(self->batches[i]);
 	}
@@ -302,6 +315,9 @@ bool prolly_bulk_add(ProllyBulk *self, const uint8_t *key, size_t key_len, const
 	    __builtin_add_overflow(*bytes, weight, bytes))
 		return prolly_throw(error, PROLLY_ERROR_TOO_BIG,
 				    "tree: its size is over 2^64 bytes");
+	if (!batch_has_room(batch, key_len, value_len) &&
+	    !batch_grow(batch, key_len, value_len, error))
+		return false;
 	s1 = batch_append(batch, key, key_len, value, value_len);
 	if (!prolly_chunker_is_boundary(format, 0, s1 - key_len - value_len, s1, key, key_len))
 		return true;

@@ -65,6 +65,7 @@
  * 150 ns. Of 16 at a time some end long before the others, and their lanes are idle; of 64 few are: a
  * load's entry then takes 72 ns, and 79 with 16 (of 200,000, which fit into large pages).
  */
+#include "base/memory.h"
 #include "tree/draft-private.h"
 
 #define XXH_INLINE_ALL
@@ -134,11 +135,6 @@ bool prolly_chunker_is_boundary(const ProllyFormat *format, unsigned level, uint
 static bool throw_unordered(GError **error)
 {
 	return prolly_throw(error, PROLLY_ERROR_CORRUPT, "tree: its keys do not ascend");
-}
-
-static bool throw_overflow(GError **error)
-{
-	return prolly_throw(error, PROLLY_ERROR_TOO_BIG, "tree: its size is over 2^64 bytes");
 }
 
 static ChunkerLevel *get_level(ProllyChunker *self, unsigned number)
@@ -283,20 +279,23 @@ static void await_hash(ProllyChunker *self, unsigned number, ProllyNode *node)
 }
 
 /* Makes a node of the draft, whose hash is to come; or names the old one that it equals. */
-static void close_node(ProllyChunker *self, unsigned number, ProllyHash *out_hash)
+static bool close_node(ProllyChunker *self, unsigned number, ProllyHash *out_hash, GError **error)
 {
 	const DraftBuilder *draft = &self->levels[number].draft;
 	ProllyNode *node;
 
 	if (draft->source && draft->n_patched == 0) {
 		*out_hash = *prolly_node_get_hash(draft->source);
-		return;
+		return true;
 	}
-	node = prolly_draft_encode(draft, self->context);
+	node = prolly_draft_encode(draft, self->context, error);
+	if (!node)
+		return false;
 	if (number > 0)
 		own_waiting(self, number, node);
 	await_hash(self, number, node);
 	*out_hash = (ProllyHash){{0}};
+	return true;
 }
 
 /* Does the draft of NUMBER go on as its source does, with an entry of KEY and VALUE? An empty draft may
@@ -315,11 +314,11 @@ static inline bool patch_draft(ProllyChunker *self, unsigned number, const Proll
 static inline bool append_plainly(ProllyChunker *self, DraftBuilder *draft, const DraftEntry *entry,
 				  bool ordered, GError **error)
 {
-	if (draft->source && !prolly_draft_write_out(draft, self->context->format->weigh))
-		return throw_overflow(error);
+	if (draft->source && !prolly_draft_write_out(draft, self->context->format->weigh, error))
+		return false;
 	if (!ordered && !prolly_draft_ascends(draft, &entry->key))
 		return throw_unordered(error);
-	return draft_append(draft, entry) || throw_overflow(error);
+	return draft_append(draft, entry, error);
 }
 
 /* Is the draft of NUMBER to be cut after what was appended last? */
@@ -369,10 +368,8 @@ static bool complete_draft(ProllyChunker *self, DraftBuilder *draft, GError **er
 {
 	ProllyWeighFunc weigh = self->context->format->weigh;
 
-	if (draft_is_whole(draft) ? prolly_draft_sum(draft, weigh)
-				  : prolly_draft_write_out(draft, weigh))
-		return true;
-	return throw_overflow(error);
+	return draft_is_whole(draft) ? prolly_draft_sum(draft, weigh, error)
+				     : prolly_draft_write_out(draft, weigh, error);
 }
 
 /* Ends the draft of NUMBER, which is not empty, and gives it to the level above. *OUT_CUT: that one
@@ -392,8 +389,8 @@ static bool close_draft(ProllyChunker *self, unsigned number, bool *out_cut, GEr
 	record = (ProllyChildRecord){.keys = draft->draft.total_keys,
 				     .bytes = draft->draft.total_bytes};
 	key = prolly_draft_get_last_key(draft);
-	close_node(self, number, &record.hash);
-	if (!add_to_parent(self, number, &key, &record, out_cut, error))
+	if (!close_node(self, number, &record.hash, error) ||
+	    !add_to_parent(self, number, &key, &record, out_cut, error))
 		return false;
 	prolly_draft_empty(draft);
 	return level->n_waiting < WAITING_MAX || drain(self, number + 1, error);
@@ -418,13 +415,15 @@ static bool cut(ProllyChunker *self, unsigned number, GError **error)
  * The format keeps one chunker that was used, so that an edit need not get and clear buffers for
  * every level: they are more than the nodes it makes, and would go to the system and come back.
  */
-ProllyChunker *prolly_chunker_new(const ProllyTreeContext *context, bool ordered)
+ProllyChunker *prolly_chunker_new(const ProllyTreeContext *context, bool ordered, GError **error)
 {
 	ProllyChunker *self =
 		__atomic_exchange_n(&context->format->spare_chunker, NULL, __ATOMIC_ACQ_REL);
 
 	if (!self)
-		self = g_new0(ProllyChunker, 1);
+		self = prolly_try_new0(ProllyChunker, 1, "making a tree", error);
+	if (!self)
+		return NULL;
 	self->context = context;
 	self->ordered = ordered;
 	get_level(self, 0);
@@ -450,9 +449,12 @@ static bool is_handy(const ProllyChunker *self)
 
 void prolly_chunker_free(ProllyChunker *self)
 {
-	ProllyFormat *format = self->context->format;
+	ProllyFormat *format;
 	ProllyChunker *none = NULL;
 
+	if (!self)
+		return;
+	format = self->context->format;
 	for (unsigned i = 0; i < self->n_levels; i++) {
 		prolly_draft_empty(&self->levels[i].draft);
 		drop_waiting(&self->levels[i]);
@@ -483,7 +485,7 @@ bool prolly_chunker_add(ProllyChunker *self, const uint8_t *key, size_t key_len,
 
 	if (__builtin_add_overflow(format_weigh(self->context->format->weigh, value, value_len),
 				   key_len, &entry.bytes))
-		return throw_overflow(error);
+		return prolly_draft_throw_overflow(error);
 	if (!patch_draft(self, 0, &entry.key, value, value_len) &&
 	    !append_plainly(self, draft, &entry, self->ordered, error))
 		return false;
@@ -583,8 +585,8 @@ static bool finish_with_child(ProllyChunker *self, bool is_root, ProllyTree *out
 	ProllyChildRecord record;
 	ProllyTree tree;
 
-	if (!prolly_draft_write_out(draft, self->context->format->weigh))
-		return throw_overflow(error);
+	if (!prolly_draft_write_out(draft, self->context->format->weigh, error))
+		return false;
 	memcpy(&record, draft->draft.values, sizeof(record));
 	tree = (ProllyTree){record.hash, record.keys, record.bytes};
 	if (!is_root && !descend_to_root(self->context, &tree, error))

@@ -33,7 +33,11 @@ typedef struct {
 G_GNUC_INTERNAL void prolly_draft_init(DraftBuilder *self, unsigned level);
 G_GNUC_INTERNAL void prolly_draft_clear(DraftBuilder *self);
 G_GNUC_INTERNAL void prolly_draft_empty(DraftBuilder *self);
-G_GNUC_INTERNAL void prolly_draft_grow(DraftBuilder *self, size_t key_len, size_t value_len);
+/* There is room for one more entry. */
+G_GNUC_INTERNAL bool prolly_draft_grow(DraftBuilder *self, size_t key_len, size_t value_len,
+				       GError **error);
+/* Throws: the counts overflow. */
+G_GNUC_INTERNAL bool prolly_draft_throw_overflow(GError **error);
 
 /* Entry I of VIEW. RECORD: where an internal node's value is put together. */
 G_GNUC_INTERNAL DraftEntry prolly_draft_read_entry(const ProllyNodeView *view, uint32_t i,
@@ -55,16 +59,18 @@ static inline void draft_set_child_hash(DraftBuilder *self, uint32_t i, const Pr
 
 /* ---- With a source ----------------------------------------------------------------------- */
 
-/* NODE becomes the source of an empty draft, which has none of its entries yet. */
+/* NODE becomes the source of an empty draft, which has none of its entries yet; but not if there is no
+ * memory for that. */
 G_GNUC_INTERNAL void prolly_draft_follow(DraftBuilder *self, ProllyNode *node,
 					 const ProllyNodeView *view);
 /* Takes an entry with the source's next key and a value of the length there. False: it is another. */
 G_GNUC_INTERNAL bool prolly_draft_patch(DraftBuilder *self, const ProllyNodeKey *key,
 					const void *value, size_t value_len);
-/* Goes on without the source. False if the counts would overflow. */
-G_GNUC_INTERNAL bool prolly_draft_write_out(DraftBuilder *self, ProllyWeighFunc weigh);
-/* The counts of a draft that has all of the source. False: they overflow. */
-G_GNUC_INTERNAL bool prolly_draft_sum(DraftBuilder *self, ProllyWeighFunc weigh);
+/* Goes on without the source. */
+G_GNUC_INTERNAL bool prolly_draft_write_out(DraftBuilder *self, ProllyWeighFunc weigh,
+					    GError **error);
+/* The counts of a draft that has all of the source. */
+G_GNUC_INTERNAL bool prolly_draft_sum(DraftBuilder *self, ProllyWeighFunc weigh, GError **error);
 
 /* All of its entries are there. */
 static inline bool draft_is_whole(const DraftBuilder *self)
@@ -77,24 +83,25 @@ G_GNUC_INTERNAL bool prolly_draft_must_cut_source(DraftBuilder *self, const Prol
 
 /* (transfer full) The draft's node, not yet put. A source is whole, and summed up. */
 G_GNUC_INTERNAL ProllyNode *prolly_draft_encode(const DraftBuilder *self,
-						const ProllyTreeContext *context);
+						const ProllyTreeContext *context, GError **error);
 
 /* ---- Without ----------------------------------------------------------------------------- */
 
-/* Appends to the draft and nothing else. False if the counts would overflow. */
-static inline bool draft_append(DraftBuilder *self, const DraftEntry *entry)
+/* Appends to the draft and nothing else. */
+static inline bool draft_append(DraftBuilder *self, const DraftEntry *entry, GError **error)
 {
 	const ProllyNodeKey *key = &entry->key;
 	ProllyDraft *draft = &self->draft;
 	size_t key_len = key->prefix_len + key->suffix_len;
 
-	if (self->keys_len + key_len > self->keys_capacity ||
-	    self->values_len + entry->value_len > self->values_capacity ||
-	    draft->count == self->ends_capacity)
-		prolly_draft_grow(self, key_len, entry->value_len);
+	if ((self->keys_len + key_len > self->keys_capacity ||
+	     self->values_len + entry->value_len > self->values_capacity ||
+	     draft->count == self->ends_capacity) &&
+	    !prolly_draft_grow(self, key_len, entry->value_len, error))
+		return false;
 	if (__builtin_add_overflow(draft->total_keys, entry->keys, &draft->total_keys) ||
 	    __builtin_add_overflow(draft->total_bytes, entry->bytes, &draft->total_bytes))
-		return false;
+		return prolly_draft_throw_overflow(error);
 
 	copy_short(draft->keys + self->keys_len, key->prefix, key->prefix_len);
 	copy_short(draft->keys + self->keys_len + key->prefix_len, key->suffix, key->suffix_len);

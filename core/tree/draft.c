@@ -24,6 +24,7 @@
  *      `patched`, which are as long. So no cut is after any but, perhaps, the source's last, and what
  *      is whole measures what the source does. Counts and the array of keys are not kept meanwhile.
  */
+#include "base/memory.h"
 #include "tree/draft-private.h"
 
 #define KEYS_INITIAL   (8 << 10)
@@ -77,32 +78,30 @@ void prolly_draft_empty(DraftBuilder *self)
 	forget_entries(self);
 }
 
-static void reserve(DraftBuilder *self, size_t keys, size_t values, size_t ends)
+static bool reserve(DraftBuilder *self, size_t keys, size_t values, size_t ends, GError **error)
 {
+	static const char WHAT[] = "the entries of a node";
 	ProllyDraft *draft = &self->draft;
+	size_t patched_capacity = self->ends_capacity;
 
-	if (keys > self->keys_capacity) {
-		self->keys_capacity = keys;
-		draft->keys = g_realloc(draft->keys, keys);
-	}
-	if (values > self->values_capacity) {
-		self->values_capacity = values;
-		draft->values = g_realloc(draft->values, values);
-	}
-	if (ends > self->ends_capacity) {
-		self->ends_capacity = ends;
-		draft->ends = g_renew(ProllyDraftEnds, draft->ends, ends);
-		self->patched = g_renew(uint32_t, self->patched, ends);
-	}
+	return prolly_try_grow(&draft->keys, &self->keys_capacity, keys, 1, WHAT, error) &&
+	       prolly_try_grow(&draft->values, &self->values_capacity, values, 1, WHAT, error) &&
+	       prolly_try_grow(&self->patched, &patched_capacity, ends, sizeof(*self->patched),
+			       WHAT, error) &&
+	       prolly_try_grow(&draft->ends, &self->ends_capacity, ends, sizeof(*draft->ends), WHAT,
+			       error);
 }
 
-G_GNUC_NO_INLINE void prolly_draft_grow(DraftBuilder *self, size_t key_len, size_t value_len)
+G_GNUC_NO_INLINE bool prolly_draft_grow(DraftBuilder *self, size_t key_len, size_t value_len,
+					GError **error)
 {
-	size_t keys = self->keys_len + key_len, values = self->values_len + value_len;
+	return reserve(self, self->keys_len + key_len, self->values_len + value_len,
+		       self->draft.count + 1, error);
+}
 
-	reserve(self, keys > self->keys_capacity ? 2 * keys : keys,
-		values > self->values_capacity ? 2 * values : values,
-		self->draft.count == self->ends_capacity ? 2 * self->ends_capacity : 0);
+bool prolly_draft_throw_overflow(GError **error)
+{
+	return prolly_throw(error, PROLLY_ERROR_TOO_BIG, "tree: its size is over 2^64 bytes");
 }
 
 DraftEntry prolly_draft_read_entry(const ProllyNodeView *view, uint32_t i, ProllyWeighFunc weigh,
@@ -176,8 +175,7 @@ bool prolly_draft_must_cut_source(DraftBuilder *self, const ProllyFormat *format
 
 	if (view->level > 0 && last == 0)
 		return false;
-	/* The array of keys is free (D1). */
-	reserve(self, len, 0, 0);
+	/* The array of keys is free (D1), and has room (prolly_draft_follow). */
 	memcpy(self->draft.keys, key.prefix, key.prefix_len);
 	memcpy(self->draft.keys + key.prefix_len, key.suffix, key.suffix_len);
 	return prolly_chunker_is_boundary(format, view->level, s1 - len - get_value_len(view, last),
@@ -211,9 +209,11 @@ void prolly_draft_follow(DraftBuilder *self, ProllyNode *node, const ProllyNodeV
 {
 	size_t values = view->level > 0 ? view->count * sizeof(ProllyChildRecord)
 					: node_get_value_end(view, view->count - 1);
+	ProllyNodeKey last = node_get_key(view, view->count - 1);
 
 	g_assert(self->draft.count == 0 && !self->source);
-	reserve(self, 0, values, view->count);
+	if (!reserve(self, last.prefix_len + last.suffix_len, values, view->count, NULL))
+		return;
 	self->source = prolly_node_ref(node);
 	self->source_view = view;
 }
@@ -264,7 +264,7 @@ static DraftEntry read_patched(const DraftBuilder *self, uint32_t i, ProllyWeigh
 	return entry;
 }
 
-bool prolly_draft_write_out(DraftBuilder *self, ProllyWeighFunc weigh)
+bool prolly_draft_write_out(DraftBuilder *self, ProllyWeighFunc weigh, GError **error)
 {
 	const ProllyNodeView *view = self->source_view;
 	uint32_t count = self->draft.count, patch = 0;
@@ -280,13 +280,13 @@ bool prolly_draft_write_out(DraftBuilder *self, ProllyWeighFunc weigh)
 					   : prolly_draft_read_entry(view, i, weigh, &record);
 
 		patch += patched;
-		ok = draft_append(self, &entry);
+		ok = draft_append(self, &entry, error);
 	}
 	forget_source(self);
 	return ok;
 }
 
-bool prolly_draft_sum(DraftBuilder *self, ProllyWeighFunc weigh)
+bool prolly_draft_sum(DraftBuilder *self, ProllyWeighFunc weigh, GError **error)
 {
 	ProllyDraft *draft = &self->draft;
 	bool ok = true;
@@ -304,13 +304,14 @@ bool prolly_draft_sum(DraftBuilder *self, ProllyWeighFunc weigh)
 		ok = !__builtin_add_overflow(draft->total_keys, new.keys, &draft->total_keys) &&
 		     !__builtin_add_overflow(draft->total_bytes, new.bytes, &draft->total_bytes);
 	}
-	return ok;
+	return ok || prolly_draft_throw_overflow(error);
 }
 
-ProllyNode *prolly_draft_encode(const DraftBuilder *self, const ProllyTreeContext *context)
+ProllyNode *prolly_draft_encode(const DraftBuilder *self, const ProllyTreeContext *context,
+				GError **error)
 {
 	return self->source ? prolly_node_encode_patched(context->store, self->source_view,
 							 context->format->weigh, &self->draft,
-							 self->patched, self->n_patched)
-			    : prolly_node_encode(context->store, &self->draft);
+							 self->patched, self->n_patched, error)
+			    : prolly_node_encode(context->store, &self->draft, error);
 }

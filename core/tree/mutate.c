@@ -37,6 +37,7 @@
  *     place.
  * M2  Everything before what the recursion looks at is in the chunker.
  */
+#include "base/memory.h"
 #include "tree/tree-private.h"
 
 typedef struct {
@@ -303,7 +304,9 @@ static bool load(Apply *self, GError **error)
 		return false;
 	if (!self->has_edit)
 		return true;
-	self->bulk = prolly_bulk_new(self->context, self->chunker);
+	self->bulk = prolly_bulk_new(self->context, self->chunker, error);
+	if (!self->bulk)
+		return false;
 	while (self->has_edit) {
 		const ProllyEdit *edit = &self->edit;
 
@@ -349,8 +352,8 @@ static bool apply(const ProllyTreeContext *context, const ProllyTree *tree, Prol
 	ok = next_edit(&self, error);
 	if (ok && self.has_edit) {
 		/* Edits are checked; what lies between them in an old tree is not. */
-		self.chunker = prolly_chunker_new(context, !self.scouting);
-		ok = apply_edits(&self, out_tree, error);
+		self.chunker = prolly_chunker_new(context, !self.scouting, error);
+		ok = self.chunker && apply_edits(&self, out_tree, error);
 		prolly_bulk_free(self.bulk);
 		prolly_bulk_array_free(self.array);
 		prolly_chunker_free(self.chunker);

@@ -64,6 +64,7 @@
  * place); counts as varint deltas (rank and select would decode); counts and hashes interleaved as
  * records (a rank sums one array of numbers instead of reading 45 cache lines).
  */
+#include "base/memory.h"
 #include "tree/tree-private.h"
 
 #define NODE_MAGIC     "PTN"
@@ -233,14 +234,16 @@ static DraftForm get_form(const ProllyDraft *draft)
 			 leaf ? draft_value_start(draft, draft->count) : 0);
 }
 
-ProllyNode *prolly_node_encode(ProllyStore *store, const ProllyDraft *draft)
+ProllyNode *prolly_node_encode(ProllyStore *store, const ProllyDraft *draft, GError **error)
 {
 	DraftForm form = get_form(draft);
 	uint8_t *out;
 	size_t room = compute_view_size(draft->level == 0, draft->count);
 	ProllyNode *node =
-		prolly_store_new_node(store, PROLLY_NODE_TREE, form.layout.len, room, &out);
+		prolly_store_new_node(store, PROLLY_NODE_TREE, form.layout.len, room, &out, error);
 
+	if (!node)
+		return NULL;
 	encode_header(out, draft, form.wide, form.prefix_len, form.suffixes_len, form.values_len);
 	if (draft->count > 0)
 		encode_keys(out, draft, &form.layout, form.wide, form.prefix_len);
@@ -281,15 +284,17 @@ static DraftForm get_form_of_run(const ProllyRun *run)
 			 run->keys_len, run->values_len);
 }
 
-ProllyNode *prolly_node_encode_run(ProllyStore *store, const ProllyRun *run)
+ProllyNode *prolly_node_encode_run(ProllyStore *store, const ProllyRun *run, GError **error)
 {
 	ProllyDraft draft = {
 		.count = run->count, .total_keys = run->count, .total_bytes = run->bytes};
 	DraftForm form = get_form_of_run(run);
 	uint8_t *out;
 	ProllyNode *node = prolly_store_new_node(store, PROLLY_NODE_TREE, form.layout.len,
-						 compute_view_size(true, run->count), &out);
+						 compute_view_size(true, run->count), &out, error);
 
+	if (!node)
+		return NULL;
 	encode_header(out, &draft, form.wide, form.prefix_len, form.suffixes_len, form.values_len);
 	encode_run(out, run, &form);
 	return node;
@@ -325,13 +330,16 @@ static ProllyNodeView *copy_view(ProllyNode *node, const uint8_t *bytes, const P
 
 ProllyNode *prolly_node_encode_patched(ProllyStore *store, const ProllyNodeView *old,
 				       ProllyWeighFunc weigh, const ProllyDraft *draft,
-				       const uint32_t *patched, uint32_t n)
+				       const uint32_t *patched, uint32_t n, GError **error)
 {
 	size_t room = compute_view_size(old->level == 0, old->count);
 	uint8_t *out;
-	ProllyNode *node = prolly_store_new_node(store, PROLLY_NODE_TREE, old->len, room, &out);
+	ProllyNode *node =
+		prolly_store_new_node(store, PROLLY_NODE_TREE, old->len, room, &out, error);
 	ProllyNodeView *view;
 
+	if (!node)
+		return NULL;
 	memcpy(out, old->data, old->len);
 	prolly_set_le64(out + 24, draft->total_keys);
 	prolly_set_le64(out + 32, draft->total_bytes);
@@ -606,9 +614,11 @@ static G_GNUC_NO_INLINE const ProllyNodeView *make_view(ProllyNode *node, Prolly
 		return throw_flaw(node, flaw, error);
 	view = prolly_node_take_room(node, size);
 	if (!view) {
-		view = g_malloc(size);
+		view = prolly_try_malloc(size, "a node's view", error);
 		destroy = g_free;
 	}
+	if (!view)
+		return NULL;
 	*view = header;
 	flaw = decode_entries(view, weigh);
 	if (!flaw)

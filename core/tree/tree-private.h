@@ -259,17 +259,16 @@ static inline size_t draft_value_start(const ProllyDraft *draft, uint32_t i)
 
 /* (transfer full) A new node of STORE, not yet put: the one encoding of DRAFT, whose keys strictly
  * ascend. */
-G_GNUC_INTERNAL ProllyNode *prolly_node_encode(ProllyStore *store, const ProllyDraft *draft);
+G_GNUC_INTERNAL ProllyNode *prolly_node_encode(ProllyStore *store, const ProllyDraft *draft,
+					       GError **error);
 /*
  * The same of one that has the keys and counts of entries that VIEW has, and all its values but those
  * of the N entries PATCHED, which are as long. These DRAFT has, where they are if it has all; and
  * its sums. The view of the new node is there with it, and leads where the old one's does.
  */
-G_GNUC_INTERNAL ProllyNode *prolly_node_encode_patched(ProllyStore *store,
-						       const ProllyNodeView *view,
-						       ProllyWeighFunc weigh,
-						       const ProllyDraft *draft,
-						       const uint32_t *patched, uint32_t n);
+G_GNUC_INTERNAL ProllyNode *prolly_node_encode_patched(
+	ProllyStore *store, const ProllyNodeView *view, ProllyWeighFunc weigh,
+	const ProllyDraft *draft, const uint32_t *patched, uint32_t n, GError **error);
 /* Of an internal node that was encoded before the hash of its child I was known: where in its bytes
  * that is to be, and the same done. */
 G_GNUC_INTERNAL size_t prolly_node_find_child_hash(const ProllyNode *node, uint32_t i);
@@ -285,7 +284,8 @@ typedef struct {
 } ProllyRun;
 
 /* As prolly_node_encode of a draft of RUN. */
-G_GNUC_INTERNAL ProllyNode *prolly_node_encode_run(ProllyStore *store, const ProllyRun *run);
+G_GNUC_INTERNAL ProllyNode *prolly_node_encode_run(ProllyStore *store, const ProllyRun *run,
+						   GError **error);
 
 /* ---- Building: chunker.c ----------------------------------------------------------------- */
 
@@ -298,8 +298,9 @@ typedef struct ProllyChunker ProllyChunker;
 
 /* (transfer full) CONTEXT is borrowed until it is freed. ORDERED: the caller sees to it that all keys
  * ascend; else they are checked. */
-G_GNUC_INTERNAL ProllyChunker *prolly_chunker_new(const ProllyTreeContext *context, bool ordered);
-G_GNUC_INTERNAL void prolly_chunker_free(ProllyChunker *chunker);
+G_GNUC_INTERNAL ProllyChunker *prolly_chunker_new(const ProllyTreeContext *context, bool ordered,
+						  GError **error);
+G_GNUC_INTERNAL void prolly_chunker_free(ProllyChunker *chunker); /* NULL is allowed */
 /* For a format that goes. */
 G_GNUC_INTERNAL void prolly_chunker_destroy_spare(ProllyFormat *format);
 
@@ -346,7 +347,7 @@ typedef struct ProllyBulk ProllyBulk;
 /* (transfer full) Goes on for CHUNKER, where a leaf begins. Nothing else is given to the chunker
  * until it is finished. Both are borrowed. */
 G_GNUC_INTERNAL ProllyBulk *prolly_bulk_new(const ProllyTreeContext *context,
-					    ProllyChunker *chunker);
+					    ProllyChunker *chunker, GError **error);
 G_GNUC_INTERNAL void prolly_bulk_free(ProllyBulk *bulk); /* NULL is allowed */
 /* As prolly_chunker_add; that the keys ascend is for the caller to see to. */
 G_GNUC_INTERNAL bool prolly_bulk_add(ProllyBulk *bulk, const uint8_t *key, size_t key_len,

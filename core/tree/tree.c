@@ -44,10 +44,10 @@
 bool prolly_tree_init_empty(const ProllyTreeContext *context, ProllyTree *out_tree, GError **error)
 {
 	ProllyDraft draft = {0};
+	ProllyNode *node = prolly_node_encode(context->store, &draft, error);
 	ProllyTree tree = {0};
 
-	if (!prolly_store_put_node(context->store, prolly_node_encode(context->store, &draft),
-				   &tree.top, error))
+	if (!node || !prolly_store_put_node(context->store, node, &tree.top, error))
 		return false;
 	*out_tree = tree;
 	return true;

@@ -51,17 +51,14 @@ bool prolly_extents_is_current(uint64_t id, const ProllyState *state)
 void prolly_extents_put(uint64_t id, uint64_t sequence, uint64_t offset, const uint8_t *data,
 			uint64_t len, ProllyDbBatch *batch)
 {
-	size_t size = HEAD_SIZE + (data ? len : 0);
-	g_autofree uint8_t *value = g_malloc(size);
-	uint8_t key[KEY_SIZE];
+	uint8_t key[KEY_SIZE], head[HEAD_SIZE];
+	const ProllyDbPart parts[] = {{head, sizeof(head)}, {data, data ? len : 0}};
 
 	prolly_set_be64(key, id);
 	prolly_set_be64(key + 8, sequence);
-	prolly_set_le64(value, offset);
-	prolly_set_le64(value + 8, len);
-	if (data)
-		memcpy(value + HEAD_SIZE, data, len);
-	prolly_db_batch_put(batch, PROLLY_DB_EXTENTS, key, sizeof(key), value, size);
+	prolly_set_le64(head, offset);
+	prolly_set_le64(head + 8, len);
+	prolly_db_batch_put_parts(batch, PROLLY_DB_EXTENTS, key, sizeof(key), parts);
 }
 
 void prolly_extents_delete(uint64_t id, ProllyDbBatch *batch)
@@ -101,8 +98,8 @@ static bool replay(const uint8_t *value, size_t size, uint64_t id, ProllyOverlay
 	    len > overlay->length - offset || (!is_zeros && size - HEAD_SIZE != len))
 		return prolly_throw(error, PROLLY_ERROR_CORRUPT,
 				    "extents %" G_GINT64_MODIFIER "x: damaged record", id);
-	prolly_overlay_write(overlay, offset, is_zeros ? NULL : value + HEAD_SIZE, len);
-	return true;
+	return prolly_overlay_write(overlay, offset, is_zeros ? NULL : value + HEAD_SIZE, len,
+				    error);
 }
 
 bool prolly_extents_load(ProllyDb *db, const ProllyDbSnapshot *snapshot, const ProllyEntry *entry,

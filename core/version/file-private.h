@@ -36,8 +36,8 @@ typedef struct {
 bool prolly_overlay_init(ProllyOverlay *out_overlay, GBytes *stored, GError **error);
 void prolly_overlay_clear(ProllyOverlay *overlay);
 /* DATA NULL: zeros. Extends the length as needed. */
-void prolly_overlay_write(ProllyOverlay *overlay, uint64_t offset, const uint8_t *data,
-			  uint64_t len);
+bool prolly_overlay_write(ProllyOverlay *overlay, uint64_t offset, const uint8_t *data,
+			  uint64_t len, GError **error);
 void prolly_overlay_truncate(ProllyOverlay *overlay, uint64_t length);
 bool prolly_overlay_read(const ProllyOverlay *overlay, const ProllyTreeContext *context,
 			 uint64_t offset, void *buffer, size_t len, size_t *out_len,

@@ -389,7 +389,8 @@ static bool write_locked(ProllyFile *file, uint64_t offset, const uint8_t *data,
 		return false;
 	while (prolly_overlay_touches_sealed(&file->content, offset, len))
 		prolly_file_settle(file);
-	prolly_overlay_write(&file->content, offset, data, len);
+	if (!prolly_overlay_write(&file->content, offset, data, len, error))
+		return false;
 	note_change(file, offset, len);
 	prolly_file_splice_behind(file);
 	return true;

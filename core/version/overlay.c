@@ -15,6 +15,7 @@
  * O2  base_length <= length, and base_length <= value.length.
  * O3  run_bytes is the sum of len over the runs that have data.
  */
+#include "base/memory.h"
 #include "version/file-private.h"
 
 #include <string.h>
@@ -73,15 +74,16 @@ guint prolly_overlay_find(const ProllyOverlay *overlay, uint64_t offset)
 
 /* ---- Writing ----------------------------------------------------------------------------- */
 
-static void insert_run(ProllyOverlay *overlay, guint at, uint64_t offset, const uint8_t *data,
+/* DATA: (transfer full) */
+static void insert_run(ProllyOverlay *overlay, guint at, uint64_t offset, uint8_t *data,
 		       uint64_t len)
 {
 	ProllyRun *run = g_new0(ProllyRun, 1);
 
 	run->offset = offset;
 	run->len = len;
+	run->data = data;
 	if (data) {
-		run->data = g_memdup2(data, len);
 		run->capacity = len;
 		overlay->run_bytes += len;
 	}
@@ -109,8 +111,9 @@ static void behead_run(ProllyOverlay *overlay, ProllyRun *run, uint64_t start)
 	run->len -= cut;
 }
 
-/* Takes [OFFSET, END) out of the runs. Returns where a run at OFFSET belongs. */
-static guint cut_out(ProllyOverlay *overlay, uint64_t offset, uint64_t end)
+/* Takes [OFFSET, END) out of the runs. TAIL (transfer full): what a run has behind END that goes on on
+ * both sides. Returns where a run at OFFSET belongs. */
+static guint cut_out(ProllyOverlay *overlay, uint64_t offset, uint64_t end, uint8_t *tail)
 {
 	guint i = prolly_overlay_find(overlay, offset);
 
@@ -118,9 +121,7 @@ static guint cut_out(ProllyOverlay *overlay, uint64_t offset, uint64_t end)
 		ProllyRun *run = get_run(overlay, i);
 
 		if (run_end(run) > end) {
-			insert_run(overlay, i + 1, end,
-				   run->data ? run->data + (end - run->offset) : NULL,
-				   run_end(run) - end);
+			insert_run(overlay, i + 1, end, tail, run_end(run) - end);
 			run = get_run(overlay, i);
 		}
 		shorten_run(overlay, run, offset);
@@ -135,41 +136,91 @@ static guint cut_out(ProllyOverlay *overlay, uint64_t offset, uint64_t end)
 	return i;
 }
 
-/* Appends to RUN, growing it by doubling. */
+/* Appends to RUN, which has the room. */
 static void extend_run(ProllyOverlay *overlay, ProllyRun *run, const uint8_t *data, uint64_t len)
 {
 	if (data) {
-		if (run->len + len > run->capacity) {
-			run->capacity = MAX(2 * run->capacity, run->len + len);
-			run->data = g_realloc(run->data, run->capacity);
-		}
 		memcpy(run->data + run->len, data, len);
 		overlay->run_bytes += len;
 	}
 	run->len += len;
 }
 
-void prolly_overlay_write(ProllyOverlay *overlay, uint64_t offset, const uint8_t *data,
-			  uint64_t len)
+/* The run that DATA at OFFSET can go on the end of, once that is cut off there; NULL: none. AT: the
+ * first that ends after OFFSET. */
+static ProllyRun *find_extensible(const ProllyOverlay *overlay, guint at, uint64_t offset,
+				  bool has_data)
 {
-	ProllyRun *before;
+	ProllyRun *run = NULL;
+
+	if (at < overlay->runs->len && get_run(overlay, at)->offset < offset)
+		run = get_run(overlay, at);
+	else if (at > 0 && run_end(get_run(overlay, at - 1)) == offset)
+		run = get_run(overlay, at - 1);
+	return run && !run->data == !has_data && !run->is_sealed ? run : NULL;
+}
+
+/* What a write needs, got before anything is changed. */
+typedef struct {
+	ProllyRun *extended; /* has room for the data; NULL: they become a run of their own, */
+	uint8_t *data;       /* which has these bytes; NULL: zeros */
+	uint8_t *tail;       /* see cut_out */
+} Means;
+
+static bool gather_means(const ProllyOverlay *overlay, uint64_t offset, const uint8_t *data,
+			 uint64_t len, Means *out_means, GError **error)
+{
+	static const char WHAT[] = "bytes written to a file";
+	uint64_t end = offset + len;
+	guint at = prolly_overlay_find(overlay, offset);
+	const ProllyRun *cut = at < overlay->runs->len ? get_run(overlay, at) : NULL;
+	Means means = {.extended = find_extensible(overlay, at, offset, data != NULL)};
+	ProllyRun *extended = means.extended;
+
+	if (data && extended &&
+	    !prolly_try_grow(&extended->data, &extended->capacity, (size_t)(end - extended->offset),
+			     1, WHAT, error))
+		return false;
+	if (cut && cut->data && cut->offset < offset && run_end(cut) > end) {
+		means.tail = prolly_try_memdup(cut->data + (end - cut->offset),
+					       (size_t)(run_end(cut) - end), WHAT, error);
+		if (!means.tail)
+			return false;
+	}
+	if (data && !extended) {
+		means.data = prolly_try_memdup(data, (size_t)len, WHAT, error);
+		if (!means.data) {
+			g_free(means.tail);
+			return false;
+		}
+	}
+	*out_means = means;
+	return true;
+}
+
+bool prolly_overlay_write(ProllyOverlay *overlay, uint64_t offset, const uint8_t *data,
+			  uint64_t len, GError **error)
+{
+	Means means;
 	guint at;
 
 	if (len == 0)
-		return;
-	at = cut_out(overlay, offset, offset + len);
-	before = at > 0 ? get_run(overlay, at - 1) : NULL;
-	if (before && run_end(before) == offset && !before->data == !data && !before->is_sealed)
-		extend_run(overlay, before, data, len);
+		return true;
+	if (!gather_means(overlay, offset, data, len, &means, error))
+		return false;
+	at = cut_out(overlay, offset, offset + len, means.tail);
+	if (means.extended)
+		extend_run(overlay, means.extended, data, len);
 	else
-		insert_run(overlay, at, offset, data, len);
+		insert_run(overlay, at, offset, means.data, len);
 	overlay->length = MAX(overlay->length, offset + len);
+	return true;
 }
 
 void prolly_overlay_truncate(ProllyOverlay *overlay, uint64_t length)
 {
 	if (length < overlay->length) {
-		cut_out(overlay, length, UINT64_MAX);
+		cut_out(overlay, length, UINT64_MAX, NULL);
 		overlay->base_length = MIN(overlay->base_length, length);
 	}
 	overlay->length = length;
@@ -335,13 +386,14 @@ bool prolly_overlay_touches_sealed(const ProllyOverlay *overlay, uint64_t offset
 static bool store_inline(const ProllyOverlay *overlay, const ProllyTreeContext *context,
 			 ProllyKind kind, GBytes **out_stored, GError **error)
 {
-	g_autofree uint8_t *content = g_malloc(overlay->length + 1);
+	g_autofree uint8_t *content =
+		prolly_try_malloc((size_t)overlay->length, "a file's content", error);
 	size_t len;
 
-	if (!prolly_overlay_read(overlay, context, 0, content, overlay->length, &len, error))
+	if (!content ||
+	    !prolly_overlay_read(overlay, context, 0, content, overlay->length, &len, error))
 		return false;
-	*out_stored = prolly_value_new_inline(kind, content, len);
-	return true;
+	return prolly_value_store(context, kind, content, len, out_stored, error);
 }
 
 /* The runs as extents, before them an inline value's bytes as far as no run covers them. */

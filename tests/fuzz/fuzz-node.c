@@ -57,7 +57,7 @@ static void assert_encodes_to(ProllyStore *store, const ProllyNodeView *view, co
 
 	for (uint32_t i = 0; i < view->count; i++)
 		draft_add(&draft, view, i);
-	node = prolly_node_encode(store, &draft);
+	node = prolly_node_encode(store, &draft, NULL);
 	encoded = prolly_node_get_bytes(node, &encoded_len);
 	g_assert_cmpmem(encoded, encoded_len, bytes, len);
 	prolly_store_drop_node(node);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The base layer: errors, hashes, numbers as bytes. */
 #include "base/hash-private.h"
+#include "base/memory.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -428,6 +429,73 @@ static void test_fd_auto(void)
 	g_assert_cmpint(fcntl(number, F_GETFD), ==, -1);
 }
 
+/* ---- Memory ------------------------------------------------------------------------------ */
+
+static void assert_no_memory(GError **error)
+{
+	g_assert_error(*error, PROLLY_ERROR, PROLLY_ERROR_NO_MEMORY);
+	g_assert_cmpint(prolly_error_to_errno(*error), ==, ENOMEM);
+	g_assert_nonnull(strstr((*error)->message, "a test"));
+	g_clear_error(error);
+}
+
+/* What nobody has is refused, and nothing is changed by that. */
+static void test_memory_refused(void)
+{
+	const size_t huge = SIZE_MAX / 2;
+	g_autoptr(GByteArray) array = g_byte_array_new();
+	g_autoptr(GString) text = g_string_new("text");
+	g_autoptr(GError) error = NULL;
+	g_autofree uint64_t *numbers = g_new0(uint64_t, 3);
+	uint64_t *before = numbers;
+	size_t capacity = 3;
+
+	g_assert_null(prolly_try_malloc(huge, "a test", &error));
+	assert_no_memory(&error);
+	g_assert_null(prolly_try_new0(uint64_t, huge, "a test", &error));
+	assert_no_memory(&error);
+	g_assert_null(prolly_try_new(uint64_t, huge, "a test", &error));
+	assert_no_memory(&error);
+	g_assert_false(prolly_try_grow(&numbers, &capacity, huge, 8, "a test", &error));
+	assert_no_memory(&error);
+	g_assert_true(numbers == before && capacity == 3);
+	g_byte_array_append(array, (const guint8 *)"abc", 3);
+	g_assert_false(prolly_try_reserve(&array, huge, "a test", &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_TOO_BIG);
+	g_clear_error(&error);
+	g_assert_cmpmem(array->data, array->len, "abc", 3);
+	g_assert_false(prolly_try_reserve_text(text, huge, "a test", &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_TOO_BIG);
+	g_assert_cmpstr(text->str, ==, "text");
+}
+
+/* What is appended is there, whatever it is in pieces of. */
+static void test_memory_grown(void)
+{
+	for (size_t step = 1; step < 300000; step = step * 3 + 1) {
+		g_autofree uint8_t *piece = g_malloc(step);
+		g_autoptr(GByteArray) array = g_byte_array_new();
+		g_autoptr(GString) text = g_string_new(NULL);
+		size_t n = 0;
+
+		for (; n * step < 400000; n++) {
+			memset(piece, (int)(n % 251) + 1, step);
+			g_assert_true(prolly_try_append(&array, piece, step, "a test", NULL));
+			g_assert_true(prolly_try_reserve_text(text, step, "a test", NULL));
+			g_string_append_len(text, (const char *)piece, (gssize)step);
+		}
+		g_assert_cmpuint(array->len, ==, n * step);
+		g_assert_cmpuint(text->len, ==, n * step);
+		for (size_t i = 0; i < n * step; i++)
+			g_assert_cmpuint(array->data[i], ==, i / step % 251 + 1);
+		g_assert_cmpmem(text->str, text->len, array->data, array->len);
+		g_byte_array_set_size(array, 3);
+		g_assert_true(prolly_try_reserve(&array, 100000, "a test", NULL));
+		g_assert_cmpuint(array->len, ==, 3);
+		g_assert_cmpuint(array->data[2], ==, 2 / step % 251 + 1);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -450,5 +518,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/base/bytes/compare", test_bytes_compare);
 	g_test_add_func("/base/fd/write-all", test_fd_write_all);
 	g_test_add_func("/base/fd/auto", test_fd_auto);
+	g_test_add_func("/base/memory/refused", test_memory_refused);
+	g_test_add_func("/base/memory/grown", test_memory_grown);
 	return g_test_run();
 }

@@ -654,8 +654,8 @@ static void test_hostile_entries(Fixture *f, gconstpointer data)
 static void test_hostile_chunk(Fixture *f, gconstpointer data)
 {
 	ProllyBlobEntry entry;
-	ProllyNode *chunk =
-		prolly_chunk_new_node(f->context.store, (const uint8_t *)"ten bytes.", 10, &entry);
+	ProllyNode *chunk = prolly_chunk_new_node(f->context.store, (const uint8_t *)"ten bytes.",
+						  10, &entry, NULL);
 
 	g_assert_true(prolly_store_put_node(f->context.store, chunk, &entry.hash, NULL));
 	for (uint64_t length = 8; length <= 12; length++) {

@@ -83,7 +83,7 @@ static bool source_next(void *data, ProllyEdit *out_edit, bool *out_end, GError 
 /* The plain way. */
 static ProllyTree load_alone(const TreeTest *test, Source *source)
 {
-	ProllyChunker *chunker = prolly_chunker_new(&test->context, true);
+	ProllyChunker *chunker = prolly_chunker_new(&test->context, true, NULL);
 	g_autoptr(GError) error = NULL;
 	ProllyEdit edit;
 	ProllyTree tree;
@@ -102,7 +102,7 @@ static ProllyTree load_alone(const TreeTest *test, Source *source)
 /* With others, after the first entries up to a leaf's end behind number FROM. */
 static ProllyTree load_together(const TreeTest *test, Source *source, uint32_t from)
 {
-	ProllyChunker *chunker = prolly_chunker_new(&test->context, true);
+	ProllyChunker *chunker = prolly_chunker_new(&test->context, true, NULL);
 	ProllyBulk *bulk = NULL;
 	g_autoptr(GError) error = NULL;
 	ProllyEdit edit;
@@ -111,7 +111,7 @@ static ProllyTree load_together(const TreeTest *test, Source *source, uint32_t f
 
 	for (source_next(source, &edit, &end, NULL); !end; source_next(source, &edit, &end, NULL)) {
 		if (!bulk && source->next > from && prolly_chunker_is_aligned(chunker, 1))
-			bulk = prolly_bulk_new(&test->context, chunker);
+			bulk = prolly_bulk_new(&test->context, chunker, NULL);
 		if (bulk)
 			prolly_bulk_add(bulk, edit.key, edit.key_len, edit.value, edit.value_len,
 					&error);
@@ -161,7 +161,7 @@ static ProllyTree load_in_place(const TreeTest *test, Source *source)
 {
 	g_autoptr(GByteArray) bytes = NULL;
 	g_autoptr(GArray) edits = collect(source, &bytes);
-	ProllyChunker *chunker = prolly_chunker_new(&test->context, true);
+	ProllyChunker *chunker = prolly_chunker_new(&test->context, true, NULL);
 	ProllyBulkArray *load = prolly_bulk_array_new(&test->context, chunker);
 	g_autoptr(GError) error = NULL;
 	ProllyTree tree;

@@ -528,7 +528,7 @@ static void test_recent_ingest(Site *site, gconstpointer in_memory)
  * a time gave. */
 static void test_recent_race(void)
 {
-	ProllyDbRecent *recent = prolly_db_recent_new();
+	ProllyDbRecent *recent = prolly_db_recent_new(NULL);
 	ProllyDbKeys *keys = prolly_db_keys_new(), *others = prolly_db_keys_new();
 	g_autoptr(GBytes) old = g_bytes_new("old", 3);
 	GBytes *value = NULL;
