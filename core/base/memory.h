@@ -13,8 +13,8 @@
  * What comes from here is freed by g_free. WHAT names what the memory was for, in the error.
  *
  * A key counts as small, with what is put around it. Left to GLib in spite of the rule are tables and
- * lists with a member for each commit, branch, directory, or open file: a process without memory for
- * these has none for its threads either.
+ * lists with a member for each commit, branch, namespace, directory, or open file: who has no memory for
+ * these has none for his threads either.
  */
 
 #include "base/base.h"

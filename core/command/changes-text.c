@@ -337,7 +337,7 @@ static bool print_patch(Printer *printer, const ProllyViewChange *change, const 
 		if (is_text && (sides[0].len || sides[1].len)) {
 			print_names(printer, change, path);
 			prolly_patch_lay_out_json(sides);
-			prolly_patch_print(printer->command, &sides[0], &sides[1]);
+			ok = prolly_patch_print(printer->command, &sides[0], &sides[1], error);
 		} else if (!is_text) {
 			print_sizes(printer, change);
 		}
@@ -381,7 +381,7 @@ static bool print_stat(Printer *printer, const ProllyViewChange *change, const c
 		prolly_command_print(command, " %s%*s | ", path, padding, "");
 	}
 	if (ok && is_text) {
-		prolly_patch_count(&sides[0], &sides[1], &removed, &added);
+		ok = prolly_patch_count(&sides[0], &sides[1], &removed, &added, error);
 		print_bar(command, added, removed);
 	} else if (ok) {
 		prolly_command_print(command,

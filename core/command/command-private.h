@@ -387,10 +387,10 @@ typedef struct {
 
 /* patch-json.c: sides (one may be absent) that are JSON objects or lists, a member a line. */
 void prolly_patch_lay_out_json(ProllyPatchSide sides[2]);
-void prolly_patch_print(ProllyCommand *command, const ProllyPatchSide *old_side,
-			const ProllyPatchSide *new_side);
-void prolly_patch_count(const ProllyPatchSide *old_side, const ProllyPatchSide *new_side,
-			uint64_t *out_removed, uint64_t *out_added);
+bool prolly_patch_print(ProllyCommand *command, const ProllyPatchSide *old_side,
+			const ProllyPatchSide *new_side, GError **error);
+bool prolly_patch_count(const ProllyPatchSide *old_side, const ProllyPatchSide *new_side,
+			uint64_t *out_removed, uint64_t *out_added, GError **error);
 
 /* graph.c: the lines of `log --graph`. */
 ProllyGraph *prolly_graph_new(void);

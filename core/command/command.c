@@ -323,6 +323,8 @@ static bool capture_write(void *data, const void *bytes, size_t len)
 {
 	Capture *capture = data;
 
+	if (capture->error)
+		return false;
 	if (!prolly_allowance_take(capture->allowance, len))
 		return prolly_throw_errno(&capture->error, EDQUOT, "output");
 	if (!prolly_try_reserve_text(capture->text, len, "output", &capture->error)) {

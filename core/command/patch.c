@@ -27,29 +27,36 @@ typedef struct {
 } Line;
 
 typedef struct {
-	GArray *old_lines, *new_lines; /* of Line */
-	guint prefix, suffix;          /* lines in common */
-	bool *removed, *added;         /* by line */
+	Line *lines;
+	guint len;
+} Lines;
+
+typedef struct {
+	Lines old_lines, new_lines;
+	guint prefix, suffix;  /* lines in common */
+	bool *removed, *added; /* by line */
 	uint64_t n_removed, n_added;
 } Comparison;
 
-static GArray *split_lines(const ProllyPatchSide *side)
+static bool split_lines(const ProllyPatchSide *side, Lines *out_lines, GError **error)
 {
-	GArray *lines = g_array_new(FALSE, FALSE, sizeof(Line));
 	const char *p = side->text, *end = p ? p + side->len : NULL;
+	size_t capacity = 0;
 	while (p < end) {
 		const char *newline = memchr(p, '\n', (size_t)(end - p));
 		const char *next = newline ? newline + 1 : end;
-		Line line = {p, (size_t)(next - p)};
-		g_array_append_val(lines, line);
+		if (!prolly_try_grow(&out_lines->lines, &capacity, out_lines->len + 1, sizeof(Line),
+				     "lines", error))
+			return false;
+		out_lines->lines[out_lines->len++] = (Line){p, (size_t)(next - p)};
 		p = next;
 	}
-	return lines;
+	return true;
 }
 
-static bool lines_equal(const GArray *a, guint i, const GArray *b, guint j)
+static bool lines_equal(const Lines *a, guint i, const Lines *b, guint j)
 {
-	const Line *x = &g_array_index(a, Line, i), *y = &g_array_index(b, Line, j);
+	const Line *x = &a->lines[i], *y = &b->lines[j];
 	return x->len == y->len && memcmp(x->text, y->text, x->len) == 0;
 }
 
@@ -64,7 +71,7 @@ typedef struct {
 
 static bool is_equal_at(const Search *self, int x, int y)
 {
-	return lines_equal(self->c->old_lines, self->c->prefix + (guint)x, self->c->new_lines,
+	return lines_equal(&self->c->old_lines, self->c->prefix + (guint)x, &self->c->new_lines,
 			   self->c->prefix + (guint)y);
 }
 
@@ -110,8 +117,8 @@ static void mark_script(const Search *self, Comparison *c)
 /* False: there are too many edits. */
 static bool search(Comparison *c)
 {
-	int n = (int)(c->old_lines->len - c->prefix - c->suffix);
-	int m = (int)(c->new_lines->len - c->prefix - c->suffix);
+	int n = (int)(c->old_lines.len - c->prefix - c->suffix);
+	int m = (int)(c->new_lines.len - c->prefix - c->suffix);
 	int limit = MIN(n + m, EDITS_MAX);
 	g_autoptr(GPtrArray) history = g_ptr_array_new_with_free_func(g_free);
 	g_autofree int *all = g_new0(int, 2 * (size_t)limit + 3);
@@ -129,45 +136,52 @@ static bool search(Comparison *c)
 	return false;
 }
 
-static void compare(Comparison *c, const ProllyPatchSide *old_side, const ProllyPatchSide *new_side)
+static bool compare(Comparison *c, const ProllyPatchSide *old_side, const ProllyPatchSide *new_side,
+		    GError **error)
 {
-	c->old_lines = split_lines(old_side);
-	c->new_lines = split_lines(new_side);
-	guint n = c->old_lines->len, m = c->new_lines->len, shorter = MIN(n, m);
+	const Lines *a = &c->old_lines, *b = &c->new_lines;
+
+	if (!split_lines(old_side, &c->old_lines, error) ||
+	    !split_lines(new_side, &c->new_lines, error))
+		return false;
+	guint n = a->len, m = b->len, shorter = MIN(n, m);
 
 	c->prefix = c->suffix = 0;
-	while (c->prefix < shorter && lines_equal(c->old_lines, c->prefix, c->new_lines, c->prefix))
+	while (c->prefix < shorter && lines_equal(a, c->prefix, b, c->prefix))
 		c->prefix++;
 	while (c->suffix < shorter - c->prefix &&
-	       lines_equal(c->old_lines, n - 1 - c->suffix, c->new_lines, m - 1 - c->suffix))
+	       lines_equal(a, n - 1 - c->suffix, b, m - 1 - c->suffix))
 		c->suffix++;
-	c->removed = g_new0(bool, n + 1);
-	c->added = g_new0(bool, m + 1);
+	c->removed = prolly_try_new0(bool, n + 1, "lines", error);
+	c->added = c->removed ? prolly_try_new0(bool, m + 1, "lines", error) : NULL;
+	if (!c->added)
+		return false;
 	bool is_short = search(c);
 	for (guint i = c->prefix; i < n - c->suffix; i++)
 		c->n_removed += c->removed[i] = c->removed[i] || !is_short;
 	for (guint i = c->prefix; i < m - c->suffix; i++)
 		c->n_added += c->added[i] = c->added[i] || !is_short;
+	return true;
 }
 
 static void comparison_clear(Comparison *c)
 {
-	g_array_unref(c->old_lines);
-	g_array_unref(c->new_lines);
+	g_free(c->old_lines.lines);
+	g_free(c->new_lines.lines);
 	g_free(c->removed);
 	g_free(c->added);
 }
 
 /* ---- Printing ---------------------------------------------------------------------------- */
 
-static void print_lines(ProllyCommand *command, const GArray *lines, guint from, guint to,
-			char mark, bool note_missing_newline)
+static void print_lines(ProllyCommand *command, const Lines *lines, guint from, guint to, char mark,
+			bool note_missing_newline)
 {
 	ProllyPaint paint = mark == '-'   ? PROLLY_PAINT_RED
 			    : mark == '+' ? PROLLY_PAINT_GREEN
 					  : PROLLY_PAINT_NONE;
 	for (guint i = from; i < to; i++) {
-		const Line *line = &g_array_index(lines, Line, i);
+		const Line *line = &lines->lines[i];
 		bool has_newline = line->text[line->len - 1] == '\n';
 		prolly_command_print_painted(command, paint, "%c%.*s", mark,
 					     (int)(line->len - has_newline), line->text);
@@ -198,13 +212,13 @@ typedef struct {
 
 static bool is_changed(const Comparison *c, guint i, guint j)
 {
-	return (i < c->old_lines->len && c->removed[i]) || (j < c->new_lines->len && c->added[j]);
+	return (i < c->old_lines.len && c->removed[i]) || (j < c->new_lines.len && c->added[j]);
 }
 
 /* The next hunk from *HUNK's end on. False: there is none. */
 static bool find_hunk(const Comparison *c, Hunk *hunk)
 {
-	guint n = c->old_lines->len, m = c->new_lines->len, common = 0;
+	guint n = c->old_lines.len, m = c->new_lines.len, common = 0;
 	guint i = hunk->i_end, j = hunk->j_end;
 
 	while (i < n && j < m && !is_changed(c, i, j))
@@ -246,40 +260,42 @@ static void print_hunk(ProllyCommand *command, const Comparison *c, const Hunk *
 
 		while (old_end < hunk->i_end && c->removed[old_end])
 			old_end++;
-		print_lines(command, c->old_lines, i, old_end, '-', note);
+		print_lines(command, &c->old_lines, i, old_end, '-', note);
 		while (new_end < hunk->j_end && c->added[new_end])
 			new_end++;
-		print_lines(command, c->new_lines, j, new_end, '+', note);
+		print_lines(command, &c->new_lines, j, new_end, '+', note);
 		i = old_end;
 		j = new_end;
 		if (i < hunk->i_end && j < hunk->j_end) {
-			print_lines(command, c->old_lines, i, i + 1, ' ', note);
+			print_lines(command, &c->old_lines, i, i + 1, ' ', note);
 			i++, j++;
 		}
 	}
 }
 
-void prolly_patch_print(ProllyCommand *command, const ProllyPatchSide *old_side,
-			const ProllyPatchSide *new_side)
+bool prolly_patch_print(ProllyCommand *command, const ProllyPatchSide *old_side,
+			const ProllyPatchSide *new_side, GError **error)
 {
 	bool note = old_side->text && new_side->text &&
 		    ends_with_newline(old_side) != ends_with_newline(new_side);
 	Comparison c = {0};
 	Hunk hunk = {0};
 
-	compare(&c, old_side, new_side);
-	while (find_hunk(&c, &hunk))
+	bool ok = compare(&c, old_side, new_side, error);
+	while (ok && find_hunk(&c, &hunk))
 		print_hunk(command, &c, &hunk, note);
 	comparison_clear(&c);
+	return ok;
 }
 
-void prolly_patch_count(const ProllyPatchSide *old_side, const ProllyPatchSide *new_side,
-			uint64_t *out_removed, uint64_t *out_added)
+bool prolly_patch_count(const ProllyPatchSide *old_side, const ProllyPatchSide *new_side,
+			uint64_t *out_removed, uint64_t *out_added, GError **error)
 {
 	Comparison c = {0};
 
-	compare(&c, old_side, new_side);
+	bool ok = compare(&c, old_side, new_side, error);
 	*out_removed = c.n_removed;
 	*out_added = c.n_added;
 	comparison_clear(&c);
+	return ok;
 }

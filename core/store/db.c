@@ -184,12 +184,15 @@ static bool are_sorted(const void *const *keys, size_t key_len, size_t n)
 bool prolly_db_get_many(ProllyDb *db, ProllyDbFamily family, const void *const *keys,
 			size_t key_len, size_t n, GBytes **out_values, GError **error)
 {
-	g_autofree size_t *lens = g_new(size_t, n);
-	g_autofree rocksdb_pinnableslice_t **pinned = g_new0(rocksdb_pinnableslice_t *, n);
-	g_autofree char **failures = g_new0(char *, n);
-	g_autofree GBytes **values = g_new0(GBytes *, n);
+	g_autofree size_t *lens = prolly_try_new(size_t, n, "keys", error);
+	g_autofree rocksdb_pinnableslice_t **pinned =
+		lens ? prolly_try_new0(rocksdb_pinnableslice_t *, n, "keys", error) : NULL;
+	g_autofree char **failures = pinned ? prolly_try_new0(char *, n, "keys", error) : NULL;
+	g_autofree GBytes **values = failures ? prolly_try_new0(GBytes *, n, "keys", error) : NULL;
 	bool ok = true;
 
+	if (!values)
+		return false;
 	for (size_t i = 0; i < n; i++)
 		lens[i] = key_len;
 	rocksdb_batched_multi_get_cf(db->rocks, db->read, db->families[family], n,

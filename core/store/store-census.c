@@ -46,6 +46,7 @@
  * Locks: `lock` protects `put`, `early` and the batch, and is held over no call. The store's own may
  * be held around it.
  */
+#include "base/memory.h"
 #include "store/census.h"
 
 #include <stdlib.h>
@@ -180,10 +181,15 @@ static void set_bit(uint64_t *bits, guint i)
 
 /* ---- Listing ----------------------------------------------------------------------------- */
 
-static void set_room(ProllyCensus *census, size_t room)
+static bool set_room(ProllyCensus *census, size_t room, GError **error)
 {
-	census->tags = g_realloc(census->tags, room);
+	uint8_t *tags = g_try_realloc(census->tags, room);
+
+	if (!tags)
+		return prolly_throw_no_memory(error, room, "a list of nodes");
+	census->tags = tags;
 	census->room = room;
+	return true;
 }
 
 static bool list_node(const ProllyHash *hash, uint64_t size, void *data, GError **error)
@@ -193,8 +199,9 @@ static bool list_node(const ProllyHash *hash, uint64_t size, void *data, GError 
 
 	if (census->n == G_MAXUINT / 2)
 		return prolly_throw(error, PROLLY_ERROR_TOO_BIG, "too many nodes to list");
-	if ((size_t)(census->n + 1) * census->tag_size + 8 > census->room)
-		set_room(census, census->room + census->room / 2);
+	if ((size_t)(census->n + 1) * census->tag_size + 8 > census->room &&
+	    !set_room(census, census->room + census->room / 2, error))
+		return false;
 	set_number(census, census->n++, census->tag_size, tag);
 	census->parts[get_part(census, tag)]++;
 	census->figures.nodes++;
@@ -217,11 +224,14 @@ static guint sum_parts(ProllyCensus *census)
 	return greatest;
 }
 
-static void swap_into_parts(ProllyCensus *census)
+static bool swap_into_parts(ProllyCensus *census, GError **error)
 {
 	unsigned size = census->tag_size;
-	g_autofree guint *next = g_memdup2(census->parts, N_PARTS * sizeof(*next));
+	g_autofree guint *next =
+		prolly_try_memdup(census->parts, N_PARTS * sizeof(*next), "a list of nodes", error);
 
+	if (!next)
+		return false;
 	for (guint part = 0; part < N_PARTS; part++) {
 		while (next[part] < census->parts[part + 1]) {
 			guint from = next[part];
@@ -232,6 +242,7 @@ static void swap_into_parts(ProllyCensus *census)
 			set_number(census, to, size, tag);
 		}
 	}
+	return true;
 }
 
 static int compare_tags(gconstpointer a, gconstpointer b)
@@ -253,23 +264,29 @@ static void sort_part(ProllyCensus *census, guint start, guint end, uint64_t *bu
 		set_number(census, i, size - PART_SIZE, buffer[i - start]);
 }
 
-static void sort_tags(ProllyCensus *census)
+static bool sort_tags(ProllyCensus *census, GError **error)
 {
-	g_autofree uint64_t *buffer = g_new(uint64_t, sum_parts(census) + 1);
+	g_autofree uint64_t *buffer =
+		prolly_try_new(uint64_t, sum_parts(census) + 1, "a list of nodes", error);
 
-	swap_into_parts(census);
+	if (!buffer || !swap_into_parts(census, error))
+		return false;
 	for (guint part = 0; part < N_PARTS; part++)
 		sort_part(census, census->parts[part], census->parts[part + 1], buffer);
-	set_room(census, (size_t)census->n * (census->tag_size - PART_SIZE) + 8);
+	return set_room(census, (size_t)census->n * (census->tag_size - PART_SIZE) + 8, error);
 }
 
 /* From now on notes of puts find their bits. */
-static void end_listing(ProllyCensus *census)
+static bool end_listing(ProllyCensus *census, GError **error)
 {
+	size_t n_words = census->n / 64 + 1;
 	guint i;
 
-	census->marked = g_new0(uint64_t, census->n / 64 + 1);
-	census->put = g_new0(uint64_t, census->n / 64 + 1);
+	census->marked = prolly_try_new0(uint64_t, n_words, "a list of nodes", error);
+	if (census->marked)
+		census->put = prolly_try_new0(uint64_t, n_words, "a list of nodes", error);
+	if (!census->put)
+		return false;
 	g_mutex_lock(&census->lock);
 	for (guint k = 0; k < census->early->len; k++) {
 		if (find_tag(census, g_array_index(census->early, uint64_t, k), &i))
@@ -278,19 +295,19 @@ static void end_listing(ProllyCensus *census)
 	g_clear_pointer(&census->early, g_array_unref);
 	g_atomic_int_set(&census->is_listed, 1);
 	g_mutex_unlock(&census->lock);
+	return true;
 }
 
 static bool list_nodes(ProllyCensus *census, GError **error)
 {
-	set_room(census, FIRST_ROOM);
+	if (!set_room(census, FIRST_ROOM, error))
+		return false;
 	for (int c = 0; c < PROLLY_N_NODE_CLASSES; c++) {
 		if (!prolly_store_foreach(census->store, (ProllyNodeClass)c, list_node, census,
 					  error))
 			return false;
 	}
-	sort_tags(census);
-	end_listing(census);
-	return true;
+	return sort_tags(census, error) && end_listing(census, error);
 }
 
 bool prolly_store_flush_if_room(ProllyStore *store, GError **error)
@@ -339,14 +356,14 @@ bool prolly_census_new(ProllyStore *store, ProllyCensusUse use, ProllyCensus **o
 	census->store = prolly_store_ref(store);
 	census->tag_size = use == PROLLY_CENSUS_TO_VERIFY ? VERIFYING_TAG : PROLLY_CENSUS_TAG;
 	choose_keys(census);
-	census->parts = g_new0(guint, N_PARTS + 1);
+	census->parts = prolly_try_new0(guint, N_PARTS + 1, "a list of nodes", error);
 	census->exact = g_hash_table_new_full(prolly_hash_table_hash, prolly_hash_table_equal,
 					      g_free, NULL);
 	g_mutex_init(&census->lock);
 	g_cond_init(&census->batch_done);
 	census->early = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	census->batch = g_hash_table_new(prolly_hash_table_hash, prolly_hash_table_equal);
-	if (!prolly_store_flush_if_room(store, error))
+	if (!census->parts || !prolly_store_flush_if_room(store, error))
 		return false;
 	if (use == PROLLY_CENSUS_TO_SWEEP)
 		begin_watch(census);

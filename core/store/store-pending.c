@@ -32,6 +32,7 @@
  * back end; below it are only the cache's. Nobody waits for the turn while a batch is out but who
  * flushes, since its owner may be the one who puts.
  */
+#include "base/memory.h"
 #include "store/store-private.h"
 
 #define PENDING_BOUND (10u << 20)
@@ -113,9 +114,11 @@ static void begin_move(ProllyShared *shared)
 static bool put_bytes(ProllyBackend *backend, ProllyNode *const *nodes, size_t n,
 		      ProllyDbBatch *batch, GError **error)
 {
-	g_autofree ProllyBackendNode *out = g_new(ProllyBackendNode, n);
+	g_autofree ProllyBackendNode *out = prolly_try_new(ProllyBackendNode, n, "nodes", error);
 	bool ok;
 
+	if (!out)
+		return false;
 	for (size_t i = 0; i < n; i++) {
 		out[i].hash = nodes[i]->hash;
 		out[i].node_class = (ProllyNodeClass)nodes[i]->node_class;

@@ -63,9 +63,12 @@
  *      tables that wait to the write. (store.c does not put again what it gave to a batch not yet
  *      written.)
  */
+#include "base/memory.h"
 #include "store/store-rocksdb-private.h"
 
 #include <string.h>
+
+#define NODES "nodes" /* what memory is for, in errors */
 
 #define TABLE_MIN (4u << 20)
 
@@ -125,10 +128,12 @@ static bool decode_location(const ProllyHash *hash, const void *data, size_t len
 static bool locate_many(RocksBackend *self, const ProllyHash *hashes, size_t n,
 			Location *out_locations, GError **error)
 {
-	g_autofree const void **keys = g_new(const void *, n);
-	g_autofree GBytes **values = g_new0(GBytes *, n);
+	g_autofree const void **keys = prolly_try_new(const void *, n, NODES, error);
+	g_autofree GBytes **values = keys ? prolly_try_new0(GBytes *, n, NODES, error) : NULL;
 	bool ok = true;
 
+	if (!values)
+		return false;
 	for (size_t i = 0; i < n; i++)
 		keys[i] = hashes[i].bytes;
 	if (!prolly_db_get_many(self->db, PROLLY_DB_INDEX, keys, PROLLY_HASH_SIZE, n, values,
@@ -181,10 +186,10 @@ static bool rocks_get_many(ProllyBackend *backend, ProllyNodeClass node_class,
 			   const ProllyHash *hashes, size_t n, GBytes **out_nodes, GError **error)
 {
 	RocksBackend *self = get_self(backend);
-	g_autofree Location *locations = g_new0(Location, n);
+	g_autofree Location *locations = prolly_try_new0(Location, n, NODES, error);
 	g_autoptr(GPtrArray) nodes = g_ptr_array_new_full((guint)n, (GDestroyNotify)g_bytes_unref);
 
-	if (!adopt_if_any(self, hashes, n, error) ||
+	if (!locations || !adopt_if_any(self, hashes, n, error) ||
 	    !locate_many(self, hashes, n, locations, error))
 		return false;
 	for (size_t i = 0; i < n; i++) {
@@ -205,8 +210,10 @@ static bool rocks_has_many(ProllyBackend *backend, ProllyNodeClass node_class,
 			   const ProllyHash *hashes, size_t n, bool *out_has, GError **error)
 {
 	RocksBackend *self = get_self(backend);
-	g_autofree Location *locations = g_new0(Location, n);
+	g_autofree Location *locations = prolly_try_new0(Location, n, NODES, error);
 
+	if (!locations)
+		return false;
 	for (size_t i = 0; i < n; i++)
 		out_has[i] = prolly_tables_have(self->tables, &hashes[i]);
 	if (!locate_many(self, hashes, n, locations, error))
@@ -263,9 +270,12 @@ static void put_data_entries(ProllyDbBatch *batch, const Group *group)
 
 static bool put_table(RocksBackend *self, const Group *group, GError **error)
 {
-	g_autofree ProllyNumberedNode *nodes = g_new(ProllyNumberedNode, group->count);
+	g_autofree ProllyNumberedNode *nodes =
+		prolly_try_new(ProllyNumberedNode, group->count, NODES, error);
 	size_t count = 0;
 
+	if (!nodes)
+		return false;
 	for (size_t i = 0; i < group->n; i++) {
 		if (is_in_group(group, &group->items[i]))
 			nodes[count++] = group->items[i];
@@ -305,9 +315,11 @@ void prolly_hash_orders_sort(ProllyHashOrder *orders, size_t n)
 static bool find_missing(RocksBackend *self, const ProllyHashOrder *by_hash, size_t n,
 			 GError **error)
 {
-	g_autofree ProllyHash *hashes = g_new(ProllyHash, n);
-	g_autofree Location *locations = g_new0(Location, n);
+	g_autofree ProllyHash *hashes = prolly_try_new(ProllyHash, n, NODES, error);
+	g_autofree Location *locations = hashes ? prolly_try_new0(Location, n, NODES, error) : NULL;
 
+	if (!locations)
+		return false;
 	for (size_t i = 0; i < n; i++)
 		hashes[i] = *by_hash[i].hash;
 	if (!locate_many(self, hashes, n, locations, error))
@@ -342,10 +354,13 @@ static void number_items(RocksBackend *self, Group *groups)
 static bool put_groups(RocksBackend *self, const ProllyBackendNode *nodes, size_t n,
 		       ProllyDbBatch *batch, GError **error)
 {
-	g_autofree ProllyNumberedNode *items = g_new(ProllyNumberedNode, n);
-	g_autofree ProllyHashOrder *by_hash = g_new(ProllyHashOrder, n);
+	g_autofree ProllyNumberedNode *items = prolly_try_new(ProllyNumberedNode, n, NODES, error);
+	g_autofree ProllyHashOrder *by_hash =
+		items ? prolly_try_new(ProllyHashOrder, n, NODES, error) : NULL;
 	Group groups[PROLLY_N_NODE_CLASSES];
 
+	if (!by_hash)
+		return false;
 	for (size_t i = 0; i < n; i++) {
 		items[i] = (ProllyNumberedNode){&nodes[i], 0};
 		by_hash[i] = prolly_hash_order_of(&nodes[i].hash, &items[i]);
@@ -400,9 +415,11 @@ static bool rocks_delete_many(ProllyBackend *backend, ProllyNodeClass node_class
 			      const ProllyHash *hashes, size_t n, GError **error)
 {
 	RocksBackend *self = get_self(backend);
-	g_autofree Location *locations = g_new0(Location, n);
+	g_autofree Location *locations = prolly_try_new0(Location, n, NODES, error);
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(self->db);
 
+	if (!locations)
+		return false;
 	g_mutex_lock(&self->lock);
 	bool ok = prolly_tables_adopt(self->tables, error) &&
 		  locate_many(self, hashes, n, locations, error);
@@ -543,7 +560,9 @@ static bool reclaim_class(RocksBackend *self, ProllyNodeClass node_class, const 
 	while ((deleted->last - deleted->first) >> map.shift >= USE_MAP_BITS)
 		map.shift++;
 	map.n_bits = ((deleted->last - deleted->first) >> map.shift) + 1;
-	map.used = used = g_new0(uint64_t, map.n_bits / 64 + 1);
+	map.used = used = prolly_try_new0(uint64_t, map.n_bits / 64 + 1, NODES, error);
+	if (!used)
+		return false;
 	if (!foreach_location(self, note_use, &map, error))
 		return false;
 	drop_unused(self, &map);

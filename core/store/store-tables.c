@@ -31,6 +31,7 @@
  *
  * Locks: one leaf, for prolly_tables_have. All else is under the lock of the back end's writers.
  */
+#include "base/memory.h"
 #include "store/store-rocksdb-private.h"
 
 #include <string.h>
@@ -154,9 +155,12 @@ bool prolly_tables_are_many(const ProllyTables *self)
 static bool build(ProllyTables *self, ProllyNodeClass node_class, const ProllyNumberedNode *nodes,
 		  size_t n, char **out_path, GError **error)
 {
-	g_autofree ProllyDbEntry *entries = g_new(ProllyDbEntry, n);
-	g_autofree uint8_t *keys = g_malloc(n * PROLLY_DATA_KEY_SIZE);
+	g_autofree ProllyDbEntry *entries = prolly_try_new(ProllyDbEntry, n, "nodes", error);
+	g_autofree uint8_t *keys =
+		entries ? prolly_try_array(n, PROLLY_DATA_KEY_SIZE, "nodes", error) : NULL;
 
+	if (!keys)
+		return false;
 	for (size_t i = 0; i < n; i++) {
 		uint8_t *key = keys + i * PROLLY_DATA_KEY_SIZE;
 
@@ -169,11 +173,16 @@ static bool build(ProllyTables *self, ProllyNodeClass node_class, const ProllyNu
 				     error);
 }
 
-static Table *new_table(const ProllyNumberedNode *nodes, size_t n)
+/* (transfer full) (nullable) */
+static Table *new_table(const ProllyNumberedNode *nodes, size_t n, GError **error)
 {
-	Table *table = g_malloc(sizeof(*table) + n * sizeof(table->nodes[0]));
+	Table *table =
+		prolly_try_malloc(sizeof(*table) + n * sizeof(table->nodes[0]), "nodes", error);
 
+	if (!table)
+		return NULL;
 	table->n = n;
+	table->path = NULL;
 	for (size_t i = 0; i < n; i++)
 		table->nodes[i] =
 			(Waiting){.hash = nodes[i].node->hash,
@@ -185,13 +194,14 @@ static Table *new_table(const ProllyNumberedNode *nodes, size_t n)
 bool prolly_tables_add(ProllyTables *self, ProllyNodeClass node_class,
 		       const ProllyNumberedNode *nodes, size_t n, GError **error)
 {
-	char *path;
+	Table *table = new_table(nodes, n, error);
 
-	if (!build(self, node_class, nodes, n, &path, error))
+	if (!table)
 		return false;
-	Table *table = new_table(nodes, n);
-
-	table->path = path;
+	if (!build(self, node_class, nodes, n, &table->path, error)) {
+		g_free(table);
+		return false;
+	}
 	g_ptr_array_add(self->of_class[node_class], table);
 	g_mutex_lock(&self->lock);
 	for (size_t i = 0; i < n; i++) {
@@ -247,13 +257,15 @@ static bool ingest(ProllyTables *self, ProllyNodeClass node_class, const GPtrArr
 	return true;
 }
 
-static void put_index_entries(ProllyDbBatch *batch, ProllyNodeClass node_class,
-			      const GPtrArray *tables)
+static bool put_index_entries(ProllyDbBatch *batch, ProllyNodeClass node_class,
+			      const GPtrArray *tables, GError **error)
 {
 	size_t n = count_nodes(tables);
-	g_autofree ProllyHashOrder *orders = g_new(ProllyHashOrder, n);
+	g_autofree ProllyHashOrder *orders = prolly_try_new(ProllyHashOrder, n, "nodes", error);
 	ProllyHashOrder *order = orders;
 
+	if (!orders)
+		return false;
 	for (guint i = 0; i < tables->len; i++) {
 		Table *table = g_ptr_array_index(tables, i);
 
@@ -266,6 +278,7 @@ static void put_index_entries(ProllyDbBatch *batch, ProllyNodeClass node_class,
 
 		prolly_index_entry_put(batch, &node->hash, node->sequence, node->len, node_class);
 	}
+	return true;
 }
 
 /* They are indexed. */
@@ -299,8 +312,8 @@ static bool adopt_class(ProllyTables *self, ProllyNodeClass node_class, GError *
 	    !ingest(self, node_class, tables, error))
 		return false;
 	prolly_db_batch_delete(batch, PROLLY_DB_INDEX, notice_key, NOTICE_KEY_SIZE);
-	put_index_entries(batch, node_class, tables);
-	if (!prolly_db_write(self->db, batch, PROLLY_DB_BUFFERED, error))
+	if (!put_index_entries(batch, node_class, tables, error) ||
+	    !prolly_db_write(self->db, batch, PROLLY_DB_BUFFERED, error))
 		return false;
 	forget(self, tables);
 	return true;

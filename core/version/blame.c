@@ -15,6 +15,7 @@
  * Dates that run backwards cost time, not truth: a commit that gets keys after it was looked at is
  * looked at again.
  */
+#include "base/memory.h"
 #include "version/past-private.h"
 
 #include <string.h>
@@ -39,7 +40,8 @@ struct ProllyBlame {
 	ProllyRepo *repo;
 	char *ns;
 	GByteArray *bytes;
-	GArray *keys;         /* of Key, in order */
+	Key *keys; /* in order */
+	size_t n_keys, capacity;
 	GArray *sets;         /* of Set */
 	GHashTable *suspects; /* ProllyCommitId -> set, plus one */
 	ProllyWalk walk;
@@ -55,7 +57,7 @@ static Set *get_set(ProllyBlame *self, uint32_t i)
 
 static Key *get_key(ProllyBlame *self, size_t i)
 {
-	return &g_array_index(self->keys, Key, i);
+	return &self->keys[i];
 }
 
 static uint32_t new_set(ProllyBlame *self, uint64_t n)
@@ -139,11 +141,14 @@ static bool collect_keys(ProllyBlame *self, const ProllyTree *tree, uint32_t set
 		/* a marker is no key anybody put */
 		if (entry.value_len && entry.value[0] == PROLLY_KIND_DIRECTORY)
 			continue;
-		if (self->keys->len == NONE || self->bytes->len > G_MAXUINT - entry.key_len)
+		if (self->n_keys == NONE || self->bytes->len > INT32_MAX - entry.key_len)
 			return prolly_throw(error, PROLLY_ERROR_TOO_BIG,
 					    "namespace %s has too many keys to blame", self->ns);
-		g_byte_array_append(self->bytes, entry.key, key.len);
-		g_array_append_val(self->keys, key);
+		if (!prolly_try_append(&self->bytes, entry.key, key.len, "keys", error) ||
+		    !prolly_try_grow(&self->keys, &self->capacity, self->n_keys + 1, sizeof(key),
+				     "keys", error))
+			return false;
+		self->keys[self->n_keys++] = key;
 	}
 	return false;
 }
@@ -158,7 +163,7 @@ static int compare_key(ProllyBlame *self, size_t i, const uint8_t *bytes, size_t
 /* Which key has these bytes? SIZE_MAX: none. */
 static size_t find_key(ProllyBlame *self, const uint8_t *bytes, size_t len)
 {
-	size_t low = 0, high = self->keys->len;
+	size_t low = 0, high = self->n_keys;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
@@ -181,7 +186,8 @@ typedef struct {
 	ProllyTree tree;
 	uint32_t set;      /* what it is suspected of */
 	uint32_t own;      /* what is its own; NONE: nothing yet */
-	GArray *different; /* of size_t: keys of SET that its first parent has otherwise */
+	size_t *different; /* keys of SET that its first parent has otherwise */
+	size_t n_different, capacity;
 } Step;
 
 /* Notes the keys of the step's set that are not in tree PARENT as they are in the commit. */
@@ -201,8 +207,12 @@ static bool compare_trees(ProllyBlame *self, Step *step, const ProllyTree *paren
 		if (end)
 			return true;
 		i = change.new_value ? find_key(self, change.key, change.key_len) : SIZE_MAX;
-		if (i != SIZE_MAX && find_set(self, get_key(self, i)->set) == step->set)
-			g_array_append_val(step->different, i);
+		if (i == SIZE_MAX || find_set(self, get_key(self, i)->set) != step->set)
+			continue;
+		if (!prolly_try_grow(&step->different, &step->capacity, step->n_different + 1,
+				     sizeof(i), "keys", error))
+			return false;
+		step->different[step->n_different++] = i;
 	}
 	return false;
 }
@@ -230,25 +240,25 @@ static bool pass_some(ProllyBlame *self, Step *step, const ProllyCommitId *paren
 	uint32_t set;
 	guint kept = 0;
 
-	if (!step->different->len)
+	if (!step->n_different)
 		return true;
 	if (!load_tree(self, parent, &tree, error))
 		return false;
-	for (guint n = 0; n < step->different->len; n++) {
-		size_t i = g_array_index(step->different, size_t, n);
+	for (size_t n = 0; n < step->n_different; n++) {
+		size_t i = step->different[n];
 		bool same;
 
 		if (!has_same_value(self, step, &tree, i, &same, error))
 			return false;
 		if (!same) {
-			g_array_index(step->different, size_t, kept++) = i;
+			step->different[kept++] = i;
 			continue;
 		}
 		if (!get_suspect(self, parent, &set, error))
 			return false;
 		move_key(self, i, set);
 	}
-	g_array_set_size(step->different, kept);
+	step->n_different = kept;
 	return true;
 }
 
@@ -285,10 +295,10 @@ static bool look_at_parents(ProllyBlame *self, Step *step, GError **error)
 	for (size_t i = 1; i < commit->n_parents; i++)
 		if (!pass_some(self, step, &commit->parents[i], error))
 			return false;
-	if (step->different->len)
+	if (step->n_different)
 		step->own = new_set(self, 0);
-	for (guint n = 0; n < step->different->len; n++)
-		move_key(self, g_array_index(step->different, size_t, n), step->own);
+	for (size_t n = 0; n < step->n_different; n++)
+		move_key(self, step->different[n], step->own);
 	return pass_rest(self, step, &commit->parents[0], error);
 }
 
@@ -297,15 +307,17 @@ static bool look_at(ProllyBlame *self, ProllyCommit *commit, GError **error)
 {
 	g_autoptr(ProllyCommit) owned = commit;
 	uint32_t set = GPOINTER_TO_UINT(g_hash_table_lookup(self->suspects, &commit->id)) - 1;
-	g_autoptr(GArray) different = g_array_new(FALSE, FALSE, sizeof(size_t));
-	Step step = {.commit = commit, .set = set, .own = NONE, .different = different};
+	Step step = {.commit = commit, .set = set, .own = NONE};
+	bool ok;
 
 	g_hash_table_remove(self->suspects, &commit->id);
 	if (!get_set(self, set)->n)
 		return true;
 	if (!commit->n_parents)
 		step.own = set;
-	else if (!look_at_parents(self, &step, error))
+	ok = !commit->n_parents || look_at_parents(self, &step, error);
+	g_free(step.different);
+	if (!ok)
 		return false;
 	if (step.own != NONE)
 		settle(self, step.own, g_steal_pointer(&owned));
@@ -323,7 +335,7 @@ static bool run(ProllyBlame *self, const ProllyCommitId *id, ProllyCheckFunc che
 	if (!load_tree(self, id, &tree, error) || !get_suspect(self, id, &set, error) ||
 	    !collect_keys(self, &tree, set, error))
 		return false;
-	self->n_open = get_set(self, set)->n = self->keys->len;
+	self->n_open = get_set(self, set)->n = self->n_keys;
 	while (self->n_open) {
 		ProllyCommit *commit = prolly_walk_pop(&self->walk);
 
@@ -345,7 +357,6 @@ bool prolly_blame_new(ProllyRepo *repo, const ProllyCommitId *id, const char *ns
 	self->repo = repo;
 	self->ns = g_strdup(ns);
 	self->bytes = g_byte_array_new();
-	self->keys = g_array_new(FALSE, FALSE, sizeof(Key));
 	self->sets = g_array_new(FALSE, FALSE, sizeof(Set));
 	self->suspects = g_hash_table_new_full(prolly_commit_id_hash, prolly_commit_id_equal_keys,
 					       g_free, NULL);
@@ -365,7 +376,7 @@ void prolly_blame_free(ProllyBlame *blame)
 	prolly_walk_clear(&blame->walk);
 	g_hash_table_unref(blame->suspects);
 	g_array_unref(blame->sets);
-	g_array_unref(blame->keys);
+	g_free(blame->keys);
 	g_byte_array_unref(blame->bytes);
 	g_free(blame->ns);
 	g_free(blame);
@@ -373,7 +384,7 @@ void prolly_blame_free(ProllyBlame *blame)
 
 size_t prolly_blame_get_n(const ProllyBlame *blame)
 {
-	return blame->keys->len;
+	return blame->n_keys;
 }
 
 void prolly_blame_get(ProllyBlame *blame, size_t i, ProllyPlace *out_place,

@@ -13,11 +13,14 @@
  *                     bytes
  *     Adler-32 of all bytes                       big endian, 4 bytes
  */
+#include "base/memory.h"
 #include "version/repo-private.h"
 
 #include <string.h>
 
 #define BLOCK_MAX   65535
+#define BLOCK_HEAD  5
+#define OBJECT      "an object of git"
 #define ADLER_PRIME 65521
 #define OBJECT_MODE 0444
 
@@ -49,13 +52,15 @@ static void append_block(GByteArray *out, const uint8_t *data, size_t len, bool 
 	g_byte_array_append(out, data, (guint)len);
 }
 
-/* (transfer full) */
-static GByteArray *encode_stream(const GByteArray *content)
+/* *OUT_STREAM (transfer full). */
+static bool encode_stream(const GByteArray *content, GByteArray **out_stream, GError **error)
 {
 	static const uint8_t head[] = {0x78, 0x01};
-	GByteArray *out = g_byte_array_sized_new(content->len + 64);
-	size_t at = 0;
+	g_autoptr(GByteArray) out = g_byte_array_new();
+	size_t n_blocks = content->len / BLOCK_MAX + 1, at = 0;
 
+	if (!prolly_try_reserve(&out, content->len + n_blocks * BLOCK_HEAD + 64, OBJECT, error))
+		return false;
 	g_byte_array_append(out, head, sizeof(head));
 	do {
 		size_t len = MIN(content->len - at, BLOCK_MAX);
@@ -64,7 +69,8 @@ static GByteArray *encode_stream(const GByteArray *content)
 		at += len;
 	} while (at < content->len);
 	append_be32(out, compute_adler32(content->data, content->len));
-	return out;
+	*out_stream = g_steal_pointer(&out);
+	return true;
 }
 
 /* The directory XX is made by the first that needs it. */
@@ -92,9 +98,12 @@ bool prolly_git_write_loose(ProllySpares *spares, const char *git_dir, const git
 	g_autofree char *head = g_strdup_printf("%s %zu", git_object_type2string(type), len);
 	char hex[GIT_OID_HEXSZ + 1];
 
+	if (!prolly_try_reserve(&content, strlen(head) + 1 + len, OBJECT, error))
+		return false;
 	g_byte_array_append(content, (const uint8_t *)head, (guint)strlen(head) + 1);
 	g_byte_array_append(content, data, (guint)len);
-	stream = encode_stream(content);
+	if (!encode_stream(content, &stream, error))
+		return false;
 	git_oid_tostr(hex, sizeof(hex), oid);
 	path = g_strdup_printf("%s/objects/%.2s/%s", git_dir, hex, hex + 2);
 	return put_object(spares, path, stream, error);

@@ -19,11 +19,13 @@
  *
  * A short load goes through the log, since a file for a few entries costs more.
  */
+#include "base/memory.h"
 #include "version/working-private.h"
 
 #include <string.h>
 
 #define BUFFER_BYTES (24u << 20) /* of keys and values, before they are sorted and written */
+#define RECORD_ROOM  256u        /* what a record is longer than its value by, at most */
 #define INGEST_MIN   (1u << 20)  /* bytes from which ingesting a file pays */
 
 typedef struct {
@@ -39,9 +41,10 @@ struct ProllyLoad {
 	ProllyBranch *branch;
 	char *ns;
 	uint64_t generation;
-	GByteArray *head;   /* branch, generation, type, namespace, NUL: of an entry's record key */
-	GByteArray *bytes;  /* keys and values of ENTRIES, one after the other */
-	GArray *entries;    /* of BufferedEntry */
+	GByteArray *head;  /* branch, generation, type, namespace, NUL: of an entry's record key */
+	GByteArray *bytes; /* keys and values of ENTRIES, one after the other */
+	BufferedEntry *entries;
+	size_t n, capacity; /* of entries */
 	GByteArray *record; /* scratch */
 	bool attached;
 	GMutex lock; /* protects bytes and entries, which a collection reads too */
@@ -65,8 +68,8 @@ static bool report_load(ProllyHolder *holder, ProllyGc *gc, GError **error)
 	bool ok = true;
 
 	g_mutex_lock(&load->lock);
-	for (guint i = 0; i < load->entries->len && ok; i++)
-		ok = note_entry(load, &g_array_index(load->entries, BufferedEntry, i), gc, error);
+	for (size_t i = 0; i < load->n && ok; i++)
+		ok = note_entry(load, &load->entries[i], gc, error);
 	g_mutex_unlock(&load->lock);
 	return ok;
 }
@@ -93,7 +96,6 @@ bool prolly_load_new(ProllyRepo *repo, ProllyBranch *branch, const char *ns, Pro
 	g_byte_array_append(load->head, key.data, (guint)key.len);
 	load->bytes = g_byte_array_new();
 	load->record = g_byte_array_new();
-	load->entries = g_array_new(FALSE, FALSE, sizeof(BufferedEntry));
 	g_mutex_init(&load->lock);
 	prolly_holder_add(repo->body, &load->holder, report_load);
 	*out_load = load;
@@ -120,7 +122,7 @@ void prolly_load_free(ProllyLoad *load)
 	g_mutex_clear(&load->lock);
 	if (!load->attached)
 		discard(load);
-	g_array_unref(load->entries);
+	g_free(load->entries);
 	g_byte_array_unref(load->record);
 	g_byte_array_unref(load->bytes);
 	g_byte_array_unref(load->head);
@@ -131,7 +133,7 @@ void prolly_load_free(ProllyLoad *load)
 
 /* ---- The buffer -------------------------------------------------------------------------- */
 
-static int compare_entries(gconstpointer a, gconstpointer b, gpointer data)
+static int compare_entries(const void *a, const void *b, void *data)
 {
 	const BufferedEntry *x = a, *y = b;
 	const uint8_t *bytes = ((const GByteArray *)data)->data;
@@ -145,35 +147,50 @@ static int compare_entries(gconstpointer a, gconstpointer b, gpointer data)
 
 static bool is_sorted(const ProllyLoad *load)
 {
-	for (guint i = 1; i < load->entries->len; i++) {
-		const BufferedEntry *entry = &g_array_index(load->entries, BufferedEntry, i);
-
-		if (compare_entries(entry - 1, entry, load->bytes) > 0)
+	for (size_t i = 1; i < load->n; i++) {
+		if (compare_entries(&load->entries[i - 1], &load->entries[i], load->bytes) > 0)
 			return false;
 	}
 	return true;
 }
 
 /* Is the next entry one with the same key, so that this one is overwritten? */
-static bool is_overwritten(const ProllyLoad *load, guint i)
+static bool is_overwritten(const ProllyLoad *load, size_t i)
 {
-	const BufferedEntry *entry = &g_array_index(load->entries, BufferedEntry, i);
+	const BufferedEntry *entry = &load->entries[i];
 
-	if (i + 1 == load->entries->len || entry[0].key_len != entry[1].key_len)
+	if (i + 1 == load->n || entry[0].key_len != entry[1].key_len)
 		return false;
 	return memcmp(load->bytes->data + entry[0].offset, load->bytes->data + entry[1].offset,
 		      entry[0].key_len) == 0;
 }
 
-/* (transfer full) The buffer as sorted entries of the database, their keys in *OUT_KEYS. */
-static GArray *make_db_entries(const ProllyLoad *load, uint8_t **out_keys)
-{
-	GArray *sorted = g_array_sized_new(FALSE, FALSE, sizeof(ProllyDbEntry), load->entries->len);
-	size_t keys_size = load->bytes->len + (size_t)load->entries->len * load->head->len;
-	uint8_t *keys = g_malloc(keys_size), *key = keys;
+/* The buffer, sorted, as entries of the database. */
+typedef struct {
+	ProllyDbEntry *entries;
+	size_t n;
+	uint8_t *keys; /* theirs */
+} Batch;
 
-	for (guint i = 0; i < load->entries->len; i++) {
-		const BufferedEntry *entry = &g_array_index(load->entries, BufferedEntry, i);
+static void batch_clear(Batch *batch)
+{
+	g_free(batch->entries);
+	g_free(batch->keys);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Batch, batch_clear)
+
+static bool make_batch(const ProllyLoad *load, Batch *out_batch, GError **error)
+{
+	size_t keys_size = load->bytes->len + load->n * load->head->len;
+	uint8_t *key = out_batch->keys = prolly_try_malloc(keys_size, "what is loaded", error);
+
+	out_batch->entries =
+		prolly_try_new(ProllyDbEntry, load->n, "what is loaded", key ? error : NULL);
+	if (!key || !out_batch->entries)
+		return false;
+	for (size_t i = 0; i < load->n; i++) {
+		const BufferedEntry *entry = &load->entries[i];
 		const uint8_t *bytes = load->bytes->data + entry->offset;
 		ProllyDbEntry made = {
 			.key = key,
@@ -188,19 +205,18 @@ static GArray *make_db_entries(const ProllyLoad *load, uint8_t **out_keys)
 		if (entry->key_len)
 			memcpy(key + load->head->len, bytes, entry->key_len);
 		key += made.key_len;
-		g_array_append_val(sorted, made);
+		out_batch->entries[out_batch->n++] = made;
 	}
-	*out_keys = keys;
-	return sorted;
+	return true;
 }
 
-static bool write_batch(ProllyLoad *load, const GArray *entries, GError **error)
+static bool write_batch(ProllyLoad *load, const Batch *made, GError **error)
 {
 	ProllyDb *db = load->repo->body->db;
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(db);
 
-	for (guint i = 0; i < entries->len; i++) {
-		const ProllyDbEntry *entry = &g_array_index(entries, ProllyDbEntry, i);
+	for (size_t i = 0; i < made->n; i++) {
+		const ProllyDbEntry *entry = &made->entries[i];
 
 		prolly_db_batch_put(batch, PROLLY_DB_STAGED, entry->key, entry->key_len,
 				    entry->value, entry->value_len);
@@ -210,25 +226,25 @@ static bool write_batch(ProllyLoad *load, const GArray *entries, GError **error)
 
 static bool flush_buffer(ProllyLoad *load, GError **error)
 {
-	g_autoptr(GArray) entries = NULL;
-	g_autofree uint8_t *keys = NULL;
+	g_auto(Batch) batch = {0};
 	bool ok;
 
-	if (load->entries->len == 0)
+	if (load->n == 0)
 		return true;
 	g_mutex_lock(&load->lock);
 	if (!is_sorted(load))
-		g_array_sort_with_data(load->entries, compare_entries, load->bytes);
+		qsort_r(load->entries, load->n, sizeof(*load->entries), compare_entries,
+			load->bytes);
 	g_mutex_unlock(&load->lock);
-	entries = make_db_entries(load, &keys);
+	if (!make_batch(load, &batch, error))
+		return false;
 	if (load->bytes->len < INGEST_MIN)
-		ok = write_batch(load, entries, error);
+		ok = write_batch(load, &batch, error);
 	else
-		ok = prolly_db_ingest(load->repo->body->db, PROLLY_DB_STAGED,
-				      (const ProllyDbEntry *)(void *)entries->data, entries->len,
-				      error);
+		ok = prolly_db_ingest(load->repo->body->db, PROLLY_DB_STAGED, batch.entries,
+				      batch.n, error);
 	g_mutex_lock(&load->lock);
-	g_array_set_size(load->entries, 0);
+	load->n = 0;
 	g_byte_array_set_size(load->bytes, 0);
 	g_mutex_unlock(&load->lock);
 	return ok;
@@ -255,8 +271,9 @@ bool prolly_load_add(ProllyLoad *load, const void *key, size_t key_len, const vo
 	BufferedEntry entry = {
 		.offset = load->bytes->len,
 		.key_len = (uint32_t)key_len,
-		.order = load->entries->len,
+		.order = (uint32_t)load->n,
 	};
+	bool ok;
 
 	if (key_len > PROLLY_KEY_MAX)
 		return prolly_throw(error, PROLLY_ERROR_TOO_BIG,
@@ -267,14 +284,24 @@ bool prolly_load_add(ProllyLoad *load, const void *key, size_t key_len, const vo
 		return false;
 	record.stored = g_bytes_get_data(stored, &record.stored_len);
 	g_byte_array_set_size(load->record, 0);
+	if (!prolly_try_reserve(&load->record, record.stored_len + RECORD_ROOM, "a value", error))
+		return false;
 	prolly_staged_record_append(load->record, &record);
 	entry.value_len = load->record->len;
 	g_mutex_lock(&load->lock);
-	if (key_len)
-		g_byte_array_append(load->bytes, key, (guint)key_len);
-	g_byte_array_append(load->bytes, load->record->data, load->record->len);
-	g_array_append_val(load->entries, entry);
+	ok = prolly_try_reserve(&load->bytes, key_len + load->record->len, "what is loaded",
+				error) &&
+	     prolly_try_grow(&load->entries, &load->capacity, load->n + 1, sizeof(entry),
+			     "what is loaded", error);
+	if (ok) {
+		if (key_len)
+			g_byte_array_append(load->bytes, key, (guint)key_len);
+		g_byte_array_append(load->bytes, load->record->data, load->record->len);
+		load->entries[load->n++] = entry;
+	}
 	g_mutex_unlock(&load->lock);
+	if (!ok)
+		return false;
 	return load->bytes->len < BUFFER_BYTES || flush_buffer(load, error);
 }
 

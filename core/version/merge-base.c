@@ -18,11 +18,13 @@
  * The bases are taken from the oldest to the newest, equal times by their ids, so that a merge and
  * the one in the other direction have the same base.
  */
+#include "base/memory.h"
 #include "version/merge-private.h"
 
 #include <string.h>
 
-#define DEPTH_MAX    200 /* steps of a ladder that are gone down */
+#define DEPTH_MAX    200   /* steps of a ladder that are gone down */
+#define LINES_ROOM   1024u /* bytes of lines around the sides of a conflict */
 #define SHOWN_MAX    (64u << 10)
 #define SHORT_ID_LEN 10
 
@@ -106,13 +108,13 @@ typedef struct {
 } Inner;
 
 /* What a side has of a key that is in conflict: its text if that is short, else what it is. */
-static bool append_side(Inner *self, const uint8_t *stored, size_t len, GByteArray *out,
+static bool append_side(Inner *self, const uint8_t *stored, size_t len, GByteArray **out,
 			GError **error)
 {
 	const ProllyTreeContext *context = prolly_repo_get_context(self->repo);
 	g_autofree char *line = NULL;
 	ProllyValue value;
-	guint start = out->len;
+	guint start = (*out)->len;
 	size_t got = 0;
 
 	if (!stored || !prolly_value_parse(stored, len, &value, NULL)) {
@@ -123,14 +125,18 @@ static bool append_side(Inner *self, const uint8_t *stored, size_t len, GByteArr
 		line = g_strdup_printf("(kind %d, %" G_GUINT64_FORMAT " bytes, %s)\n", value.kind,
 				       value.length, hash);
 	} else {
-		g_byte_array_set_size(out, start + (guint)value.length);
-		if (!prolly_value_read(context, &value, 0, out->data + start, value.length, &got,
+		/* And what is around it. */
+		if (!prolly_try_reserve(out, (size_t)value.length + LINES_ROOM, "a conflict",
+					error))
+			return false;
+		g_byte_array_set_size(*out, start + (guint)value.length);
+		if (!prolly_value_read(context, &value, 0, (*out)->data + start, value.length, &got,
 				       error))
 			return false;
-		g_byte_array_set_size(out, start + (guint)got);
-		line = g_strdup(got > 0 && out->data[out->len - 1] != '\n' ? "\n" : "");
+		g_byte_array_set_size(*out, start + (guint)got);
+		line = g_strdup(got > 0 && (*out)->data[(*out)->len - 1] != '\n' ? "\n" : "");
 	}
-	g_byte_array_append(out, (const uint8_t *)line, (guint)strlen(line));
+	g_byte_array_append(*out, (const uint8_t *)line, (guint)strlen(line));
 	return true;
 }
 
@@ -158,10 +164,10 @@ static bool decide_inner(void *data, const ProllyPlace *place, const ProllyMerge
 	if (decided)
 		return true;
 	append_marker(text, "<<<<<<<", self->ours);
-	if (!append_side(self, step->ours, step->ours_len, text, error))
+	if (!append_side(self, step->ours, step->ours_len, &text, error))
 		return false;
 	append_marker(text, "=======", NULL);
-	if (!append_side(self, step->theirs, step->theirs_len, text, error))
+	if (!append_side(self, step->theirs, step->theirs_len, &text, error))
 		return false;
 	append_marker(text, ">>>>>>>", self->theirs);
 	return prolly_value_store(prolly_repo_get_context(self->repo), PROLLY_KIND_FILE, text->data,

@@ -16,6 +16,7 @@
  *
  * The attributes are those of our working state, as in git: they hold for the merge as a whole.
  */
+#include "base/memory.h"
 #include "version/strategy.h"
 
 #include <stdlib.h>
@@ -132,9 +133,9 @@ static bool load_content(ProllyRepo *repo, const uint8_t *stored, size_t len, Pr
 		*out_fits = false;
 		return true;
 	}
-	*out_owned = g_malloc(value.length + 1);
-	if (!prolly_value_read(prolly_repo_get_context(repo), &value, 0, *out_owned, value.length,
-			       &got, error))
+	*out_owned = prolly_try_malloc((size_t)value.length, "a value to be merged", error);
+	if (!*out_owned || !prolly_value_read(prolly_repo_get_context(repo), &value, 0, *out_owned,
+					      value.length, &got, error))
 		return false;
 	*out_text = (ProllyText){*out_owned, got};
 	return true;
@@ -345,8 +346,8 @@ static bool read_attributes(ProllyDecider *self, ProllyView *view, GError **erro
 	if (entry.length > ATTRIBUTES_MAX)
 		return prolly_throw(error, PROLLY_ERROR_TOO_BIG, "%s is over %u bytes",
 				    PROLLY_ATTRIBUTES_KEY, ATTRIBUTES_MAX);
-	text = g_malloc(entry.length + 1);
-	return prolly_view_read(view, &entry, 0, text, entry.length, &len, error) &&
+	text = prolly_try_malloc((size_t)entry.length, PROLLY_ATTRIBUTES_KEY, error);
+	return text && prolly_view_read(view, &entry, 0, text, entry.length, &len, error) &&
 	       prolly_attributes_parse(text, len, &self->attributes, error);
 }
 

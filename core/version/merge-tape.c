@@ -11,6 +11,7 @@
  * file yet; while reading, it is a window of the file that begins at WINDOW_OFFSET (without a file,
  * it is the whole tape).
  */
+#include "base/memory.h"
 #include "version/merge-private.h"
 
 #include <fcntl.h>
@@ -77,6 +78,8 @@ static bool write_buffer(ProllyTape *tape, GError **error)
 
 bool prolly_tape_append(ProllyTape *tape, const void *data, size_t len, GError **error)
 {
+	if (!prolly_try_reserve(&tape->buffer, 4 + len, "a merge", error))
+		return false;
 	prolly_append_le32(tape->buffer, (uint32_t)len);
 	g_byte_array_append(tape->buffer, data, (guint)len);
 	tape->length += 4 + len;
@@ -103,6 +106,9 @@ static bool peek(ProllyTape *tape, size_t len, const uint8_t **out_bytes, GError
 
 	if (tape->position < tape->window_offset || tape->position + len > end) {
 		want = (size_t)MIN(MAX(len, WINDOW_MIN), tape->length - tape->position);
+		g_byte_array_set_size(tape->buffer, 0);
+		if (!prolly_try_reserve(&tape->buffer, want, "a merge", error))
+			return false;
 		g_byte_array_set_size(tape->buffer, (guint)want);
 		tape->window_offset = tape->position;
 		for (size_t done = 0; done < want; done += (size_t)got) {

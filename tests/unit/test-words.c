@@ -246,7 +246,7 @@ static void assert_patch(const char *a, const char *b, const char *expected)
 	ProllyCommand command = {.streams = &streams, .output = output};
 	ProllyPatchSide sides[] = {{a, a ? strlen(a) : 0}, {b, b ? strlen(b) : 0}};
 
-	prolly_patch_print(&command, &sides[0], &sides[1]);
+	prolly_patch_print(&command, &sides[0], &sides[1], NULL);
 	prolly_command_flush(&command);
 	g_assert_cmpstr(text->str, ==, expected);
 }
