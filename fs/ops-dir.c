@@ -3,15 +3,20 @@
 /*
  * ops-dir: reading directories.
  *
- * A handle pins the state that the directory has when it is first read, and reads only that: what
- * is made or deleted meanwhile neither shifts nor repeats entries. Reading again from the start
- * pins the state of then.
+ * A handle pins the state that the directory has when it is opened, and reads only that: what is made
+ * or deleted meanwhile neither shifts nor repeats entries. Reading from the start, if anything changed
+ * or was read since, pins the state of then. (Names that are no keys are listed when they are read.)
  *
- * Cookies are ordinals: the entry with ordinal n (0 is ".", 1 is "..") has cookie n + 1, "go on
- * after it". Going on where the last answer ended costs nothing. Anywhere else (seekdir, a request
- * repeated after an interrupt) is reached from the last of the checkpoints, one each CHECKPOINT
- * entries, that lies before it; so a directory of any size is read in constant memory but for a
- * position of some bytes for each 4096 entries.
+ * Cookies are an ordinal and a check: that of the entry with ordinal n (0 is ".", 1 is "..") has n + 1,
+ * "go on after it", and bits of a hash of its name. Going on where the last answer ended costs nothing.
+ * Anywhere else (seekdir, a request repeated after an interrupt) is reached from the last of the
+ * checkpoints, one each CHECKPOINT entries, that lies before it; so a directory of any size is read in
+ * constant memory but for a position of some bytes for each 4096 entries.
+ *
+ * The check is for who reads what the kernel has kept from another handle's reading (below), until it
+ * is dropped: the rest is asked of this handle, which may have pinned another state. Where the ordinal
+ * does not lead to an entry of that name it is looked for, here and then in the present state; so what
+ * was there all the time is still read once.
  *
  * Readdirplus also fills the kernel's caches, with nodes and attributes that it will keep for a
  * day. That must not be done from a pinned state that has been overtaken: R1  The scope's count of
@@ -40,6 +45,7 @@
 
 #define CHECKPOINT   4096
 #define N_DOTS       2   /* "." and ".." */
+#define CHECK_BITS   31  /* of a cookie; its ordinal is above them */
 #define PROBED_NAMES 256 /* more branches than this are listed without opening them */
 #define ANSWER_MAX   (1u << 20)
 
@@ -47,12 +53,14 @@ struct PfsDirHandle {
 	PfsInode *inode;            /* referenced */
 	PfsAccount *account;        /* of who opened it */
 	GList link;                 /* in mount->dir_handles */
-	ProllyDirectory *directory; /* keys; pinned; NULL: not read yet */
+	ProllyDirectory *directory; /* keys; pinned; NULL: not yet */
 	gint changes;               /* of the scope, when it was pinned */
+	bool is_used;               /* it was read from */
 	GPtrArray *names;           /* no keys; as pfs_branches_list gives them */
 	size_t taken;               /* of the account's bytes, for them */
 	uint64_t position;          /* ordinal of the entry that is read next */
-	bool has_entry;             /* it was read already, and is: */
+	uint32_t behind; /* check of the one before; 0: there is none, or it is not known */
+	bool has_entry;  /* it was read already, and is: */
 	ProllyDirent entry;
 	bool wants_times;       /* the entries are read for an answer with attributes */
 	bool has_times;         /* ENTRY was */
@@ -76,7 +84,9 @@ static void forget_state(PfsDirHandle *handle)
 	handle->taken = 0;
 	g_ptr_array_set_size(handle->checkpoints, 0);
 	handle->position = N_DOTS;
+	handle->behind = 0;
 	handle->has_entry = false;
+	handle->is_used = false;
 }
 
 static PfsDirHandle *handle_new(PfsMount *mount, PfsInode *inode, PfsAccount *account)
@@ -154,20 +164,21 @@ static bool pin_state(PfsMount *mount, PfsDirHandle *handle, GError **error)
 
 	if (!holds_keys(handle))
 		return list_names(mount, handle, error);
+	handle->changes = g_atomic_int_get(&inode->scope->changes);
 	if (!pfs_table_get_place(&mount->table, inode, &place)) {
 		handle->names = g_ptr_array_new(); /* a removed directory is empty */
 		return true;
 	}
-	handle->changes = g_atomic_int_get(&inode->scope->changes);
 	dir = pfs_place_get_dir(&place);
 	return prolly_directory_open_kind(inode->scope->view, place.ns, &dir, true,
 					  &handle->directory, error);
 }
 
-/* What the kernel keeps of INODE's names is right if nothing changed since it may have begun to. */
-static void let_cache(PfsMount *mount, PfsInode *inode, struct fuse_file_info *fi)
+/* What the kernel keeps of the names is right if nothing changed since it may have begun to. */
+static void let_cache(PfsMount *mount, const PfsDirHandle *handle, struct fuse_file_info *fi)
 {
-	gint changes = g_atomic_int_get(&inode->scope->changes) + 1;
+	PfsInode *inode = handle->inode;
+	gint changes = handle->changes + 1;
 
 	g_mutex_lock(&mount->table.lock);
 	fi->cache_readdir = true;
@@ -193,8 +204,8 @@ void pfs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	handle = handle_new(mount, inode, account);
-	if (holds_keys(handle))
-		let_cache(mount, inode, fi);
+	if (holds_keys(handle) && pin_state(mount, handle, NULL)) /* else reading says why */
+		let_cache(mount, handle, fi);
 	fi->fh = (uintptr_t)handle;
 	if (fuse_reply_open(req, fi) < 0)
 		handle_free(mount, handle); /* interrupted: no release will come */
@@ -251,14 +262,36 @@ static void want_times(PfsDirHandle *handle, bool wanted)
 		prolly_directory_set_times(handle->directory, wanted);
 }
 
-static void advance(PfsDirHandle *handle)
+/* Never 0. */
+static uint32_t check_of(const char *name)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (const char *p = name; *p; p++)
+		hash = (hash ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+	return (uint32_t)(hash >> (64 - CHECK_BITS)) | 1;
+}
+
+/* Past the entry that was fetched, whose check is CHECK. */
+static void advance(PfsDirHandle *handle, uint32_t check)
 {
 	handle->position++;
+	handle->behind = check;
 	handle->has_entry = false;
 }
 
+/* Past the next key, unless that is the end. */
+static bool step(PfsDirHandle *handle, bool *out_end, GError **error)
+{
+	if (!fetch(handle, out_end, error))
+		return false;
+	if (!*out_end)
+		advance(handle, check_of(handle->entry.name));
+	return true;
+}
+
 /* To the entry with ordinal POSITION; past the end is the end. */
-static bool seek(PfsDirHandle *handle, uint64_t position, GError **error)
+static bool go_to(PfsDirHandle *handle, uint64_t position, GError **error)
 {
 	uint64_t checkpoint = (position - N_DOTS) / CHECKPOINT;
 	bool end = false;
@@ -274,26 +307,73 @@ static bool seek(PfsDirHandle *handle, uint64_t position, GError **error)
 					   handle->checkpoints->pdata[checkpoint], error))
 			return false;
 		handle->position = N_DOTS + checkpoint * CHECKPOINT;
+		handle->behind = 0;
 		handle->has_entry = false;
 	}
-	while (handle->position < position && !end) {
-		if (!fetch(handle, &end, error))
+	while (handle->position < position && !end)
+		if (!step(handle, &end, error))
 			return false;
-		if (!end)
-			advance(handle);
-	}
 	return true;
 }
 
-/* Gets ready to answer from cookie OFFSET on. */
-static bool prepare(PfsMount *mount, PfsDirHandle *handle, uint64_t offset, GError **error)
+/* Past the key of that CHECK: most likely the one before ORDINAL. */
+static bool find_behind(PfsDirHandle *handle, uint64_t ordinal, uint32_t check, bool *out_found,
+			GError **error)
 {
-	if (offset == 0 && (handle->directory || handle->names))
+	bool end = false;
+
+	if (!go_to(handle, ordinal - 1, error) || !step(handle, &end, error))
+		return false;
+	if (handle->behind != check && !go_to(handle, N_DOTS, error))
+		return false;
+	for (end = false; handle->behind != check && !end;)
+		if (!step(handle, &end, error))
+			return false;
+	*out_found = handle->behind == check;
+	return true;
+}
+
+static bool seek(PfsMount *mount, PfsDirHandle *handle, uint64_t ordinal, uint32_t check,
+		 GError **error)
+{
+	bool found = false;
+
+	if (!handle->directory || ordinal == N_DOTS)
+		return go_to(handle, ordinal, error);
+	if (!find_behind(handle, ordinal, check, &found, error))
+		return false;
+	if (found)
+		return true;
+	forget_state(handle);
+	if (!pin_state(mount, handle, error) ||
+	    (handle->directory && !find_behind(handle, ordinal, check, &found, error)))
+		return false;
+	return found || go_to(handle, ordinal, error);
+}
+
+static bool is_overtaken(const PfsDirHandle *handle)
+{
+	return holds_keys(handle) &&
+	       handle->changes != g_atomic_int_get(&handle->inode->scope->changes);
+}
+
+/* Gets ready to answer from COOKIE on, the entry with ordinal *OUT_POSITION. */
+static bool prepare(PfsMount *mount, PfsDirHandle *handle, uint64_t cookie, uint64_t *out_position,
+		    GError **error)
+{
+	uint64_t ordinal = cookie >> CHECK_BITS;
+	uint32_t check = cookie & ((1u << CHECK_BITS) - 1);
+
+	if (!cookie && (handle->is_used || is_overtaken(handle)))
 		forget_state(handle);
 	if (!handle->directory && !handle->names && !pin_state(mount, handle, error))
 		return false;
-	offset = MAX(offset, N_DOTS);
-	return offset == handle->position || seek(handle, offset, error);
+	handle->is_used = true;
+	if ((ordinal != handle->position || check != handle->behind) &&
+	    !seek(mount, handle, MAX(ordinal, N_DOTS), check, error))
+		return false;
+	*out_position = ordinal < N_DOTS ? ordinal : handle->position;
+	return true;
 }
 
 /* ---- Entries ----------------------------------------------------------------------------- */
@@ -410,19 +490,20 @@ static size_t add_plus(fuse_req_t req, PfsDirHandle *handle, char *buffer, size_
 	return fuse_add_direntry_plus(req, buffer, size, entry->name, &param, (off_t)cookie);
 }
 
-/* Fills BUFFER from cookie OFFSET on; what was filled before an error is answered without it. */
-static bool fill(fuse_req_t req, PfsDirHandle *handle, bool is_plus, uint64_t offset, GString *out,
+/* Fills OUT from COOKIE on; what was filled before an error is answered without it. */
+static bool fill(fuse_req_t req, PfsDirHandle *handle, bool is_plus, uint64_t cookie, GString *out,
 		 GError **error)
 {
 	PfsMount *mount = pfs_mount(req);
 	PfsScope *scope = handle->inode->scope;
+	uint64_t position;
 	size_t used = 0;
 
-	if (!prepare(mount, handle, offset, error))
+	if (!prepare(mount, handle, cookie, &position, error))
 		return false;
-	bool is_current = handle->directory && handle->changes == g_atomic_int_get(&scope->changes);
+	bool is_current = handle->directory && !is_overtaken(handle);
 	want_times(handle, is_plus);
-	for (uint64_t position = offset;; position++) {
+	for (;; position++) {
 		Entry entry = {.found.moves = scope ? g_atomic_int_get(&scope->moves) : 0};
 		char *buffer = out->str + used;
 		size_t room = out->len - used, needed;
@@ -434,15 +515,17 @@ static bool fill(fuse_req_t req, PfsDirHandle *handle, bool is_plus, uint64_t of
 		}
 		if (is_plus && entry.has_node && (!is_current || !handle->has_times))
 			refresh(mount, handle, &entry);
+		uint32_t check = end || position < N_DOTS ? 0 : check_of(entry.name);
+		cookie = (position + 1) << CHECK_BITS | check;
 		needed = end       ? room + 1
-			 : is_plus ? add_plus(req, handle, buffer, room, &entry, position + 1)
-				   : add_plain(req, buffer, room, &entry, position + 1);
+			 : is_plus ? add_plus(req, handle, buffer, room, &entry, cookie)
+				   : add_plain(req, buffer, room, &entry, cookie);
 		pfs_found_clear(&mount->table, &entry.found);
 		if (needed > room)
 			break;
 		used += needed;
 		if (position >= N_DOTS)
-			advance(handle);
+			advance(handle, check);
 	}
 	g_string_set_size(out, used);
 	return true;

@@ -325,6 +325,57 @@ listings()
 	is "$(ls "$NS" && ls "$NS/d")" $'d\n2\n3'
 }
 
+@test "what is there all the time is listed once, whatever is made, deleted and listed meanwhile" {
+	python3 - "$NS" "$CTL" "$MNT/main" <<'P'
+import os, subprocess, sys
+top, ctl, main = sys.argv[1:]
+names = ["file-%05d" % i for i in range(4000)]
+for name in names:
+    open("%s/%s" % (top, name), "w").close()
+def behind(i):
+    subprocess.run([ctl, "-C", main, "-q", "delete", "ns/" + names[i]], check=True)
+def unlink(i):
+    os.unlink("%s/%s" % (top, names[i]))
+def delete(how, i):  # and the kernel keeps what is left
+    how(i)
+    assert os.listdir(top) == os.listdir(top) == [n for n in names if os.path.exists(top + "/" + n)]
+def check(listing, first, stays):
+    got = [first.name] + [entry.name for entry in listing]
+    assert len(got) == len(set(got)), "twice"
+    assert not set(stays) - set(got), sorted(set(stays) - set(got))
+os.listdir(top)
+for how, i in (unlink, 0), (behind, 10):
+    # begun with what the kernel has, which is dropped
+    listing = os.scandir(top)
+    first = next(listing)
+    delete(how, i)
+    check(listing, first, names[i + 1:])
+    # opened before another began what the kernel has, which is dropped
+    listing = os.scandir(top)
+    delete(how, i + 1)
+    first = next(listing)
+    delete(how, i + 2)
+    check(listing, first, names[i + 3:])
+# the same, and what was read is new
+listing = os.scandir(top)
+new = ["a%05d" % i for i in range(1500)]
+for name in new:
+    open("%s/%s" % (top, name), "w").close()
+names[:0] = new
+os.listdir(top)
+first = next(listing)
+delete(unlink, 0)
+check(listing, first, names[2000:])
+# what was read goes, as with rm -r
+listing = os.scandir(top)
+first = next(listing)
+for i in range(1, 1500):
+    unlink(i)
+delete(unlink, 1600)
+check(listing, first, names[2001:])
+P
+}
+
 @test "appending after a change behind the kernel appends at the true end" {
 	printf '%0100d\n' 1 >"$NS/k"
 	cat "$NS/k" >/dev/null
