@@ -6,7 +6,8 @@
  * answered by "opened" or "refused MESSAGE", then for each command "STATUS LENGTH" and so many bytes of
  * what it printed, and "end", or "died SIGNAL". A request is carried out by a process of its own, which
  * ends without closing the store, as a crash would: so a thousand of them cost little more than the
- * openings, and one that takes its process down is told of.
+ * openings, and one that takes its process down is told of. The last line comes when that process is
+ * gone: the threads of a store that is not closed may be at work in its directory until then.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -50,7 +51,6 @@ static void carry_out(char **lines)
 		for (char **line = lines + 1; *line; line++)
 			run_command(repo, *line);
 	}
-	printf("end\n");
 	fflush(stdout);
 	_exit(0);
 }
@@ -70,6 +70,8 @@ static void answer(char **lines)
 		printf("\ndied %d\n", WTERMSIG(status));
 	else if (WEXITSTATUS(status) != 0)
 		printf("\ndied with status %d\n", WEXITSTATUS(status));
+	else
+		printf("end\n");
 	fflush(stdout);
 }
 
