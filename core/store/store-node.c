@@ -129,7 +129,8 @@ const ProllyHash *prolly_node_get_hash(const ProllyNode *node)
 const uint8_t *prolly_node_get_bytes(const ProllyNode *node, size_t *out_len)
 {
 	*out_len = node->len;
-	return node->bytes;
+	/* The pointer is on the second line, which is not looked at for this. */
+	return node->in_arena ? (const uint8_t *)(node + 1) + node->room : node->bytes;
 }
 
 GBytes *prolly_node_dup_bytes(ProllyNode *node)
@@ -163,14 +164,18 @@ void *prolly_node_set_view(ProllyNode *node, void *view, size_t size, GDestroyNo
 		return __atomic_load_n(&node->view, __ATOMIC_ACQUIRE);
 	}
 	node->view_destroy = destroy;
-	if (view != (void *)(node + 1))
-		__atomic_store_n(&node->view_size, (uint32_t)size, __ATOMIC_SEQ_CST);
+	prolly_node_add_to_view(node, view != (void *)(node + 1) ? size : 0);
+	return view;
+}
 
-	ProllyCache *cache = g_atomic_pointer_get(&node->cache);
+void prolly_node_add_to_view(ProllyNode *node, size_t size)
+{
+	ProllyCache *cache;
 
+	__atomic_add_fetch(&node->view_size, (uint32_t)size, __ATOMIC_SEQ_CST);
+	cache = g_atomic_pointer_get(&node->cache);
 	if (cache)
 		prolly_cache_recharge(cache, node);
-	return view;
 }
 
 size_t prolly_node_get_charge(const ProllyNode *node)

@@ -353,7 +353,8 @@ static inline void prefetch_node(const ProllyNode *node)
 }
 
 /* (transfer full) (nullable) The node at LINK, if it is HASH's still. */
-static ProllyNode *try_link(ProllyShared *shared, ProllyNodeLink *link, const ProllyHash *hash)
+static inline ProllyNode *try_link(ProllyShared *shared, ProllyNodeLink *link,
+				   const ProllyHash *hash, bool prefetch)
 {
 	ProllyNode *node;
 
@@ -362,7 +363,8 @@ static ProllyNode *try_link(ProllyShared *shared, ProllyNodeLink *link, const Pr
 	node = __atomic_load_n(&link->node, __ATOMIC_ACQUIRE);
 	if (!node)
 		return NULL;
-	prefetch_node(node);
+	if (prefetch)
+		prefetch_node(node);
 	if (!prolly_node_try_ref(node))
 		return NULL;
 	if (G_UNLIKELY(!node_has_hash(node, hash) ||
@@ -384,13 +386,24 @@ void prolly_store_prefetch(const ProllyNodeLink *link)
 	prefetch_node(node);
 }
 
-ProllyNode *prolly_store_follow(ProllyStore *store, ProllyNodeLink *link, const ProllyHash *hash)
+static inline ProllyNode *follow(ProllyStore *store, ProllyNodeLink *link, const ProllyHash *hash,
+				 bool prefetch)
 {
-	ProllyNode *node = store->is_direct ? NULL : try_link(store->shared, link, hash);
+	ProllyNode *node = store->is_direct ? NULL : try_link(store->shared, link, hash, prefetch);
 
 	if (node && store->work)
 		prolly_work_count_read(store->work, node);
 	return node;
+}
+
+ProllyNode *prolly_store_follow(ProllyStore *store, ProllyNodeLink *link, const ProllyHash *hash)
+{
+	return follow(store, link, hash, true);
+}
+
+ProllyNode *prolly_store_take(ProllyStore *store, ProllyNodeLink *link, const ProllyHash *hash)
+{
+	return follow(store, link, hash, false);
 }
 
 void prolly_store_link(ProllyStore *store, ProllyNodeLink *link, ProllyNode *node)
@@ -405,7 +418,7 @@ ProllyNode *prolly_store_get(ProllyStore *store, ProllyNodeClass node_class, con
 	ProllyShared *shared = store->shared;
 	ProllyNodeLink *recent = &shared->recent[hash->bytes[0] & (PROLLY_N_RECENT - 1)];
 	bool is_linked = node_class == PROLLY_NODE_TREE && !store->is_direct;
-	ProllyNode *node = is_linked ? try_link(shared, recent, hash) : NULL;
+	ProllyNode *node = is_linked ? try_link(shared, recent, hash, true) : NULL;
 
 	if (!node) {
 		node = find_resident(store, node_class, hash);

@@ -51,10 +51,9 @@ const uint8_t *prolly_node_get_bytes(const ProllyNode *node, size_t *out_len);
  */
 void *prolly_node_get_view(const ProllyNode *node);
 void *prolly_node_set_view(ProllyNode *node, void *view, size_t size, GDestroyNotify destroy);
-/*
- * (nullable) Memory for a view of SIZE that lies beside the node's bytes and goes with them: DESTROY
- * is NULL then. Only the first to ask may have it; NULL: make it elsewhere.
- */
+void prolly_node_add_to_view(ProllyNode *node, size_t size); /* it became so much larger */
+/* (nullable) Memory for a view of SIZE beside the node's bytes, which goes with them and DESTROY leaves
+ * alone. Only the first to ask may have it; NULL: make it elsewhere. */
 void *prolly_node_take_room(ProllyNode *node, size_t size);
 
 /*
@@ -134,15 +133,20 @@ void prolly_store_unref(ProllyStore *store);
 ProllyNode *prolly_store_get(ProllyStore *store, ProllyNodeClass node_class, const ProllyHash *hash,
 			     GError **error);
 
-/*
- * (transfer full) (nullable) The node HASH names, if LINK was made for it and it is in memory still.
- * Counted as prolly_store_get does it.
- */
+/* (transfer full) (nullable) The node HASH names, if LINK was made for it and it is in memory still.
+ * Counted as by prolly_store_get. */
 ProllyNode *prolly_store_follow(ProllyStore *store, ProllyNodeLink *link, const ProllyHash *hash);
+/* The same for one who needs little of it, and has asked the memory for that. */
+ProllyNode *prolly_store_take(ProllyStore *store, ProllyNodeLink *link, const ProllyHash *hash);
 /* Has the processor load what LINK leads to, for one who follows it soon. */
 void prolly_store_prefetch(const ProllyNodeLink *link);
 /* Makes LINK lead to NODE, which is STORE's; or to where another link of it leads. */
 void prolly_store_link(ProllyStore *store, ProllyNodeLink *link, ProllyNode *node);
+/* (nullable) Where the node of LINK lies, or lay. Only the processor may be told to look there. */
+static inline const uint8_t *prolly_store_get_link_place(const ProllyNodeLink *link)
+{
+	return (const uint8_t *)__atomic_load_n(&link->node, __ATOMIC_RELAXED);
+}
 static inline void prolly_store_copy_link(ProllyNodeLink *link, const ProllyNodeLink *other)
 {
 	link->node = __atomic_load_n(&other->node, __ATOMIC_ACQUIRE);

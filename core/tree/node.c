@@ -103,12 +103,13 @@ static bool needs_wide(uint64_t suffixes_len, uint64_t values_len)
 	return suffixes_len > UINT16_MAX || values_len > UINT16_MAX;
 }
 
-/* Heads, and in an internal node links, of COUNT entries: three times the node at most. */
+/* Heads, and in an internal node a place for hints, and links, of COUNT entries: three times the node
+ * at most. */
 static size_t compute_view_size(bool leaf, uint32_t count)
 {
 	size_t size = sizeof(ProllyNodeView) + node_count_heads(count) * sizeof(int32_t);
 
-	return leaf ? size : size + count * sizeof(ProllyNodeLink);
+	return leaf ? size : size + sizeof(ProllyHints *) + count * sizeof(ProllyNodeLink);
 }
 
 /* ---- Encoding ---------------------------------------------------------------------------- */
@@ -309,6 +310,18 @@ static void patch_value(uint8_t *out, const ProllyNodeView *old, const ProllyDra
 	memcpy(out + old->values + start, draft->values + start, len);
 }
 
+/* Of the view of an internal node. */
+static void forget_hints(void *view)
+{
+	g_free(*node_get_hints(view));
+}
+
+static void free_inner_view(void *view)
+{
+	forget_hints(view);
+	g_free(view);
+}
+
 /* (nullable) As decoding it would make it but for its counts, and with the old one's links but to
  * the children that are others. */
 static ProllyNodeView *copy_view(ProllyNode *node, const uint8_t *bytes, const ProllyNodeView *old,
@@ -321,6 +334,8 @@ static ProllyNodeView *copy_view(ProllyNode *node, const uint8_t *bytes, const P
 		return NULL;
 	memcpy(view, old, sizeof(*old) + node_count_heads(old->count) * sizeof(*old->heads));
 	view->data = bytes;
+	if (old->level > 0)
+		*node_get_hints(view) = NULL;
 	for (uint32_t i = 0; i < old->count && old->level > 0; i++)
 		prolly_store_copy_link(node_get_link(view, i), node_get_link(old, i));
 	for (uint32_t i = 0; i < n && old->level > 0; i++)
@@ -354,7 +369,7 @@ ProllyNode *prolly_node_encode_patched(ProllyStore *store, const ProllyNodeView 
 		view->weigh = weigh;
 		view->keys = draft->total_keys;
 		view->bytes = draft->total_bytes;
-		prolly_node_set_view(node, view, room, NULL);
+		prolly_node_set_view(node, view, room, old->level ? forget_hints : NULL);
 	}
 	return node;
 }
@@ -564,8 +579,10 @@ static Flaw decode_entries(ProllyNodeView *view, ProllyWeighFunc weigh)
 	uint64_t key_lengths = 0;
 	Flaw flaw = NULL;
 
-	if (view->level > 0)
+	if (view->level > 0) {
+		*node_get_hints(view) = NULL;
 		memset(node_get_link(view, 0), 0, view->count * sizeof(ProllyNodeLink));
+	}
 	if (view->count > 0)
 		flaw = decode_keys(view, &key_lengths);
 	if (!flaw && view->level > 0)
@@ -600,6 +617,13 @@ static bool reweigh(const ProllyNodeView *view, ProllyWeighFunc weigh)
 	return weights_agree(view, weigh, key_lengths);
 }
 
+static GDestroyNotify get_destroy(const ProllyNodeView *view, bool in_room)
+{
+	if (view->level > 0)
+		return in_room ? forget_hints : free_inner_view;
+	return in_room ? NULL : g_free;
+}
+
 static G_GNUC_NO_INLINE const ProllyNodeView *make_view(ProllyNode *node, ProllyWeighFunc weigh,
 							GError **error)
 {
@@ -608,23 +632,22 @@ static G_GNUC_NO_INLINE const ProllyNodeView *make_view(ProllyNode *node, Prolly
 	ProllyNodeView header = {.weigh = weigh}, *view;
 	Flaw flaw = decode_header(bytes, len, &header);
 	size_t size = compute_view_size(header.level == 0, header.count);
-	GDestroyNotify destroy = NULL;
+	bool in_room;
 
 	if (flaw)
 		return throw_flaw(node, flaw, error);
 	view = prolly_node_take_room(node, size);
-	if (!view) {
+	in_room = view != NULL;
+	if (!in_room)
 		view = prolly_try_malloc(size, "a node's view", error);
-		destroy = g_free;
-	}
 	if (!view)
 		return NULL;
 	*view = header;
 	flaw = decode_entries(view, weigh);
 	if (!flaw)
-		return prolly_node_set_view(node, view, size, destroy);
-	if (destroy)
-		destroy(view);
+		return prolly_node_set_view(node, view, size, get_destroy(view, in_room));
+	if (!in_room)
+		g_free(view);
 	return throw_flaw(node, flaw, error);
 }
 

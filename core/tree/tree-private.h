@@ -106,6 +106,8 @@ typedef struct {
 	_Alignas(16) int32_t heads[]; /* one a suffix, and up to a multiple of TREE_HEADS more */
 } ProllyNodeView;
 
+typedef struct ProllyHints ProllyHints; /* hint.c */
+
 /* A key in two pieces, as a node holds it. */
 typedef struct {
 	const uint8_t *prefix;
@@ -203,11 +205,16 @@ static inline uint32_t node_count_heads(uint32_t count)
 	return (count + TREE_HEADS - 1) & ~(TREE_HEADS - 1);
 }
 
-/* The link to child I, behind the heads. It may change, whoever reads the view. */
+/* Of an internal node, behind the heads: what is known of the leaves below it, and links to its
+ * children. They may change, whoever reads the view. */
+static inline ProllyHints **node_get_hints(const ProllyNodeView *view)
+{
+	return (ProllyHints **)(void *)(uintptr_t)(view->heads + node_count_heads(view->count));
+}
+
 static inline ProllyNodeLink *node_get_link(const ProllyNodeView *view, uint32_t i)
 {
-	return (ProllyNodeLink *)(void *)(uintptr_t)(view->heads + node_count_heads(view->count)) +
-	       i;
+	return (ProllyNodeLink *)(node_get_hints(view) + 1) + i;
 }
 
 /* The first entry whose key is KEY or greater; the count if there is none. */
@@ -286,6 +293,39 @@ typedef struct {
 /* As prolly_node_encode of a draft of RUN. */
 G_GNUC_INTERNAL ProllyNode *prolly_node_encode_run(ProllyStore *store, const ProllyRun *run,
 						   GError **error);
+
+/* ---- What is known of leaves: hint.c ----------------------------------------------------- */
+
+typedef enum {
+	PROLLY_HINT_NONE, /* nothing is known: look into the leaf */
+	PROLLY_HINT_ABSENT,
+	PROLLY_HINT_PERHAPS,
+	PROLLY_HINT_FOUND,
+} ProllyHintAnswer;
+
+/* What was found of a key. It is as lasting as the view. */
+typedef struct {
+	const struct ProllyLeafHint *leaf;
+	const uint8_t *tags;
+	uint32_t entry;
+	uint8_t tag;
+} ProllyHint;
+
+/* Does leaf I below VIEW have KEY? If perhaps, the processor is told to load its entry. */
+G_GNUC_INTERNAL ProllyHintAnswer prolly_hint_ask(const ProllyTreeContext *context,
+						 const ProllyNodeView *view, uint32_t i,
+						 const uint8_t *key, size_t len,
+						 ProllyHint *out_hint);
+/* For one who was told PERHAPS: looks, and gives the value if it is there. */
+G_GNUC_INTERNAL ProllyHintAnswer prolly_hint_take(const ProllyTreeContext *context,
+						  const ProllyNodeView *view, uint32_t i,
+						  const uint8_t *key, size_t len,
+						  const ProllyHint *asked,
+						  ProllyValueRef *out_value);
+/* LEAF, which is leaf I below NODE, of VIEW, was searched. */
+G_GNUC_INTERNAL void prolly_hint_note(const ProllyTreeContext *context, ProllyNode *node,
+				      const ProllyNodeView *view, uint32_t i,
+				      const ProllyNodeView *leaf);
 
 /* ---- Building: chunker.c ----------------------------------------------------------------- */
 
