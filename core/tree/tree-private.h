@@ -217,7 +217,25 @@ static inline ProllyNodeLink *node_get_link(const ProllyNodeView *view, uint32_t
 	return (ProllyNodeLink *)(node_get_hints(view) + 1) + i;
 }
 
-/* The first entry whose key is KEY or greater; the count if there is none. */
+/* The first 8 bytes as a number that sorts as they do. */
+static inline uint64_t node_load_start(const uint8_t *bytes, size_t len)
+{
+	uint64_t start = 0;
+
+	if (len >= 8)
+		return prolly_get_be64(bytes);
+	for (size_t i = 0; i < len; i++)
+		start |= (uint64_t)bytes[i] << (56 - 8 * i);
+	return start;
+}
+
+/* Of them the first 4, signed as vectors compare them. */
+static inline int32_t node_make_head(uint64_t start)
+{
+	return (int32_t)((uint32_t)(start >> 32) ^ UINT32_C(0x80000000));
+}
+
+/* The first entry whose key is KEY or greater; the count if there is none: node-search.c. */
 G_GNUC_INTERNAL uint32_t prolly_node_search(const ProllyNodeView *view, const uint8_t *key,
 					    size_t len, bool *out_found);
 
