@@ -10,6 +10,9 @@
  * A key that somebody resolved by hand is another matter: what was staged of it when it was
  * resolved was looked at then, and goes with the merge; what was staged later stays.
  *
+ * Namespaces that come or go by a merge are keys in this: what is staged of one goes if it is no
+ * change. But nobody is stopped by one, since it is there while it has keys.
+ *
  * Directories: a staged marker is void if the merge brings keys below it, and a marker that the
  * merge brings is void if keys are staged below it.
  */
@@ -196,6 +199,10 @@ bool prolly_beside_check_all(const ProllyBeside *self, const GArray *ours, const
 		const ProllyTrio *trio = &g_array_index(trios, ProllyTrio, i);
 
 		if (prolly_trio_is_changed(trio) && !check_namespace(self, trio, error))
+			return false;
+		if (self->batch && trio->in_ours != trio->in_theirs &&
+		    !prolly_staged_drop_namespace(&self->working, trio->name, trio->in_ours,
+						  self->batch, error))
 			return false;
 	}
 	if (self->batch)

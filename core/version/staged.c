@@ -337,6 +337,31 @@ bool prolly_staged_drop_value(const ProllyWorking *working, const ProllyPlace *p
 	return true;
 }
 
+bool prolly_staged_drop_namespace(const ProllyWorking *working, const char *ns, bool committed,
+				  ProllyDbBatch *batch, GError **error)
+{
+	const GArray *generations = working->state->generations;
+	g_auto(ProllyRecordKey) key = {0};
+	bool is_known = false;
+
+	prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_NAMESPACE, ns, NULL, 0);
+	for (guint i = 0; i < generations->len; i++) {
+		g_autoptr(GBytes) value = NULL;
+
+		prolly_record_key_set_generation(&key, g_array_index(generations, uint64_t, i));
+		if (!prolly_db_get(working->repo->body->db, PROLLY_DB_STAGED, NULL, key.data,
+				   key.len, &value, error))
+			return false;
+		if (!value)
+			continue;
+		if (!is_known && prolly_staged_namespace_exists(value) != committed)
+			return true;
+		is_known = true;
+		prolly_db_batch_delete(batch, PROLLY_DB_STAGED, key.data, key.len);
+	}
+	return true;
+}
+
 void prolly_staged_put_tombstone(const ProllyWorking *working, const ProllyPlace *place,
 				 ProllyDbBatch *batch)
 {

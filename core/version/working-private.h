@@ -65,6 +65,15 @@ typedef struct ProllyWorking ProllyWorking;
  * stay. */
 bool prolly_staged_drop_value(const ProllyWorking *working, const ProllyPlace *place,
 			      ProllyDbBatch *batch, GError **error);
+/* What a record of a namespace says. */
+static inline bool prolly_staged_namespace_exists(GBytes *record)
+{
+	return g_bytes_get_size(record) && *(const uint8_t *)g_bytes_get_data(record, NULL);
+}
+/* Takes what is staged of namespace NS itself out of all generations, if the newest says what is
+ * COMMITTED. */
+bool prolly_staged_drop_namespace(const ProllyWorking *working, const char *ns, bool committed,
+				  ProllyDbBatch *batch, GError **error);
 /* PLACE is gone, whatever is committed. */
 void prolly_staged_put_tombstone(const ProllyWorking *working, const ProllyPlace *place,
 				 ProllyDbBatch *batch);

@@ -491,8 +491,7 @@ bool prolly_working_has_namespace(const ProllyWorking *working, const char *ns, 
 		if (!get_record(working, &key, level, &value, error))
 			return false;
 		if (value) {
-			*out_has = g_bytes_get_size(value) &&
-				   *(const uint8_t *)g_bytes_get_data(value, NULL);
+			*out_has = prolly_staged_namespace_exists(value);
 			return *out_has || is_back(working, ns, out_has, error);
 		}
 	}

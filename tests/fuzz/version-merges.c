@@ -69,6 +69,8 @@ static void merge(Fuzz *self, const ModelChange *change)
 		.committer = &author,
 		.no_ff = change->no_ff,
 		.dry_run = change->dry_run,
+		.squash = change->is_staging && change->is_merge,
+		.no_commit = change->is_staging && !change->is_merge,
 		.strategy = change->strategy,
 		.conflict = note_conflict,
 		.conflict_data = &told,
@@ -98,8 +100,9 @@ void step_merge(Fuzz *self)
 	ModelChange change = {.is_merge = true, .from = -1, .to = take_commit(self)};
 	unsigned how = take_below(self, 8);
 
-	change.no_ff = how & 1;
-	change.dry_run = how == 6;
+	change.no_ff = how == 3 || how == 4;
+	change.is_staging = how == 5 || how == 6;
+	change.dry_run = how == 7;
 	change.strategy = take_strategy(self);
 	merge(self, &change);
 }
@@ -117,7 +120,8 @@ void step_apply(Fuzz *self)
 		change.from = change.to;
 		change.to = parent;
 	}
-	change.dry_run = how == 6;
+	change.is_staging = how / 2 == 2;
+	change.dry_run = how / 2 == 3;
 	change.strategy = take_strategy(self);
 	merge(self, &change);
 }
@@ -130,6 +134,7 @@ void step_continue(Fuzz *self)
 		.from = unfinished->from,
 		.to = unfinished->to,
 		.strategy = unfinished->strategy,
+		.is_staging = unfinished->is_staging,
 		.is_resumed = true,
 	};
 	ProllyMergeOptions options = {0};

@@ -196,7 +196,7 @@ static bool would_overwrite(const Merging *self)
 	return false;
 }
 
-/* The working state over the merged one. */
+/* The working state over the merged one, be that committed or staged itself. */
 static MergeState lay_over(const Merging *self)
 {
 	MergeState state = self->branch->working;
@@ -266,6 +266,7 @@ static void record(Merging *self)
 			.from = change->from,
 			.to = change->to,
 			.strategy = change->strategy,
+			.is_staging = change->is_staging,
 		};
 	unfinished->base = self->base;
 	memset(unfinished->needs, 0, sizeof(unfinished->needs));
@@ -291,6 +292,10 @@ static void act(Merging *self, bool is_fast_forward)
 	case PROLLY_MERGE_UP_TO_DATE:
 		if (self->change->is_resumed)
 			self->branch->unfinished = (ModelUnfinished){0};
+		break;
+	case PROLLY_MERGE_STAGED:
+		self->branch->working = lay_over(self);
+		self->branch->unfinished = (ModelUnfinished){0};
 		break;
 	default:
 		finish(self, is_fast_forward);
@@ -325,7 +330,7 @@ void model_merge(Model *model, ModelBranch *branch, const ModelChange *change,
 	}
 	if (find_bases(&self)) {
 		is_fast_forward = change->is_merge && self.bases[0] == branch->head &&
-				  !change->no_ff && !change->is_resumed;
+				  !change->no_ff && !change->is_staging && !change->is_resumed;
 		merge_sides(&self);
 		if (would_overwrite(&self)) {
 			outcome->failure = PROLLY_ERROR_WOULD_OVERWRITE;
@@ -336,7 +341,8 @@ void model_merge(Model *model, ModelBranch *branch, const ModelChange *change,
 		else if (is_fast_forward)
 			outcome->result = PROLLY_MERGE_FAST_FORWARD;
 		else if (change->is_merge || !merge_state_equal(&self.merged, &self.ours))
-			outcome->result = PROLLY_MERGE_MERGED;
+			outcome->result =
+				change->is_staging ? PROLLY_MERGE_STAGED : PROLLY_MERGE_MERGED;
 	}
 	if (outcome->failure < 0)
 		act(&self, is_fast_forward);

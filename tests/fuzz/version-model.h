@@ -28,6 +28,7 @@ typedef struct {
 	bool is_merge;
 	int from, to; /* of a change, -1: nothing; of a merge TO alone */
 	const char *strategy;
+	bool is_staging; /* what comes of it is to be staged, not committed */
 	MergeState base;
 	bool is_open[MERGE_NAMESPACES][MERGE_KEYS];
 	MergeCase sides[MERGE_NAMESPACES][MERGE_KEYS]; /* of those */
@@ -78,7 +79,7 @@ typedef struct {
 	bool is_merge;
 	int from, to;         /* as above */
 	const char *strategy; /* "ours", "theirs"; NULL: none */
-	bool no_ff, dry_run;
+	bool no_ff, dry_run, is_staging;
 	bool is_resumed; /* the branch's unfinished one goes on */
 } ModelChange;
 
