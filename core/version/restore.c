@@ -170,7 +170,7 @@ static bool settle_namespace(Restoring *self, const ProllyPlace *dir, ProllyAttr
 	bool was = true, has = true;
 
 	if (dir->ns[0] &&
-	    (!prolly_working_has_namespace(&self->before.working, dir->ns, &was, error) ||
+	    (!prolly_working_is_namespace_made(&self->before.working, dir->ns, &was, error) ||
 	     !prolly_working_has_keys(&self->after, dir, &has, error) ||
 	     (!has && !prolly_working_has_namespace(&self->source.working, dir->ns, &has, error))))
 		return false;

@@ -456,6 +456,20 @@ static bool empty_directory(ProllyTransaction *self, const ProllyPlace *dir,
 	return true;
 }
 
+/* A namespace that loses a key stays; after a move its keys may have been all that there is of it. */
+static bool keep_namespace(ProllyTransaction *self, const char *ns, GError **error)
+{
+	bool is_made;
+
+	if (!ns[0])
+		return true;
+	if (!prolly_working_is_namespace_made(&self->working, ns, &is_made, error))
+		return false;
+	if (!is_made)
+		prolly_transaction_put_namespace(self, ns, true);
+	return true;
+}
+
 /* Takes CHILD from DIR. *OUT_GONE: DIR is gone with it. */
 static bool remove_from(ProllyTransaction *self, const ProllyPlace *dir, const ProllyPlace *child,
 			bool *out_gone, GError **error)
@@ -470,7 +484,7 @@ static bool remove_from(ProllyTransaction *self, const ProllyPlace *dir, const P
 	set_changed(self, &record);
 	if (!dir->key_len) {
 		prolly_transaction_put_directory(self, dir, &record, PROLLY_DIRECTORY_EXISTS);
-		return true;
+		return keep_namespace(self, dir->ns, error);
 	}
 	prolly_hints_remove(hints, dir, child->key + dir->key_len, child->key_len - dir->key_len);
 	if (!prolly_hints_has_children(hints, dir))

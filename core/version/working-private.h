@@ -127,6 +127,21 @@ struct ProllyWorking {
 	const ProllyDbImage *image;       /* nullable: of STATE's one generation */
 };
 
+/* The newest is level 0. */
+static inline int prolly_working_count_generations(const ProllyWorking *working)
+{
+	return working->branch ? (int)working->state->generations->len : 0;
+}
+static inline uint64_t prolly_working_get_generation(const ProllyWorking *working, int level)
+{
+	return g_array_index(working->state->generations, uint64_t, level);
+}
+/* The record KEY of a level. *OUT_VALUE (transfer full) is NULL if there is none. */
+bool prolly_working_get_record(const ProllyWorking *working, ProllyRecordKey *key, int level,
+			       GBytes **out_value, GError **error);
+/* Has a move come from under what is staged? */
+bool prolly_working_is_moved(const ProllyWorking *working, bool *out_is, GError **error);
+
 /* Where something was found: an index into the state's generations, or one of these. */
 enum {
 	PROLLY_LEVEL_NONE = -1,
@@ -193,14 +208,21 @@ bool prolly_working_get_identity(const ProllyWorking *working, const ProllyPlace
 				 const ProllyFinding *finding, ProllyAttrs *out_attrs,
 				 GError **error);
 
+/* ---- namespaces.c ------------------------------------------------------------------------ */
+
 /* Is there a namespace NS? ("": always; whether it has entries is another question.) */
 bool prolly_working_has_namespace(const ProllyWorking *working, const char *ns, bool *out_has,
 				  GError **error);
+/* Is it there by itself, and not because of keys in it alone? */
+bool prolly_working_is_namespace_made(const ProllyWorking *working, const char *ns, bool *out_is,
+				      GError **error);
 /* (transfer full) Names of all, in byte order, "" among them whether it has entries or not. */
 bool prolly_working_list_namespaces(const ProllyWorking *working, GPtrArray **out_names,
 				    GError **error);
 
-/* Directories. The record's byte of state, valid while nothing from outside changed the branch. */
+/* ---- working.c: directories --------------------------------------------------------------- */
+
+/* The record's byte of state, valid while nothing from outside changed the branch. */
 typedef enum {
 	PROLLY_DIRECTORY_UNKNOWN = 0,
 	PROLLY_DIRECTORY_GONE,   /* no key, no marker */

@@ -105,25 +105,15 @@ bool prolly_finding_to_entry(const ProllyFinding *finding, ProllyEntry *out_entr
 
 /* ---- Keys -------------------------------------------------------------------------------- */
 
-static uint64_t get_generation(const ProllyWorking *working, int level)
-{
-	return g_array_index(working->state->generations, uint64_t, level);
-}
-
 static bool is_load(const ProllyWorking *working, int level)
 {
-	return get_generation(working, level) & PROLLY_GENERATION_LOAD;
+	return prolly_working_get_generation(working, level) & PROLLY_GENERATION_LOAD;
 }
 
-static int count_generations(const ProllyWorking *working)
+bool prolly_working_get_record(const ProllyWorking *working, ProllyRecordKey *key, int level,
+			       GBytes **out_value, GError **error)
 {
-	return working->branch ? (int)working->state->generations->len : 0;
-}
-
-static bool get_record(const ProllyWorking *working, ProllyRecordKey *key, int level,
-		       GBytes **out_value, GError **error)
-{
-	prolly_record_key_set_generation(key, get_generation(working, level));
+	prolly_record_key_set_generation(key, prolly_working_get_generation(working, level));
 	return prolly_db_get(working->repo->body->db, PROLLY_DB_STAGED, working->snapshot,
 			     key->data, key->len, out_value, error);
 }
@@ -136,7 +126,7 @@ static bool add_level(const ProllyWorking *working, ProllyRecordKey *key, int le
 	size_t len;
 	const void *data;
 
-	if (!get_record(working, key, level, &record, error))
+	if (!prolly_working_get_record(working, key, level, &record, error))
 		return false;
 	if (!record)
 		return true;
@@ -230,7 +220,7 @@ bool prolly_working_drop_void_marker(const ProllyWorking *working, const ProllyP
 				     ProllyFinding *finding, GError **error)
 {
 	g_autofree uint8_t *prefix = NULL;
-	int end = MIN(finding->value_level, count_generations(working));
+	int end = MIN(finding->value_level, prolly_working_count_generations(working));
 	bool has = false;
 
 	for (int level = 0; level < end && !has; level++) {
@@ -254,7 +244,7 @@ bool prolly_working_drop_void_marker(const ProllyWorking *working, const ProllyP
 bool prolly_working_find(const ProllyWorking *working, const ProllyPlace *place, int first,
 			 bool with_attrs, ProllyFinding *finding, GError **error)
 {
-	int n = count_generations(working);
+	int n = prolly_working_count_generations(working);
 
 	if (first < n) {
 		g_auto(ProllyRecordKey) key = {0};
@@ -326,7 +316,7 @@ static bool get_load_time(const ProllyWorking *working, int level, int64_t *out_
 	g_autoptr(GBytes) value = NULL;
 
 	prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_TIME, "", NULL, 0);
-	if (!get_record(working, &key, level, &value, error))
+	if (!prolly_working_get_record(working, &key, level, &value, error))
 		return false;
 	*out_time = value && g_bytes_get_size(value) == 8
 			    ? (int64_t)prolly_get_le64(g_bytes_get_data(value, NULL))
@@ -445,172 +435,6 @@ bool prolly_working_get_identity(const ProllyWorking *working, const ProllyPlace
 	return true;
 }
 
-/* ---- Namespaces -------------------------------------------------------------------------- */
-
-/* Has a move come from under what is staged? */
-static bool is_moved(const ProllyWorking *working, bool *out_is, GError **error)
-{
-	g_auto(ProllyRecordKey) key = {0};
-	int n = count_generations(working);
-
-	*out_is = false;
-	if (n && working->state->moves->len)
-		prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_MOVED, "", NULL,
-				       0);
-	for (int level = 0; key.data && level < n && !*out_is; level++) {
-		g_autoptr(GBytes) value = NULL;
-
-		if (!get_record(working, &key, level, &value, error))
-			return false;
-		*out_is = value != NULL;
-	}
-	return true;
-}
-
-/* NS was removed. It is there all the same if it has keys: a move has brought them, or came from under
- * those that are staged. */
-static bool is_back(const ProllyWorking *working, const char *ns, bool *out_is, GError **error)
-{
-	return is_moved(working, out_is, error) &&
-	       (!*out_is ||
-		prolly_working_has_keys(working, &(ProllyPlace){ns, NULL, 0}, out_is, error));
-}
-
-bool prolly_working_has_namespace(const ProllyWorking *working, const char *ns, bool *out_has,
-				  GError **error)
-{
-	g_auto(ProllyRecordKey) key = {0};
-	int n = ns[0] ? count_generations(working) : 0;
-
-	if (n)
-		prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_NAMESPACE, ns,
-				       NULL, 0);
-	for (int level = 0; level < n; level++) {
-		g_autoptr(GBytes) value = NULL;
-
-		if (!get_record(working, &key, level, &value, error))
-			return false;
-		if (value) {
-			*out_has = prolly_staged_namespace_exists(value);
-			return *out_has || is_back(working, ns, out_has, error);
-		}
-	}
-	*out_has = !ns[0] || prolly_state_find_namespace(working->state, ns);
-	/* A move may have taken it away under what is staged in it. */
-	return *out_has || !n ||
-	       prolly_working_has_keys(working, &(ProllyPlace){ns, NULL, 0}, out_has, error);
-}
-
-/* Notes for the namespaces that generation LEVEL made or removed which. The newest has the say, but
- * not for the unnamed one. */
-static bool collect_namespaces(const ProllyWorking *working, int level, GHashTable *seen,
-			       GPtrArray *names, GError **error)
-{
-	g_autoptr(ProllyDbIter) iter =
-		prolly_staged_iter_new(working, level, PROLLY_RECORD_NAMESPACE, NULL, NULL, 0);
-
-	for (prolly_db_iter_seek_first(iter); prolly_db_iter_is_valid(iter);
-	     prolly_db_iter_next(iter)) {
-		size_t len, value_len, rest_len;
-		const uint8_t *data = prolly_db_iter_get_key(iter, &len), *rest;
-		const uint8_t *value = prolly_db_iter_get_value(iter, &value_len);
-		const char *ns;
-		bool has;
-
-		if (!prolly_record_key_split(data, len, &ns, &rest, &rest_len) || !value_len)
-			return prolly_throw(error, PROLLY_ERROR_CORRUPT,
-					    "a staged record of a namespace is damaged");
-		if (!ns[0] || g_hash_table_contains(seen, ns))
-			continue;
-		g_hash_table_add(seen, g_strdup(ns));
-		has = value[0];
-		if (!has && !is_back(working, ns, &has, error))
-			return false;
-		if (has)
-			g_ptr_array_add(names, g_strdup(ns));
-	}
-	return prolly_db_iter_check(iter, error);
-}
-
-/* Adds the namespaces in which generation LEVEL has entries to STAGED. */
-static bool collect_staged(const ProllyWorking *working, int level, GHashTable *staged,
-			   GError **error)
-{
-	g_autoptr(ProllyDbIter) iter =
-		prolly_staged_iter_new(working, level, PROLLY_RECORD_ENTRY, NULL, NULL, 0);
-
-	prolly_db_iter_seek_first(iter);
-	while (prolly_db_iter_is_valid(iter)) {
-		size_t len, rest_len;
-		const uint8_t *data = prolly_db_iter_get_key(iter, &len), *rest;
-		g_auto(ProllyRecordKey) behind = {0};
-		const char *ns;
-
-		if (!prolly_record_key_split(data, len, &ns, &rest, &rest_len))
-			return prolly_throw(error, PROLLY_ERROR_CORRUPT, "a staged key is damaged");
-		g_hash_table_add(staged, g_strdup(ns));
-		prolly_record_key_init(&behind, working->branch->id, get_generation(working, level),
-				       PROLLY_RECORD_ENTRY, ns, NULL, 0);
-		behind.data[behind.len - 1] = 1; /* its NUL */
-		prolly_db_iter_seek(iter, behind.data, behind.len);
-	}
-	return prolly_db_iter_check(iter, error);
-}
-
-/* Adds the namespaces that are there only because keys are staged in them: a move has taken them
- * away from under those. */
-static bool add_staged(const ProllyWorking *working, GHashTable *seen, GPtrArray *names,
-		       GError **error)
-{
-	g_autoptr(GHashTable) staged = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	GHashTableIter iter;
-	gpointer ns;
-	bool has;
-
-	for (int level = 0; level < count_generations(working); level++)
-		if (!collect_staged(working, level, staged, error))
-			return false;
-	g_hash_table_iter_init(&iter, staged);
-	while (g_hash_table_iter_next(&iter, &ns, NULL)) {
-		if (g_hash_table_contains(seen, ns))
-			continue;
-		if (!prolly_working_has_keys(working, &(ProllyPlace){ns, NULL, 0}, &has, error))
-			return false;
-		if (has)
-			g_ptr_array_add(names, g_strdup(ns));
-	}
-	return true;
-}
-
-bool prolly_working_list_namespaces(const ProllyWorking *working, GPtrArray **out_names,
-				    GError **error)
-{
-	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-	const GArray *committed = working->state->namespaces;
-
-	for (int level = 0; level < count_generations(working); level++)
-		if (!collect_namespaces(working, level, seen, names, error))
-			return false;
-	for (guint i = 0; i < committed->len; i++) {
-		const char *name = g_array_index(committed, ProllyNamespace, i).name;
-
-		if (!g_hash_table_contains(seen, name)) {
-			g_hash_table_add(seen, g_strdup(name));
-			g_ptr_array_add(names, g_strdup(name));
-		}
-	}
-	if (!g_hash_table_contains(seen, "")) {
-		g_hash_table_add(seen, g_strdup(""));
-		g_ptr_array_add(names, g_strdup(""));
-	}
-	if (!add_staged(working, seen, names, error))
-		return false;
-	g_ptr_array_sort(names, prolly_strings_compare);
-	*out_names = g_steal_pointer(&names);
-	return true;
-}
-
 /* ---- Directories ------------------------------------------------------------------------- */
 
 size_t prolly_place_parent_len(const ProllyPlace *place)
@@ -631,7 +455,7 @@ static bool find_directory_record(const ProllyWorking *working, const ProllyPlac
 				  ProllyFinding *finding, uint8_t *out_state, bool *out_loaded,
 				  GError **error)
 {
-	int n = count_generations(working);
+	int n = prolly_working_count_generations(working);
 	g_auto(ProllyRecordKey) key = {0};
 
 	*out_loaded = false;
@@ -648,7 +472,7 @@ static bool find_directory_record(const ProllyWorking *working, const ProllyPlac
 				return false;
 			continue;
 		}
-		if (!get_record(working, &key, level, &finding->keep_attrs, error))
+		if (!prolly_working_get_record(working, &key, level, &finding->keep_attrs, error))
 			return false;
 		if (!finding->keep_attrs)
 			continue;
@@ -683,13 +507,32 @@ bool prolly_working_has_keys(const ProllyWorking *working, const ProllyPlace *pl
 	return has_keys_from(working, place, 0, out_has, error);
 }
 
+bool prolly_working_is_moved(const ProllyWorking *working, bool *out_is, GError **error)
+{
+	g_auto(ProllyRecordKey) key = {0};
+	int n = prolly_working_count_generations(working);
+
+	*out_is = false;
+	if (n && working->state->moves->len)
+		prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_MOVED, "", NULL,
+				       0);
+	for (int level = 0; key.data && level < n && !*out_is; level++) {
+		g_autoptr(GBytes) value = NULL;
+
+		if (!prolly_working_get_record(working, &key, level, &value, error))
+			return false;
+		*out_is = value != NULL;
+	}
+	return true;
+}
+
 /* By looking for keys and marker, staged ones too unless nothing was staged (I1). */
 static bool look_for_keys(const ProllyWorking *working, const ProllyPlace *place, bool staged,
 			  ProllyDirectoryState *out_state, GError **error)
 {
 	g_auto(ProllyFinding) marker = {0};
 	bool has = false, is_root = !place->key_len, moved = false;
-	int first = staged ? 0 : count_generations(working);
+	int first = staged ? 0 : prolly_working_count_generations(working);
 	ProllyPlace marker_place = *place;
 
 	if (is_root) {
@@ -709,7 +552,7 @@ static bool look_for_keys(const ProllyWorking *working, const ProllyPlace *place
 	if (place->key[marker_place.key_len] == '/' &&
 	    !prolly_working_find(working, &marker_place, first, false, &marker, error))
 		return false;
-	if (!staged && !is_moved(working, &moved, error))
+	if (!staged && !prolly_working_is_moved(working, &moved, error))
 		return false;
 	if (moved)
 		return look_for_keys(working, place, true, out_state, error);
@@ -756,7 +599,8 @@ static bool find_load_time(const ProllyWorking *working, const ProllyPlace *plac
 			   int64_t *out_time, GError **error)
 {
 	*out_time = 0;
-	for (int level = 0; level < count_generations(working) && !*out_time; level++) {
+	for (int level = 0; level < prolly_working_count_generations(working) && !*out_time;
+	     level++) {
 		bool has = false;
 
 		if (is_load(working, level) &&
