@@ -10,8 +10,8 @@
  * A key that somebody resolved by hand is another matter: what was staged of it when it was
  * resolved was looked at then, and goes with the merge; what was staged later stays.
  *
- * Namespaces that come or go by a merge are keys in this: what is staged of one goes if it is no
- * change. But nobody is stopped by one, since it is there while it has keys.
+ * Namespaces: where one comes or goes by a merge, what is staged of itself goes if it is no change;
+ * where keys of it come, a staged removal goes. Neither stops the merge.
  *
  * Directories: a staged marker is void if the merge brings keys below it, and a marker that the
  * merge brings is void if keys are staged below it.
@@ -163,7 +163,9 @@ bool prolly_beside_check(const ProllyBeside *self, const ProllyPlace *place,
 	return settle_directories(self, place, step, value, len, staged, error);
 }
 
-static bool check_namespace(const ProllyBeside *self, const ProllyTrio *trio, GError **error)
+/* *OUT_BRINGS: keys of it come with the merge. */
+static bool check_keys(const ProllyBeside *self, const ProllyTrio *trio, bool *out_brings,
+		       GError **error)
 {
 	const ProllyTreeContext *context = prolly_repo_get_context(self->working.repo);
 	g_autoptr(ProllyDiff) diff =
@@ -177,11 +179,24 @@ static bool check_namespace(const ProllyBeside *self, const ProllyTrio *trio, GE
 
 		if (end)
 			return true;
+		*out_brings |= change.new_value != NULL;
 		if (!prolly_beside_check(self, &place, &step, change.new_value, change.new_len,
 					 error))
 			return false;
 	}
 	return false;
+}
+
+static bool check_namespace(const ProllyBeside *self, const ProllyTrio *trio, GError **error)
+{
+	bool brings = false;
+
+	if (prolly_trio_is_changed(trio) && !check_keys(self, trio, &brings, error))
+		return false;
+	if (!self->batch || (!brings && trio->in_ours == trio->in_theirs))
+		return true;
+	return prolly_staged_drop_namespace(&self->working, trio->name, !brings && trio->in_ours,
+					    self->batch, error);
 }
 
 bool prolly_beside_check_all(const ProllyBeside *self, const GArray *ours, const GArray *merged,
@@ -196,13 +211,7 @@ bool prolly_beside_check_all(const ProllyBeside *self, const GArray *ours, const
 		return false;
 	trios = prolly_sides_list(&sides);
 	for (guint i = 0; i < trios->len; i++) {
-		const ProllyTrio *trio = &g_array_index(trios, ProllyTrio, i);
-
-		if (prolly_trio_is_changed(trio) && !check_namespace(self, trio, error))
-			return false;
-		if (self->batch && trio->in_ours != trio->in_theirs &&
-		    !prolly_staged_drop_namespace(&self->working, trio->name, trio->in_ours,
-						  self->batch, error))
+		if (!check_namespace(self, &g_array_index(trios, ProllyTrio, i), error))
 			return false;
 	}
 	if (self->batch)

@@ -337,7 +337,7 @@ bool prolly_staged_drop_value(const ProllyWorking *working, const ProllyPlace *p
 	return true;
 }
 
-bool prolly_staged_drop_namespace(const ProllyWorking *working, const char *ns, bool committed,
+bool prolly_staged_drop_namespace(const ProllyWorking *working, const char *ns, bool exists,
 				  ProllyDbBatch *batch, GError **error)
 {
 	const GArray *generations = working->state->generations;
@@ -354,7 +354,7 @@ bool prolly_staged_drop_namespace(const ProllyWorking *working, const char *ns, 
 			return false;
 		if (!value)
 			continue;
-		if (!is_known && prolly_staged_namespace_exists(value) != committed)
+		if (!is_known && prolly_staged_namespace_exists(value) != exists)
 			return true;
 		is_known = true;
 		prolly_db_batch_delete(batch, PROLLY_DB_STAGED, key.data, key.len);

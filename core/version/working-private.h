@@ -70,9 +70,9 @@ static inline bool prolly_staged_namespace_exists(GBytes *record)
 {
 	return g_bytes_get_size(record) && *(const uint8_t *)g_bytes_get_data(record, NULL);
 }
-/* Takes what is staged of namespace NS itself out of all generations, if the newest says what is
- * COMMITTED. */
-bool prolly_staged_drop_namespace(const ProllyWorking *working, const char *ns, bool committed,
+/* Takes what is staged of namespace NS itself out of all generations, if the newest says that it EXISTS
+ * (or, false, that it does not). */
+bool prolly_staged_drop_namespace(const ProllyWorking *working, const char *ns, bool exists,
 				  ProllyDbBatch *batch, GError **error);
 /* PLACE is gone, whatever is committed. */
 void prolly_staged_put_tombstone(const ProllyWorking *working, const ProllyPlace *place,
