@@ -124,6 +124,13 @@ class Victim:
             self.workload.commander.branches = [b for b in found.branches if b.startswith('made')]
         return complaints
 
+    def keep(self):
+        """For whoever looks into what it is. Where."""
+        kept = tempfile.mkdtemp(prefix='kills-', dir=self.build + '/meson-logs')
+        shutil.copytree(self.dir + '/disk', kept + '/disk', symlinks=True)
+        shutil.copy(self.log, kept)
+        return kept
+
     def close(self):
         self.probe.close()
         self.control.close()
@@ -138,6 +145,7 @@ def kill_under_load(options, scratch, report):
             complaints = victim.judge()
             report.add('store "%s", kill %d %s' % (seed, n, what), complaints)
             if complaints:
+                print('# store and notes: ' + victim.keep(), flush=True)
                 break  # what it has is not what it should have any more
         victim.close()
         shutil.rmtree(victim.dir, ignore_errors=True)
