@@ -12,7 +12,9 @@
  *
  * A path that is a store's goes to the process that has the store mounted, or if nobody has, is
  * opened here. Between asking and doing a mount may come or go: one that has just taken the store
- * may not answer yet, so it is given the time that opening a store is given as well.
+ * may not answer yet, so it is given the time that opening a store is given as well. Where it is, the
+ * store's lock says, which is whoever's the store is: so that no command goes astray, into another
+ * mount or a plain file, the mount table has to have a mount of that store there.
  */
 
 #include "ctl.h"
@@ -69,47 +71,90 @@ static const char *get_below(const char *path, const char *directory)
 	return path + len + strspn(path + len, "/");
 }
 
-/* Takes a line of mountinfo apart: the mount point, and whether a store is mounted there. */
-static bool parse_mount(char *line, char **out_point, bool *out_is_ours)
+/* A line of the table. */
+typedef struct {
+	char *point;
+	char *source; /* of a store's mount: which store it is; NULL: it is another's */
+} MountLine;
+
+static void mount_line_clear(MountLine *line)
+{
+	g_free(line->point);
+	g_free(line->source);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MountLine, mount_line_clear)
+
+/* Takes LINE of mountinfo apart. */
+static bool parse_mount(const char *line, MountLine *out)
 {
 	g_auto(GStrv) halves = g_strsplit(line, " - ", 2);
 	if (!halves[0] || !halves[1])
 		return false;
 	g_auto(GStrv) fields = g_strsplit(halves[0], " ", 6);
-	if (g_strv_length(fields) < 6)
+	g_auto(GStrv) of_type = g_strsplit(halves[1], " ", 3);
+	if (g_strv_length(fields) < 6 || g_strv_length(of_type) < 2)
 		return false;
-	*out_point = g_steal_pointer(&fields[4]);
-	/* Freeing a vector stops at its first NULL. */
-	g_free(fields[5]);
-	fields[5] = NULL;
-	unescape(*out_point);
-	*out_is_ours = g_str_has_prefix(halves[1], MOUNT_TYPE " ");
+	out->point = g_strdup(fields[4]);
+	unescape(out->point);
+	if (strcmp(of_type[0], MOUNT_TYPE) == 0) {
+		out->source = g_strdup(of_type[1]);
+		unescape(out->source);
+	}
 	return true;
 }
 
-/* (transfer full) The mount point of the store that PATH, a real path, is in. NULL: it is in none.
- */
-static char *find_mount(const char *path)
+/* The mount that PATH, a real path, is in. False: it is no store's. */
+static bool find_mount_line(const char *path, MountLine *out)
 {
 	g_autofree char *table = NULL;
-	g_autofree char *best = NULL;
-	bool best_is_ours = false;
 
 	if (!g_file_get_contents("/proc/self/mountinfo", &table, NULL, NULL))
-		return NULL;
+		return false;
 	g_auto(GStrv) lines = g_strsplit(table, "\n", -1);
-	for (char **line = lines; *line; line++) {
-		g_autofree char *point = NULL;
-		bool is_ours = false;
+	for (char **text = lines; *text; text++) {
+		g_auto(MountLine) line = {0};
 		/* Of two at one place the later lies on top. */
-		if (!parse_mount(*line, &point, &is_ours) || !get_below(path, point) ||
-		    (best && strlen(point) < strlen(best)))
+		if (!parse_mount(*text, &line) || !get_below(path, line.point) ||
+		    (out->point && strlen(line.point) < strlen(out->point)))
 			continue;
-		g_free(best);
-		best = g_steal_pointer(&point);
-		best_is_ours = is_ours;
+		mount_line_clear(out);
+		*out = line;
+		line = (MountLine){0};
 	}
-	return best_is_ours ? g_steal_pointer(&best) : NULL;
+	return out->source != NULL;
+}
+
+/* (transfer full) The mount point of the store's mount that PATH, a real path, is in. NULL: it is in
+ * none. */
+static char *find_mount(const char *path)
+{
+	g_auto(MountLine) line = {0};
+
+	return find_mount_line(path, &line) ? g_steal_pointer(&line.point) : NULL;
+}
+
+/* Are SOURCE, as a mount is listed, and SPEC one store? (Relative to what a SOURCE was, nobody knows.) */
+static bool is_same_store(const char *source, const char *spec)
+{
+	g_auto(ProllySpec) mounted = {0}, asked = {0};
+	struct stat a, b;
+
+	if (!prolly_spec_parse(source, &mounted, NULL) || !prolly_spec_parse(spec, &asked, NULL) ||
+	    !mounted.path || !asked.path)
+		return false;
+	if (!g_path_is_absolute(mounted.path))
+		return true;
+	return stat(mounted.path, &a) == 0 && stat(asked.path, &b) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
+static bool is_mount_of(const char *mount, const char *spec)
+{
+	g_auto(MountLine) line = {0};
+
+	return find_mount_line(mount, &line) && strcmp(line.point, mount) == 0 &&
+	       is_same_store(line.source, spec);
 }
 
 /* ---- Inside a mount ---------------------------------------------------------------------- */
@@ -197,15 +242,16 @@ static bool find_holder(const char *spec, CtlPlace *place, GError **error)
 			place->store = g_strdup(spec);
 			return true;
 		}
-		if (is_there(mount, CONTROL, &mode)) {
+		if (is_mount_of(mount, spec) && is_there(mount, CONTROL, &mode)) {
 			place->control = g_build_filename(mount, CONTROL, NULL);
 			return true;
 		}
 		if (g_get_monotonic_time() >= deadline)
 			return prolly_throw(
 				error, PROLLY_ERROR_LOCKED,
-				"%s: process %d has it mounted on %s, which does not answer", spec,
-				(int)pid, mount);
+				"%s: process %d has it mounted on %s, says its lock, but no mount "
+				"of it answers there",
+				spec, (int)pid, mount);
 		g_usleep(WAIT_STEP);
 	}
 }

@@ -152,3 +152,31 @@ mount $T" "pid 0" "" "no lock at all" "$(printf 'x%.0s' {1..20000})"; do
 		fusermount3 -u -z "$MNT"
 	done
 }
+
+@test "a lock that is held and names another mount, or a file: no command goes there" {
+	mount_store
+	ctl . -q init "$T/other"
+	mkdir -p "$T/files/.prollyfs"
+	touch "$T/files/.prollyfs/ctl"
+	python3 - "$T/other" "$CTL" "$MNT" "$T/files" <<'P'
+import fcntl, os, struct, subprocess, sys
+store, ctl, *mounts = sys.argv[1:]
+locks, commands = [], []
+for mount in mounts:
+    place = store if not locks else store + "2"
+    if locks:
+        subprocess.run(["cp", "-a", store, place], check=True)
+    fd = os.open(place + "/lock", os.O_RDWR)
+    fcntl.fcntl(fd, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))  # F_OFD_SETLK
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, b"pid %d\nmount %s\n" % (os.getpid(), mount.encode()), 0)
+    locks.append(fd)
+    commands.append(subprocess.Popen([ctl, "-C", place, "put", "ns/key", "value"], text=True,
+                                     stderr=subprocess.PIPE))
+for mount, command in zip(mounts, commands):
+    said = command.communicate()[1]
+    assert command.returncode == 2 and "mounted on %s, says its lock" % mount in said, said
+P
+	is "$(on_main ls -r)" ""
+	[ ! -s "$T/files/.prollyfs/ctl" ]
+}
