@@ -11,9 +11,10 @@
  *     stats            a text
  *
  * A text is what the command of its name prints, made when it is opened and kept in the handle; that
- * of stats has what the mount's requests cost besides. The directory is hidden (no readdir lists it, a look-up by name finds it) and belongs to the mounting
- * user alone: owner and mode are not versioned, so history would show others what the working tree
- * does not. A branch's own .prollyfs has that branch's scope, and so does all that is in it.
+ * of stats has what the mount's requests cost besides. The directory is hidden (no readdir lists
+ * it, a look-up by name finds it) and belongs to the mounting user alone: owner and mode are not
+ * versioned, so history would show others what the working tree does not. A branch's own .prollyfs
+ * has that branch's scope, and so does all that is in it.
  *
  * A revision may contain '/', as the branch or tag in it may: at/feature/x is the link x in the level
  * feature, whose target has a ../ for each level.

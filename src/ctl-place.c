@@ -134,7 +134,8 @@ static char *find_mount(const char *path)
 	return find_mount_line(path, &line) ? g_steal_pointer(&line.point) : NULL;
 }
 
-/* Are SOURCE, as a mount is listed, and SPEC one store? (Relative to what a SOURCE was, nobody knows.) */
+/* Are SOURCE, as a mount is listed, and SPEC one store? (Relative to what a SOURCE was, nobody
+ * knows.) */
 static bool is_same_store(const char *source, const char *spec)
 {
 	g_auto(ProllySpec) mounted = {0}, asked = {0};

@@ -3,8 +3,9 @@
 
 /*
  * ctl: the parts of prollyfs-ctl: where the store is (ctl-place.c), this process's standard streams
- * (ctl-streams.c), and messages out of files and editors (ctl-message.c). What commands do is core/command's; this program has no part in it, so
- * that a command does the same whoever carries it out.
+ * (ctl-streams.c), and messages out of files and editors (ctl-message.c). What commands do is
+ * core/command's; this program has no part in it, so that a command does the same whoever carries
+ * it out.
  */
 
 #include "command/session.h"

@@ -14,11 +14,11 @@
  *
  * With additions from left to right it takes a third more.
  *
- * Where a message ends, the next takes its lane; the longest come first, so that lanes are idle late and
- * briefly. (That, and to step all lanes in vectors too, makes 67 ns of 70 for an entry of a load of
- * 200,000.) When there are no more and few lanes are busy, what is left of them ends two by two
- * (hash-lanes.c), which is faster than vectors that are mostly idle. (On a processor with such vectors
- * and no SHA instructions they end here.)
+ * Where a message ends, the next takes its lane; the longest come first, so that lanes are idle
+ * late and briefly. (That, and to step all lanes in vectors too, makes 67 ns of 70 for an entry of
+ * a load of 200,000.) When there are no more and few lanes are busy, what is left of them ends two
+ * by two (hash-lanes.c), which is faster than vectors that are mostly idle. (On a processor with
+ * such vectors and no SHA instructions they end here.)
  *
  * Rejected: two times sixteen lanes, which would wait less, and had more vectors than there are.
  *

@@ -5,11 +5,11 @@
  * lock-order: the order in which locks are taken, asserted.
  *
  * With -Dlock_checks=true this header comes before every file of the program (meson.build), and GLib's
- * mutexes go through it: each has a rank by where it is initialised (the table in lock-order.c, which is
- * the whole order), each thread knows what it holds, and a lock that does not rank above all of that
- * ends the program with the names of both. So wherever a test goes the order holds, without the bad
- * luck that a deadlock needs. `scripts/test --locks` runs the suite so. In other builds none of this
- * is there.
+ * mutexes go through it: each has a rank by where it is initialised (the table in lock-order.c,
+ * which is the whole order), each thread knows what it holds, and a lock that does not rank above
+ * all of that ends the program with the names of both. So wherever a test goes the order holds,
+ * without the bad luck that a deadlock needs. `scripts/test --locks` runs the suite so. In other
+ * builds none of this is there.
  *
  * Who only tries to take a lock does not wait, and may do so out of order; what he then holds counts.
  */

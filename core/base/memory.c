@@ -2,11 +2,11 @@
 /*
  * Memory that may be refused.
  *
- * A GByteArray cannot be asked to grow and fail. But its bytes can be taken out, and an array be made of
- * bytes: so one that would grow to something large is replaced by one that has the room already. What
- * room an array has it does not tell either; yet GLib and these functions alike give it a power of two,
- * so it is at least the next one from its length. (If that is not so the bytes are there all the same;
- * only it may be GLib that asks for more.)
+ * A GByteArray cannot be asked to grow and fail. But its bytes can be taken out, and an array be
+ * made of bytes: so one that would grow to something large is replaced by one that has the room
+ * already. What room an array has it does not tell either; yet GLib and these functions alike give
+ * it a power of two, so it is at least the next one from its length. (If that is not so the bytes
+ * are there all the same; only it may be GLib that asks for more.)
  */
 #include "base/memory.h"
 

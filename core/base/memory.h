@@ -13,8 +13,8 @@
  * What comes from here is freed by g_free. WHAT names what the memory was for, in the error.
  *
  * A key counts as small, with what is put around it. Left to GLib in spite of the rule are tables and
- * lists with a member for each commit, branch, namespace, directory, or open file: who has no memory for
- * these has none for his threads either.
+ * lists with a member for each commit, branch, namespace, directory, or open file: who has no
+ * memory for these has none for his threads either.
  */
 
 #include "base/base.h"
@@ -41,8 +41,8 @@ GBytes *prolly_try_bytes(const void *data, size_t len, const char *what, GError 
 void *prolly_try_array(size_t n, size_t size, const char *what, GError **error);
 
 /*
- * *ARRAY (NULL at first), which has room for *CAPACITY items of SIZE bytes, has room for WANTED of them,
- * and for twice as many as before if that is more. Nothing is changed on failure.
+ * *ARRAY (NULL at first), which has room for *CAPACITY items of SIZE bytes, has room for WANTED of
+ * them, and for twice as many as before if that is more. Nothing is changed on failure.
  */
 bool prolly_try_grow(void *array, size_t *capacity, size_t wanted, size_t size, const char *what,
 		     GError **error);

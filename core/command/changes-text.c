@@ -123,8 +123,8 @@ static bool report_if_empty(Printer *printer, ProllyView *view, const char *ns, 
 	return func(printer, &change, error);
 }
 
-/* The namespaces in the range that VIEW, which has NAMES, has and the other, of OTHERS, has not. Both are
- * in order. */
+/* The namespaces in the range that VIEW, which has NAMES, has and the other, of OTHERS, has not.
+ * Both are in order. */
 static bool foreach_namespace(Printer *printer, ProllyView *view, const GPtrArray *names,
 			      const GPtrArray *others, const ProllyRange *range, ChangeFunc func,
 			      GError **error)

@@ -3,10 +3,10 @@
 /*
  * spool: bytes on their way from a writer to a reader that comes later, in order.
  *
- * Up to MEMORY_MAX of them, or what can be had, are in memory; when there are more, what follows goes to an unlinked
- * file in the directory for temporary files, until everything was read. So memory is bounded,
- * whatever a command prints before anyone reads it. (A memfd would be the daemon's memory all the
- * same.)
+ * Up to MEMORY_MAX of them, or what can be had, are in memory; when there are more, what follows
+ * goes to an unlinked file in the directory for temporary files, until everything was read. So
+ * memory is bounded, whatever a command prints before anyone reads it. (A memfd would be the
+ * daemon's memory all the same.)
  *
  * Invariant: bytes in memory are older than those in the file; while the file holds any, nothing is
  * added to memory.

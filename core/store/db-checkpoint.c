@@ -21,8 +21,8 @@
  *      is copied of the logs in their order has no gap.
  *
  * A log longer than LOG_MAX is flushed first, as it would be copied anew each time. The mark that goes
- * with it says what was durable before it began, so that a checkpoint that lost some of that is found out as
- * the database itself would be (db-mark.c).
+ * with it says what was durable before it began, so that a checkpoint that lost some of that is
+ * found out as the database itself would be (db-mark.c).
  */
 #include "store/db-private.h"
 

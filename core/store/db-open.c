@@ -20,8 +20,8 @@
  * log has CRC32C always, as have blob files.)
  *
  * Nothing but its settings goes to RocksDB's file LOG. Who asked is told of errors; and where the disk
- * is full, the second line that could not be written there ends the process by an assertion, in Debian's
- * build.
+ * is full, the second line that could not be written there ends the process by an assertion, in
+ * Debian's build.
  *
  * Memory. The node cache above is the cache; here is a small one for blocks, filters and indices,
  * a smaller one for chunks' blocks, which their nodes pin (db.c), and memtables of all families share

@@ -246,7 +246,8 @@ void prolly_db_reclaim_range(ProllyDb *db, ProllyDbFamily family, const void *lo
 	Range range = {family, (char *)lower, lower_len, (char *)upper, upper_len};
 
 	prolly_db_drop_files(db, family, lower, lower_len, upper, upper_len);
-	/* What is on its way to a table is not measured, and would be there with nobody to remove it. */
+	/* What is on its way to a table is not measured, and would be there with nobody to remove
+	 * it. */
 	if (get_property(db, family, "rocksdb.num-immutable-mem-table") == 0 &&
 	    measure_range(db, &range) < RECLAIM_MIN)
 		return;

@@ -195,8 +195,9 @@ void prolly_db_compact_range(ProllyDb *db, ProllyDbFamily family, const void *lo
 			     size_t lower_len, const void *upper, size_t upper_len, uint64_t dead);
 
 /*
- * Makes the database as it is now, synced or not, in the directory PATH, which is not there yet, with its
- * mark beside it; on the database's own filesystem its tables are links. INVALID in memory.
+ * Makes the database as it is now, synced or not, in the directory PATH, which is not there yet,
+ * with its mark beside it; on the database's own filesystem its tables are links. INVALID in
+ * memory.
  */
 bool prolly_db_checkpoint(ProllyDb *db, const char *path, GError **error);
 

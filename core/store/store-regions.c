@@ -46,7 +46,8 @@
 #define KEPT_MAX 128
 /* Microseconds for a region of small pages, where it cannot be seen. */
 #define SMALL_COST 1000
-/* How many regions go without a large page after one that was dear; four times as many the next time. */
+/* How many regions go without a large page after one that was dear; four times as many the next
+ * time. */
 #define SMALL_FIRST 256
 #define SMALL_MOST  4096
 

@@ -2,9 +2,9 @@
 /*
  * Where a backup goes: which directory may become one, and how the new takes the old one's place.
  *
- * A backup is built in DIR.partial, beside DIR, and takes DIR's place by one rename: of the two with each
- * other, if DIR is there. So DIR is the old backup or the new one at any moment, a power cut included,
- * as what was built is synced before.
+ * A backup is built in DIR.partial, beside DIR, and takes DIR's place by one rename: of the two
+ * with each other, if DIR is there. So DIR is the old backup or the new one at any moment, a power
+ * cut included, as what was built is synced before.
  *
  * The file `backup` is the first in it and the last to be removed, on the disk too, and says of which
  * store it is. By that an earlier backup of this

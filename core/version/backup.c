@@ -2,8 +2,8 @@
 /*
  * Backups of a store that goes on being used.
  *
- * A store is a database and a git directory, which agree but for what the journal says (journal.c), and,
- * with the file back end, files of nodes. A backup has all of them as of one moment:
+ * A store is a database and a git directory, which agree but for what the journal says (journal.c),
+ * and, with the file back end, files of nodes. A backup has all of them as of one moment:
  *
  *   1. open files are staged, as a commit would do it, and the database is synced.
  *   2. under publish_lock: a checkpoint of the database, links in the store's own directory, and copies

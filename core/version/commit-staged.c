@@ -29,8 +29,8 @@
  *
  * What a commit of one key costs besides its synced write, staged and committed, on one core: 240 us
  * on tmpfs and 410 on ext4, where git's files take 100 of it, the log's writes and the memtable 90,
- * staging 80, the fold 50. Most of the difference is that the processor has slept in the sync, and finds
- * its caches cold: with a sleep of 3 ms in place of each sync it is as much on tmpfs.
+ * staging 80, the fold 50. Most of the difference is that the processor has slept in the sync, and
+ * finds its caches cold: with a sleep of 3 ms in place of each sync it is as much on tmpfs.
  *
  * Keys that were loaded have no attributes of their own, so a commit with such keys is a move
  * (moves.c) whose time is that of the newest load.

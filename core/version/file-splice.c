@@ -7,7 +7,8 @@
  * in what lies over the value, once that is SPLICE_BYTES, while the file is read and written on.
  * It is waited for only by who needs its end: a writer who is so far ahead that memory would grow
  * (file.c), who changes bytes that are being spliced, and whoever stages. 1 GiB written in order, on
- * two processors, took 2.6 s without it and 1.7 s with it (in pieces of 4 MiB, while other work went on).
+ * two processors, took 2.6 s without it and 1.7 s with it (in pieces of 4 MiB, while other work
+ * went on).
  *
  * If it fails (a full disk) nothing has changed; the next splice is made by who waits for it, and he
  * learns why.

@@ -37,6 +37,7 @@ typedef struct {
 } ProllyFsckOptions;
 
 /* True: it was done, whatever was found; *OUT_N: how many objects are damaged still. Nothing else is
- * changed, and others may go on; what a garbage collection removes meanwhile may be reported as missing. */
+ * changed, and others may go on; what a garbage collection removes meanwhile may be reported as
+ * missing. */
 bool prolly_fsck_run(ProllyRepo *repo, const ProllyFsckOptions *options, uint64_t *out_n,
 		     GError **error);

@@ -36,10 +36,11 @@
  * A kill at any moment loses nothing, since what goes is reached by nothing. What cannot be read
  * below a root ends the collection before 6.
  *
- * Memory: 3.3 bytes for each node, 5 while they are listed (store-census.c), some 100 for each object of
- * the git repository, and 100 for each node that came between 1 and 5. RocksDB is told to be content
- * with little, and what is deleted does not gather in memory. The whole process of `prollyfs-ctl gc`,
- * of ten million nodes of which half go, has 95 MiB at most, 26 of them when it has opened the store.
+ * Memory: 3.3 bytes for each node, 5 while they are listed (store-census.c), some 100 for each
+ * object of the git repository, and 100 for each node that came between 1 and 5. RocksDB is told to
+ * be content with little, and what is deleted does not gather in memory. The whole process of
+ * `prollyfs-ctl gc`, of ten million nodes of which half go, has 95 MiB at most, 26 of them when it
+ * has opened the store.
  */
 #include "version/gc-private.h"
 

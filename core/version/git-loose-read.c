@@ -2,11 +2,11 @@
 /*
  * Reading loose objects before libgit2 does.
  *
- * libgit2 1.5 reads a loose object whose file was cut short for ever, with the lock held that history is
- * read under. So a back end of our own stands before its own: it reads the file whole, and says what
- * is damaged. What it does not have is looked for by the others: packs come first, as they do
- * without it, so that a sound copy in a pack is found. Whether the bytes have the hash that they are
- * asked for by is checked by libgit2, whoever reads them.
+ * libgit2 1.5 reads a loose object whose file was cut short for ever, with the lock held that
+ * history is read under. So a back end of our own stands before its own: it reads the file whole,
+ * and says what is damaged. What it does not have is looked for by the others: packs come first, as
+ * they do without it, so that a sound copy in a pack is found. Whether the bytes have the hash that
+ * they are asked for by is checked by libgit2, whoever reads them.
  *
  * A file is a zlib stream of "TYPE LENGTH\0" and the content. The length is believed only as far as the
  * stream can be that long.
@@ -60,8 +60,8 @@ static bool parse_header(const char *text, size_t n, Header *out_header)
 	return git_object_typeisloose(out_header->type);
 }
 
-/* What comes after N bytes of content that came with the header in START. One byte more than there may be
- * is asked for, so that too long a stream is seen. */
+/* What comes after N bytes of content that came with the header in START. One byte more than there
+ * may be is asked for, so that too long a stream is seen. */
 static char *inflate_content(git_odb_backend *backend, z_stream *stream, const char *start,
 			     size_t n, size_t len)
 {

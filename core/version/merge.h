@@ -146,9 +146,9 @@ ProllyView *prolly_unfinished_view(ProllyRepo *repo, const ProllyUnfinished *unf
 
 /*
  * Goes on with what BRANCH has unfinished: compares again with the branch as it is now, and makes
- * the commit (of a squash: stages it) if nothing waits any more. Conflicts that are left (or came up since) are told:
- * CONFLICT. Of OPTIONS it takes the message, unless it is NULL, the committer, the author of a
- * merge, may_execute, warn and the conflict function.
+ * the commit (of a squash: stages it) if nothing waits any more. Conflicts that are left (or came
+ * up since) are told: CONFLICT. Of OPTIONS it takes the message, unless it is NULL, the committer,
+ * the author of a merge, may_execute, warn and the conflict function.
  */
 bool prolly_history_continue(ProllyRepo *repo, ProllyBranch *branch,
 			     const ProllyMergeOptions *options, ProllyMergeResult *out_result,

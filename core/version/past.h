@@ -19,10 +19,10 @@ typedef struct {
 
 /*
  * (transfer full) The commits that OPTIONS mean (topological or not) that changed the key: those that
- * have another value than each of their parents (or have one, without parents), newest first. Where a merge took
- * the value of one parent, that one's history is the key's, as in git: what was done on the other
- * side came to nothing. Each step compares two root hashes, and reads the tree only where they
- * differ.
+ * have another value than each of their parents (or have one, without parents), newest first. Where
+ * a merge took the value of one parent, that one's history is the key's, as in git: what was done
+ * on the other side came to nothing. Each step compares two root hashes, and reads the tree only
+ * where they differ.
  */
 ProllyKeyLog *prolly_key_log_new(ProllyRepo *repo, const ProllyLogOptions *options,
 				 const ProllyPlace *place);

@@ -200,8 +200,9 @@ bool prolly_git_write_loose(ProllySpares *spares, const char *git_dir, const git
 			    git_object_t type, const void *data, size_t len, GError **error);
 
 /*
- * git-loose-read.c: what is damaged of loose objects is an error from now on, where libgit2 itself would
- * read it for ever. OBJECTS: the repository's directory of objects. These return libgit2's codes.
+ * git-loose-read.c: what is damaged of loose objects is an error from now on, where libgit2 itself
+ * would read it for ever. OBJECTS: the repository's directory of objects. These return libgit2's
+ * codes.
  */
 int prolly_git_guard_objects(git_odb *odb, const char *objects);
 /* (transfer full) As git_odb_open, guarded. */

@@ -4,8 +4,8 @@
 /*
  * version-private: what the files of core/version share: the bodies, and the seams between them.
  *
- * Lock order, outermost first; a lock is taken only while holding those before it (with all others of the
- * program it is in base/lock-order.c, which asserts it):
+ * Lock order, outermost first; a lock is taken only while holding those before it (with all others
+ * of the program it is in base/lock-order.c, which asserts it):
  *   1. branch->commit_lock     one commit, merge, reset or load-attach of a branch at a time
  *   2. body->branches_lock     the table of branches, making and deleting and renaming them
  *   3. branch->write_lock      one staged change of a branch at a time; never held over a commit

@@ -41,8 +41,9 @@ typedef long (*FsCallFunc)(FsPlace *place, const FsStep *step, FsOutcome *outcom
 
 struct FsOperation {
 	const char *name;
-	/* p, q: paths (P: perhaps of a branch itself); s, t: slots; o, r: offsets; l: a length; f: one of
-	 * the flags (F: those of open(2)); m: a mode; k: a link's target; x: an attribute's name */
+	/* p, q: paths (P: perhaps of a branch itself); s, t: slots; o, r: offsets; l: a length; f:
+	 * one of the flags (F: those of open(2)); m: a mode; k: a link's target; x: an attribute's
+	 * name */
 	const char *takes;
 	FsCallFunc call;
 	const int *flags; /* that it may have, the last is -1 */

@@ -9,8 +9,8 @@
  * What is compared of two trees: names as readdir(3) gives them, with types; what lstat(2) says but
  * for what no two filesystems have in common (device, number, blocks, size of a directory); that two
  * names are one file on both sides or on none; contents; targets of links; extended attributes. Of
- * times only those that are in the past, since they were set there: whatever has moved one side's to the
- * present has to have moved the other's. Of a file that is open, the same by its descriptor.
+ * times only those that are in the past, since they were set there: whatever has moved one side's
+ * to the present has to have moved the other's. Of a file that is open, the same by its descriptor.
  *
  * The kernel does not tell us that somebody uses a fifo, so its times do not move.
  * A directory's link count is 1 with us, whatever is in it (prollyfs(1)). Of what has no name any more

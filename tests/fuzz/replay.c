@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A fuzz target as an ordinary test: the files of its corpus, and of each a number of mutations,
- * which are the same in every run. PROLLY_FUZZ_MUTATIONS says how many (200; with PROLLYFS_LONG 20,000),
- * and PROLLY_FUZZ_COST, for a target whose inputs take long, by what that is divided.
- * A file named as argument is tried alone.
+ * which are the same in every run. PROLLY_FUZZ_MUTATIONS says how many (200; with PROLLYFS_LONG
+ * 20,000), and PROLLY_FUZZ_COST, for a target whose inputs take long, by what that is divided. A
+ * file named as argument is tried alone.
  *
  * Beside what the target asserts, no input may make it allocate much: a single block may have
  * ALLOCATION_FREE bytes (PROLLY_FUZZ_FREE, for a target that has a whole store), or ALLOCATION_TIMES

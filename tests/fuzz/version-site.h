@@ -5,7 +5,8 @@
  * version-site: a store and its model, and how they are compared.
  *
  * The store is in memory, or in a directory if it IS_KEPT: then it has tiny nodes, so that few keys
- * make deep trees, and can be closed and opened again. What a tree should be is version-fresh.h's to say.
+ * make deep trees, and can be closed and opened again. What a tree should be is version-fresh.h's
+ * to say.
  */
 
 #include "version-fresh.h"
