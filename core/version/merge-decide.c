@@ -26,6 +26,8 @@
 #define ATTRIBUTES_MAX (4u << 20)
 #define KIND_MASK      0x7f
 
+#define NOT_RUN "a merge command that " PROLLY_ATTRIBUTES_KEY " names was not run: "
+
 struct ProllyDecider {
 	ProllyRepo *repo; /* borrowed */
 	const ProllyDeciderSetting *setting;
@@ -239,8 +241,10 @@ static bool execute(ProllyDecider *self, const ProllyStrategy *strategy, bool fr
 				    "exec:%s: only who owns the mount may have commands run",
 				    strategy->command);
 	if (!self->has_warned && options->warn)
-		options->warn("a merge command that " PROLLY_ATTRIBUTES_KEY
-			      " names was not run: this store does not trust it",
+		options->warn(options->may_execute
+				      ? NOT_RUN "your configuration of git does not name "
+						"this store in prollyfs.trust"
+				      : NOT_RUN "only who owns the mount may have commands run",
 			      options->conflict_data);
 	self->has_warned = true;
 	return true;

@@ -71,7 +71,7 @@ e"
 	run -1 ctl "$STORE" merge --dry-run -s 'exec:exit 3' side-key
 }
 
-@test "attributes say how keys are merged; their commands need the store's trust" {
+@test "attributes say how keys are merged; their commands need the owner's trust" {
 	"$CTL" init "$STORE"
 	printf '%s\n' '# how keys are merged' '*.n merge=number' 'ns/l* merge=union' 'ns/left -merge' \
 		'x.cmd merge=exec:cat>"$2"<"$3"' | ctl "$STORE" put .prollyattributes
@@ -93,14 +93,14 @@ c"
 	is "$(value other)" c
 	sides x.cmd a b c
 	run -1 ctl "$STORE" merge side-x.cmd
-	[[ $output == *"does not trust"* ]]
+	[[ $output == *"does not name this store in prollyfs.trust"* ]]
 	ctl "$STORE" merge --abort
 	printf '[merge]\ntrust=true\n' >>"$STORE/config" # as whoever made the store could have
 	git --git-dir="$STORE/git" config prollyfs.trust '*'
 	printf '[prollyfs]\n\ttrust\n' >>"$HOME/.gitconfig" # without a value
 	git config --global --add prollyfs.trust "$T/another"
 	run -1 ctl "$STORE" merge side-x.cmd
-	[[ $output == *"does not trust"* ]]
+	[[ $output == *"does not name this store in prollyfs.trust"* ]]
 	ctl "$STORE" merge --abort
 	git config --global --add prollyfs.trust "$STORE"
 	ctl "$STORE" -q merge side-x.cmd
