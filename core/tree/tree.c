@@ -14,8 +14,9 @@
  * What a look-up costs is waiting for memory. Of 1,000 entries, which are in the processor's cache, it
  * takes 47 ns, of 10,000 72, of a million, without a hint, 390, with one level more: 24 ns a level, and
  * the rest is two rounds, one for the leaf and, when that was searched, one for the value. (A key that
- * is not there needs one, 270.) A program that does nothing but that with blocks of a leaf's size, and its 12 lines
- * asked for at once (store.c), waits for (nanoseconds; "known": the value is asked for with the leaf):
+ * is not there needs one, 270.) A program that does nothing but that with blocks of a leaf's size,
+ * and its 12 lines asked for at once (store.c), waits for (nanoseconds; "known": the value is asked
+ * for with the leaf):
  *
  *	                      leaf   leaf, value   known   the same, large pages
  *	14 MB (100,000)         22            42      24         22    89    41
