@@ -24,6 +24,7 @@
 
 #define CONTENT_MAX    (16u << 20) /* of a side, for strategies that have it in memory */
 #define ATTRIBUTES_MAX (4u << 20)
+#define RESULT_ROOM    4096u
 #define KIND_MASK      0x7f
 
 #define NOT_RUN "a merge command that " PROLLY_ATTRIBUTES_KEY " names was not run: "
@@ -169,6 +170,12 @@ static bool apply_text(ProllyDecider *self, TextFunc func, const ProllyMergeStep
 	bool fit;
 
 	if (!load_contents(self->repo, step, &contents, &fit, error))
+		return false;
+	/* What comes of it is put together from them. */
+	if (fit && !prolly_try_reserve(&out,
+				       contents.texts.base.len + contents.texts.ours.len +
+					       contents.texts.theirs.len + RESULT_ROOM,
+				       "a merged value", error))
 		return false;
 	result->is_merged = fit && func(&contents.texts, out);
 	if (!result->is_merged)

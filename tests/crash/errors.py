@@ -331,6 +331,8 @@ def make_image(build, scratch, kind):
 class Trial:
     """One operation on SITE, of which is known what there is after each of its steps."""
 
+    SETS = (CHANGES, Control.READS)  # of calls, one of which fails
+
     def __init__(self, site, operation):
         self.site, self.operation = site, operation
         self.states, self.n_calls = [], {}
@@ -349,10 +351,10 @@ class Trial:
             site.close_all()
         finally:
             site.daemon.kill()
-        for calls in (CHANGES, Control.READS):
+        for calls in self.SETS:
             site.begin()
             try:
-                site.control.arm(Control.PASS, calls=calls)
+                site.control.arm(site.control.PASS, calls=calls)
                 self.operation.run(site)
                 site.control.disarm()
                 self.n_calls[calls] = site.control.n_calls()
