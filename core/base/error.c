@@ -82,7 +82,10 @@ bool prolly_throw_git(GError **error, int git_code, const char *format, ...)
 		va_start(args, format);
 		g_autofree char *what = g_strdup_vprintf(format, args);
 		va_end(args);
-		g_set_error(error, PROLLY_ERROR, (int)git_code_to_error(git_code), "%s: %s", what,
+		ProllyErrorCode code = last && last->klass == GIT_ERROR_NOMEMORY
+					       ? PROLLY_ERROR_NO_MEMORY
+					       : git_code_to_error(git_code);
+		g_set_error(error, PROLLY_ERROR, (int)code, "%s: %s", what,
 			    last && last->message ? last->message : "git error");
 	}
 	return false;

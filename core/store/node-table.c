@@ -12,7 +12,7 @@
  * What is removed leaves no mark: those behind it that would not be found any more move up.
  *
  *  T1  From the slot that a node's hash says to the one where it is, none is empty.
- *  T2  At least half of the slots are empty.
+ *  T2  At least half of the slots are empty; or, if there was no memory for more, one.
  */
 #include "store/store-private.h"
 
@@ -60,15 +60,21 @@ static void place(ProllyNodeTable *self, ProllyNodeSlot slot)
 	self->slots[i] = slot;
 }
 
+/* Without memory for that it goes on as it is while there is a slot that is free, and one that stays so,
+ * where searches end. */
 static void grow(ProllyNodeTable *self)
 {
 	ProllyNodeSlot *old = self->slots;
 	size_t n_old = self->n_slots;
 
 	size_t n_slots = n_old ? 2 * n_old : SLOTS_INITIAL;
+	ProllyNodeSlot *slots = self->n + 2 <= n_old ? g_try_new0(ProllyNodeSlot, n_slots)
+						     : g_new0(ProllyNodeSlot, n_slots);
 
+	if (!slots)
+		return;
 	/* Others look at both without the lock (prefetch), but not at what is there. */
-	__atomic_store_n(&self->slots, g_new0(ProllyNodeSlot, n_slots), __ATOMIC_RELAXED);
+	__atomic_store_n(&self->slots, slots, __ATOMIC_RELAXED);
 	__atomic_store_n(&self->n_slots, n_slots, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < n_old; i++) {
 		if (old[i].node)

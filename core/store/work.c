@@ -37,11 +37,16 @@ static bool place_fingerprint(uint64_t *slots, size_t n_slots, uint64_t fingerpr
 	return true;
 }
 
+/* Without memory for that it goes on as it is while there is a slot that is free, and one that stays
+ * so, where searches end. */
 static void grow_set(FingerprintSet *set)
 {
 	size_t n_slots = set->n_slots ? 2 * set->n_slots : 64;
-	uint64_t *slots = g_new0(uint64_t, n_slots);
+	uint64_t *slots = set->n + 2 <= set->n_slots ? g_try_new0(uint64_t, n_slots)
+						     : g_new0(uint64_t, n_slots);
 
+	if (!slots)
+		return;
 	for (size_t i = 0; i < set->n_slots; i++) {
 		if (set->slots[i])
 			place_fingerprint(slots, n_slots, set->slots[i]);

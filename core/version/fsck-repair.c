@@ -18,6 +18,7 @@
  * What is put back is seen by everybody at once. Nothing else is touched: what cannot be taken back
  * stays as it is.
  */
+#include "base/memory.h"
 #include "version/fsck-private.h"
 
 #include <string.h>
@@ -145,7 +146,9 @@ static bool make_content(Try *self, ProllyView *view, GError **error)
 	    !prolly_view_get(view, &place, false, &entry, &found, error) || !found ||
 	    entry.length < lost->offset + lost->length)
 		return false;
-	buffer = g_malloc(lost->length);
+	buffer = prolly_try_malloc((size_t)lost->length, "a value", error);
+	if (!buffer)
+		return false;
 	writer = prolly_blob_writer_new(&self->memory);
 	return prolly_view_read(view, &entry, lost->offset, buffer, lost->length, &len, error) &&
 	       len == lost->length && prolly_blob_writer_write(writer, buffer, len, error) &&

@@ -11,6 +11,7 @@
  *
  * Whether a command may be run at all is for the caller to know (merge-decide.c).
  */
+#include "base/memory.h"
 #include "version/strategy.h"
 
 #include <fcntl.h>
@@ -43,9 +44,11 @@ static bool write_content(Driver *self, const ProllyValue *value, int fd, const 
 			  GError **error)
 {
 	const ProllyTreeContext *context = prolly_repo_get_context(self->repo);
-	g_autofree uint8_t *piece = g_malloc(PIECE);
+	g_autofree uint8_t *piece = prolly_try_malloc(PIECE, "a value", error);
 	size_t len;
 
+	if (!piece)
+		return false;
 	for (uint64_t offset = 0; offset < value->length; offset += len) {
 		if (!prolly_value_read(context, value, offset, piece, PIECE, &len, error) ||
 		    !prolly_write_all(fd, piece, len, path, error))
@@ -202,10 +205,12 @@ static bool read_long(Driver *self, int fd, ProllyKind kind, GBytes **out_stored
 {
 	const ProllyTreeContext *context = prolly_repo_get_context(self->repo);
 	g_autoptr(ProllyBlobWriter) writer = prolly_blob_writer_new(context);
-	g_autofree uint8_t *piece = g_malloc(PIECE);
+	g_autofree uint8_t *piece = prolly_try_malloc(PIECE, "a value", error);
 	ProllyBlob blob;
 	ssize_t len;
 
+	if (!piece)
+		return false;
 	while ((len = read(fd, piece, PIECE)) > 0)
 		if (!prolly_blob_writer_write(writer, piece, (size_t)len, error))
 			return false;
@@ -228,7 +233,9 @@ static bool read_result(Driver *self, ProllyKind kind, GBytes **out_stored, GErr
 					  self->command);
 	if (attr.st_size > PIECE)
 		return read_long(self, fd, kind, out_stored, error);
-	content = g_malloc(PIECE);
+	content = prolly_try_malloc(PIECE, "a value", error);
+	if (!content)
+		return false;
 	len = read(fd, content, PIECE);
 	if (len < 0)
 		return prolly_throw_errno(error, errno, "read %s", self->files[1]);
