@@ -12,10 +12,10 @@
  *
  * What comes from here is freed by g_free. WHAT names what the memory was for, in the error.
  *
- * A key, an argument, and a commit's message count as small, with what is put around them. Left to GLib
- * in spite of the rule are tables and lists with a member for each commit, branch, namespace, directory,
- * or open file: who has no memory for these has none for his threads either. And the lists in which a
- * merge strategy (union, json) has the lines or members of values that it merges.
+ * A key, an argument, and a commit's message count as small, with what is put around them. Left to
+ * GLib in spite of the rule are tables and lists with a member for each commit, branch, namespace,
+ * directory, or open file: who has no memory for these has none for his threads either. And the lists
+ * in which a merge strategy (union, json) has the lines or members of values that it merges.
  */
 
 #include "base/base.h"

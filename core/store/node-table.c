@@ -60,8 +60,8 @@ static void place(ProllyNodeTable *self, ProllyNodeSlot slot)
 	self->slots[i] = slot;
 }
 
-/* Without memory for that it goes on as it is while there is a slot that is free, and one that stays so,
- * where searches end. */
+/* Without memory for that it goes on as it is while there is a slot that is free, and one that stays
+ * so, where searches end. */
 static void grow(ProllyNodeTable *self)
 {
 	ProllyNodeSlot *old = self->slots;

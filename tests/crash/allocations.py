@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """No memory: whatever large allocation is refused, nobody dies of it, and nothing is lost.
 
-Each command, and each operation on a mounted store, is tried while its first allocation of 64 KiB or more
-is refused (memory-shim.c), then its second... until none is left to refuse.
+Each command, and each operation on a mounted store, is tried while its first allocation of 64 KiB or
+more is refused (memory-shim.c), then its second... until none is left to refuse.
 
  - Who asked is told that there is no memory, or what was asked for is done.
  - What there is meanwhile is what was there before, or after one of its steps; all else is as it was.
