@@ -18,9 +18,11 @@
 #define STEPS_MAX   400
 #define CHECK_EVERY 64
 
+/* Often the one that the step before was for: there is something to go on with. */
 static int take_branch(Fuzz *self)
 {
-	int i = (int)take_below(self, MODEL_BRANCHES);
+	int number = fuzz_take_byte(self->input);
+	int i = number >= 128 ? self->at : number % MODEL_BRANCHES;
 
 	while (!self->model->branches[i].is_there)
 		i = (i + 1) % MODEL_BRANCHES;
@@ -31,56 +33,56 @@ static int take_branch(Fuzz *self)
 
 typedef struct {
 	const char *name;
+	unsigned weight;
 	void (*run)(Fuzz *self);
 } Operation;
 
 static const Operation operations[] = {
-	{"put", step_put},
-	{"put", step_put},
-	{"put", step_put},
-	{"put", step_put},
-	{"put", step_put},
-	{"delete", step_delete},
-	{"delete", step_delete},
-	{"change kind", step_change_kind},
-	{"rename", step_rename},
-	{"load", step_load},
-	{"make namespace", step_make_namespace},
-	{"remove namespace", step_remove_namespace},
-	{"rename namespace", step_rename_namespace},
-	{"commit", step_commit},
-	{"commit", step_commit},
-	{"commit", step_commit},
-	{"amend", step_amend},
-	{"create branch", step_create_branch},
-	{"create branch", step_create_branch},
-	{"delete branch", step_delete_branch},
-	{"rename branch", step_rename_branch},
-	{"tag", step_tag},
-	{"delete tag", step_delete_tag},
-	{"merge", step_merge},
-	{"merge", step_merge},
-	{"merge", step_merge},
-	{"apply", step_apply},
-	{"apply", step_apply},
-	{"continue", step_continue},
-	{"continue", step_continue},
-	{"abort", step_abort},
-	{"resolve", step_resolve},
-	{"resolve", step_resolve},
-	{"resolve", step_resolve},
-	{"reset", step_reset},
-	{"restore", step_restore},
-	{"compare", step_compare},
-	{"log", step_log},
-	{"collect", step_collect},
-	{"check", step_check},
-	{"reopen", NULL}, /* with no branch held */
+	{"change", 6, step_change},
+	{"put", 4, step_put},
+	{"delete", 2, step_delete},
+	{"change kind", 1, step_change_kind},
+	{"rename", 1, step_rename},
+	{"load", 1, step_load},
+	{"make namespace", 1, step_make_namespace},
+	{"remove namespace", 1, step_remove_namespace},
+	{"rename namespace", 1, step_rename_namespace},
+	{"commit", 2, step_commit},
+	{"amend", 1, step_amend},
+	{"create branch", 1, step_create_branch},
+	{"delete branch", 1, step_delete_branch},
+	{"rename branch", 1, step_rename_branch},
+	{"tag", 1, step_tag},
+	{"delete tag", 1, step_delete_tag},
+	{"merge", 7, step_merge},
+	{"apply", 3, step_apply},
+	{"continue", 3, step_continue},
+	{"abort", 1, step_abort},
+	{"resolve", 4, step_resolve},
+	{"reset", 2, step_reset},
+	{"restore", 2, step_restore},
+	{"compare", 1, step_compare},
+	{"log", 1, step_log},
+	{"collect", 1, step_collect},
+	{"check", 1, step_check},
+	{"reopen", 1, NULL}, /* with no branch held */
 };
+
+static const Operation *take_operation(Fuzz *self)
+{
+	unsigned total = 0, at = 0, i = 0;
+
+	for (i = 0; i < G_N_ELEMENTS(operations); i++)
+		total += operations[i].weight;
+	at = take_below(self, total);
+	for (i = 0; at >= operations[i].weight; i++)
+		at -= operations[i].weight;
+	return &operations[i];
+}
 
 static void run_step(Fuzz *self, bool is_traced)
 {
-	const Operation *operation = &operations[take_below(self, G_N_ELEMENTS(operations))];
+	const Operation *operation = take_operation(self);
 
 	self->at = take_branch(self);
 	self->ours = &self->model->branches[self->at];
@@ -96,6 +98,22 @@ static void run_step(Fuzz *self, bool is_traced)
 		site_reopen(&self->site);
 	}
 	site_check_branch(&self->site, self->at);
+}
+
+/* Three branches, which have a commit with some keys in common. */
+static void begin(Fuzz *self)
+{
+	static const uint8_t script[] = {
+		0,  0, 2, 0, 0,  1, 16, 0, 0, 1, 1, 17, 0, 0, 2, 2, 18, 0, 0, /* change */
+		21, 0, 1, 0, 21, 0, 2,  0, /* create branch, twice */
+	};
+	FuzzInput *input = self->input, own = {script, sizeof(script)};
+
+	self->input = &own;
+	while (fuzz_has_more(&own))
+		run_step(self, false);
+	self->input = input;
+	g_assert_true(self->model->branches[1].is_there && self->model->branches[2].is_there);
 }
 
 bool fuzz_start(void)
@@ -124,6 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	site_init(&self->site, fuzz_has_more(&input) && fuzz_take_byte(&input) % 8 == 0);
 	self->model = &self->site.model;
 	self->input = &input;
+	begin(self);
 	for (unsigned n = 1; fuzz_has_more(&input) && n <= STEPS_MAX; n++) {
 		run_step(self, is_traced);
 		if (n % CHECK_EVERY == 0 || is_traced)

@@ -30,6 +30,19 @@ void step_commit(Fuzz *self)
 	expect_head(self, &id);
 }
 
+/* Some keys, and a commit. */
+void step_change(Fuzz *self)
+{
+	for (unsigned n = 1 + take_below(self, 3); n; n--) {
+		if (take_below(self, 4) == 3)
+			step_delete(self);
+		else
+			step_put(self);
+		model_settle(&self->ours->working);
+	}
+	step_commit(self);
+}
+
 void step_amend(Fuzz *self)
 {
 	const MergeCommit *head = &self->model->history.commits[self->ours->head];
@@ -42,7 +55,8 @@ void step_amend(Fuzz *self)
 	ProllyCommitId id;
 	uint64_t changes;
 
-	if (!may_commit(self))
+	/* Without the first one two branches have nothing in common any more. */
+	if (!may_commit(self) || (head->parents[0] < 0 && take_below(self, 16)))
 		return;
 	prolly_commit_load(self->site.repo, &self->site.ids[self->ours->head], &amended, &error);
 	g_assert_no_error(error);

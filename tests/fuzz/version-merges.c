@@ -180,10 +180,24 @@ static void resolve_all(Fuzz *self, ProllyResolveWith with)
 	g_assert_cmpuint(n, ==, expected);
 }
 
+/* One that waits, if there is any from there on. */
+static Spot take_conflict(Fuzz *self)
+{
+	Spot spot = take_spot(self);
+
+	for (int i = 0; i < MERGE_NAMESPACES * MERGE_KEYS; i++) {
+		int at = (spot.ns * MERGE_KEYS + spot.key + i) % (MERGE_NAMESPACES * MERGE_KEYS);
+
+		if (self->ours->unfinished.is_open[at / MERGE_KEYS][at % MERGE_KEYS])
+			return make_spot(self, at / MERGE_KEYS, at % MERGE_KEYS);
+	}
+	return spot;
+}
+
 void step_resolve(Fuzz *self)
 {
 	ProllyResolveWith with = (ProllyResolveWith)take_below(self, PROLLY_RESOLVE_THEIRS + 1);
-	Spot spot = take_spot(self);
+	Spot spot = take_below(self, 4) ? take_conflict(self) : take_spot(self);
 	g_autoptr(GError) error = NULL;
 	uint64_t n;
 

@@ -31,6 +31,7 @@ void step_rename_namespace(Fuzz *self);
 
 /* Commits, branches and tags (version-history.c). */
 void step_commit(Fuzz *self);
+void step_change(Fuzz *self);
 void step_amend(Fuzz *self);
 void step_create_branch(Fuzz *self);
 void step_delete_branch(Fuzz *self);
@@ -58,14 +59,14 @@ static inline unsigned take_below(Fuzz *self, unsigned limit)
 	return fuzz_take_below(self->input, limit);
 }
 
-/* One that is there; small numbers are heads of branches. */
+/* One that is there; mostly the head of a branch. */
 static inline int take_commit(Fuzz *self)
 {
 	int number = fuzz_take_byte(self->input);
 	int i = number % self->model->history.n;
 
-	if (number < 2 * MODEL_BRANCHES && self->model->branches[number / 2].is_there)
-		return self->model->branches[number / 2].head;
+	if (number < 160 && self->model->branches[number % MODEL_BRANCHES].is_there)
+		return self->model->branches[number % MODEL_BRANCHES].head;
 	while (self->model->is_gone[i])
 		i = (i + 1) % self->model->history.n;
 	return i;
@@ -77,11 +78,16 @@ typedef struct {
 	ProllyPlace place;
 } Spot;
 
+static inline Spot make_spot(Fuzz *self, int ns, int key)
+{
+	return (Spot){ns, key, &self->ours->working.values[ns][key], site_place(ns, key)};
+}
+
 static inline Spot take_spot(Fuzz *self)
 {
-	int ns = (int)take_below(self, MERGE_NAMESPACES), key = (int)take_below(self, MERGE_KEYS);
+	int ns = (int)take_below(self, MERGE_NAMESPACES);
 
-	return (Spot){ns, key, &self->ours->working.values[ns][key], site_place(ns, key)};
+	return make_spot(self, ns, (int)take_below(self, MERGE_KEYS));
 }
 
 /* CODE -1: none. */

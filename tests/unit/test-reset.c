@@ -262,6 +262,24 @@ static void fast_forward(Fixture *self, const ProllyCommitId *to)
 	g_assert_cmpint(result, ==, PROLLY_MERGE_FAST_FORWARD);
 }
 
+static void stage(Fixture *self, const ProllyCommitId *from, const ProllyCommitId *to)
+{
+	ProllySignature author = {(char *)"A", (char *)"a@example.com", 1000000000, 0};
+	ProllyMergeChange change = {from, to};
+	ProllyMergeOptions options = {.operation = "revert",
+				      .message = "back",
+				      .author = &author,
+				      .committer = &author,
+				      .no_commit = true};
+	g_autoptr(GError) error = NULL;
+	ProllyMergeResult result;
+	ProllyCommitId id;
+
+	prolly_history_apply(self->repo, self->branch, &change, &options, &result, &id, &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(result, ==, PROLLY_MERGE_STAGED);
+}
+
 /* What is staged in a namespace that one head has not and the next one has stays there, in the unnamed
  * one as well. */
 static void test_soft_under_staged(Fixture *self, gconstpointer data)
@@ -290,6 +308,90 @@ static void test_soft_under_staged(Fixture *self, gconstpointer data)
 	commit(self);
 	assert_keys(self, "ns", "b");
 	assert_keys(self, "", "b");
+}
+
+/* A commit with namespace "ns", and with KEY in it unless it is NULL; then one without. Back to the one
+ * or the other. */
+static void make_two(Fixture *self, const char *key, ProllyCommitId *out_with,
+		     ProllyCommitId *out_without)
+{
+	g_autoptr(GError) error = NULL;
+
+	make_directory(self, "ns", "");
+	if (key)
+		put(self, "ns", key, "1");
+	commit(self);
+	get_head(self, out_with);
+	if (key)
+		delete (self, "ns", key);
+	try_remove_directory(self, "ns", "", &error);
+	g_assert_no_error(error);
+	commit(self);
+	get_head(self, out_without);
+	reset(self, out_with, PROLLY_RESET_HARD);
+}
+
+/* A move takes a namespace away under a key that is staged in it: it is there, and stays when the key
+ * goes, by whatever. */
+static void test_namespace_of_staged_key(Fixture *self, gconstpointer data)
+{
+	ProllyCommitId with, without;
+
+	make_two(self, "a", &with, &without);
+	put(self, "ns", "b", "2");
+	fast_forward(self, &without);
+	g_assert_true(has_directory(self, "ns", ""));
+	delete (self, "ns", "b");
+	g_assert_true(has_directory(self, "ns", ""));
+	g_assert_cmpuint(commit(self), ==, 1);
+
+	reset(self, &with, PROLLY_RESET_HARD);
+	put(self, "ns", "b", "2");
+	fast_forward(self, &without);
+	g_assert_cmpuint(restore(self, &with, "ns", "b", true), ==, 1);
+	g_assert_true(has_directory(self, "ns", ""));
+	g_assert_cmpuint(commit(self), ==, 1);
+}
+
+/* What is staged of a namespace and is no change is not in a move's way. */
+static void test_namespace_as_committed(Fixture *self, gconstpointer data)
+{
+	ProllyCommitId with, without;
+	g_autoptr(GError) error = NULL;
+
+	make_two(self, NULL, &with, &without);
+	try_remove_directory(self, "ns", "", &error);
+	g_assert_no_error(error);
+	make_directory(self, "ns", "");
+	fast_forward(self, &without);
+	g_assert_false(has_directory(self, "ns", ""));
+	g_assert_cmpuint(commit(self), ==, 0);
+}
+
+/* A removal that is staged ends when a move brings keys. */
+static void test_namespace_brought_back(Fixture *self, gconstpointer data)
+{
+	ProllyCommitId with, without, filled;
+	g_autoptr(GError) error = NULL;
+
+	make_two(self, NULL, &with, &without);
+	put(self, "ns", "a", "1");
+	commit(self);
+	get_head(self, &filled);
+	reset(self, &with, PROLLY_RESET_HARD);
+	try_remove_directory(self, "ns", "", &error);
+	g_assert_no_error(error);
+	fast_forward(self, &filled);
+	assert_keys(self, "ns", "a");
+	g_assert_cmpuint(commit(self), ==, 0);
+
+	reset(self, &with, PROLLY_RESET_HARD);
+	try_remove_directory(self, "ns", "", &error);
+	g_assert_no_error(error);
+	fast_forward(self, &filled);
+	stage(self, &filled, &with);
+	g_assert_true(has_directory(self, "ns", ""));
+	assert_keys(self, "ns", "");
 }
 
 static void test_hard(Fixture *self, gconstpointer data)
@@ -605,6 +707,9 @@ int main(int argc, char **argv)
 	TEST("restore/open-files", test_open_files);
 	TEST("reset/soft", test_soft);
 	TEST("reset/soft-under-staged", test_soft_under_staged);
+	TEST("reset/namespace-of-staged-key", test_namespace_of_staged_key);
+	TEST("reset/namespace-as-committed", test_namespace_as_committed);
+	TEST("reset/namespace-brought-back", test_namespace_brought_back);
 	TEST("reset/hard", test_hard);
 	for (unsigned seed = 0; seed < 10; seed++) {
 		g_autofree char *name = g_strdup_printf("/version/reset/model/%u", seed);
