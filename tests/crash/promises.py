@@ -253,7 +253,7 @@ class Promises:
             self.settle_state(branch, entries)
 
     def settle_state(self, branch, entries):
-        state = self.states[branch]
+        state, found = self.states[branch], {}
         for key, data in entries.items():
             parts = [(key, data)]
             if key.startswith('block'):
@@ -262,8 +262,11 @@ class Promises:
             for name, content in parts:
                 version = find_version(name, content)
                 if version >= 0 and name in state.high:
-                    state.low[name] = state.high[name] = version
-                    self.closed.setdefault(branch, {})[name] = version
+                    state.low[name] = state.high[name] = found[name] = version
+        # What is not there is what a reset took that was cut off, unless it was deleted.
+        deleted = {name: version for name, version in self.closed.get(branch, {}).items()
+                   if name not in found and make_content(name, version) is None}
+        self.closed[branch] = {**deleted, **found}
 
     # ---- Looking
 
