@@ -7,16 +7,16 @@
  * that changes keys or branches has its changes announced to the observer here, after they are done
  * and before it returns; when the observer returns, every process sees them:
  * 1. The scope's count of moves goes up, so that names met again are compared with the content
- * their node stands for (inode.c), and its count of changes, so that open directories stop making
- * nodes from what they pinned; taking reply_lock once waits for the answers that may have been made
- *    before (ops-dir.c, R2).
+ *    their node stands for (inode.c), and its count of changes, so that open directories stop
+ *    making nodes from what they pinned; taking reply_lock once waits for the answers that may
+ *    have been made before (ops-dir.c, R2).
  * 2. The kernel is told. Few places: each name on the way that the kernel may know is invalidated.
  *    Many, or branches: one FUSE_NOTIFY_INC_EPOCH, after which the kernel looks up again each name
- * it uses. Older kernels (below protocol 7.44) are told every name that is known here; names known
- * to be absent are not, so there no absence is cached in the first place. Directories keep their
- * nodes, so that processes in them stay where they are; their attributes are invalidated, and the
- * names that it keeps of their last reading (ops-dir.c). Changed files get new nodes; whoever has the
- * old one open goes on with it.
+ *    it uses. Older kernels (below protocol 7.44) are told every name that is known here; names
+ *    known to be absent are not, so there no absence is cached in the first place. Directories keep
+ *    their nodes, so that processes in them stay where they are; their attributes are invalidated,
+ *    and the names that it keeps of their last reading (ops-dir.c). Changed files get new nodes;
+ *    whoever has the old one open goes on with it.
  *
  * Deadlocks. Invalidating an entry waits in the kernel for the directory's lock, which is held by
  * whoever waits for our answer to a create or look-up in it. So it is done by a thread of its own
