@@ -14,8 +14,9 @@
  *
  * A key, an argument, and a commit's message count as small, with what is put around them. Left to
  * GLib in spite of the rule are tables and lists with a member for each commit, branch, namespace,
- * directory, or open file: who has no memory for these has none for his threads either. And the lists
- * in which a merge strategy (union, json) has the lines or members of values that it merges.
+ * directory, or open file: who has no memory for these has none for his threads either. So are the
+ * lists in which a merge strategy (union, json) has the lines or members of values that it merges,
+ * those of the runs of a file with holes, and of the nodes on their way to a back end.
  */
 
 #include "base/base.h"

@@ -267,7 +267,8 @@ static size_t compute_size(const ProllyNodeView *view)
 	return size;
 }
 
-/* (transfer full) (nullable) Hints that know nothing as yet of the leaves below VIEW. */
+/* (transfer full) (nullable) Hints that know nothing as yet of the leaves below VIEW; NULL: it can do
+ * without, as where there is no memory. */
 static ProllyHints *new_hints(const ProllyNodeView *view, ProllyWeighFunc weigh)
 {
 	ProllyHints *self;
@@ -275,7 +276,9 @@ static ProllyHints *new_hints(const ProllyNodeView *view, ProllyWeighFunc weigh)
 
 	if (view->keys + view->count * TAGS_AT_ONCE > MIN(UINT16_MAX, MOST_TAGS * view->count))
 		return NULL;
-	self = g_malloc0(compute_size(view));
+	self = g_try_malloc0(compute_size(view));
+	if (!self)
+		return NULL;
 	self->weigh = weigh;
 	self->count = view->count;
 	for (uint32_t i = 0; i < view->count; i++) {
