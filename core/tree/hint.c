@@ -23,12 +23,13 @@
  * true as long as that node is, whatever became of the leaf in memory; only where its bytes lay is a
  * guess, of which nothing follows but what memory is asked for.
  *
- * A leaf's hint is made when a look-up has come to it for the second time: those that come once, to
- * each leaf of a large tree, have nothing of it. It costs a byte an entry and 16 a leaf, which the
- * cache is charged with; where entries are so small that there are hundreds in a leaf, there is none.
+ * Hints are made where look-ups come again: of the leaves that they come to, once they have come by the
+ * node above twice as often as it has leaves. Those that come once to each leaf of a large tree
+ * would only have their cost. They take a byte an entry and 16 a leaf, which the cache is charged with;
+ * where entries are so small that there are hundreds in a leaf, there are none.
  *
  *  H1  A hint is read only when its state is MADE, which is set behind the rest (release) by the one
- *      thread that took it from SEEN to MAKING. It never changes again.
+ *      thread that took it from NONE to MAKING. It never changes again.
  *  H2  A node's hints are set once, by compare-and-swap, and go with its view.
  *
  * Rejected: a line of its own for each leaf, one step to get to instead of two (three times the
@@ -40,14 +41,15 @@
 
 /* Where leaves have more entries than that on average, there are no hints. */
 #define MOST_TAGS 240u
+/* There are none either before look-ups came so many times to each leaf, on average. */
+#define VISITS_A_LEAF 2u
 /* So many tags are looked at at a time. */
 #define TAGS_AT_ONCE 8u
 /* So many of a key's last bytes are in its tag. */
 #define TAIL ((size_t)16)
 
 enum {
-	STATE_UNSEEN,
-	STATE_SEEN,
+	STATE_NONE,
 	STATE_MAKING,
 	STATE_MADE,
 	STATE_NEVER, /* the leaf is too large */
@@ -71,12 +73,12 @@ typedef struct ProllyLeafHint {
 	uint8_t state; /* atomic */
 } LeafHint;
 
-struct ProllyHints {
+typedef struct ProllyHints {
 	ProllyWeighFunc weigh; /* what the leaves were checked with */
 	uint32_t count;
 	uint32_t padding;
 	LeafHint leaves[]; /* behind them the tags of all, of each a multiple of TAGS_AT_ONCE */
-};
+} ProllyHints;
 
 static inline uint8_t *get_tags(ProllyHints *self, const LeafHint *leaf)
 {
@@ -195,7 +197,7 @@ static inline const uint8_t *get_piece(const uint8_t *data, size_t len, size_t e
 ProllyHintAnswer prolly_hint_ask(const ProllyTreeContext *context, const ProllyNodeView *view,
 				 uint32_t i, const uint8_t *key, size_t len, ProllyHint *out_hint)
 {
-	ProllyHints *self = __atomic_load_n(node_get_hints(view), __ATOMIC_ACQUIRE);
+	ProllyHints *self = __atomic_load_n(&node_get_hint_slot(view)->hints, __ATOMIC_ACQUIRE);
 	const uint8_t *place = prolly_store_get_link_place(node_get_link(view, i));
 	const LeafHint *hint;
 
@@ -289,18 +291,27 @@ static ProllyHints *new_hints(const ProllyNodeView *view, ProllyWeighFunc weigh)
 	return self;
 }
 
-/* (nullable) Those of NODE, which are made if it has none. */
+/* Look-ups that are lost count by threads that count at the same time are few. */
+static bool is_visited_enough(ProllyHintSlot *slot, const ProllyNodeView *view)
+{
+	uint64_t visits = __atomic_load_n(&slot->visits, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&slot->visits, visits + 1, __ATOMIC_RELAXED);
+	return visits >= (uint64_t)VISITS_A_LEAF * view->count;
+}
+
+/* (nullable) Those of NODE, which are made if it is time. */
 static ProllyHints *get_hints(ProllyNode *node, const ProllyNodeView *view, ProllyWeighFunc weigh)
 {
-	ProllyHints **place = node_get_hints(view), *present, *self;
+	ProllyHintSlot *slot = node_get_hint_slot(view);
+	ProllyHints *present = __atomic_load_n(&slot->hints, __ATOMIC_ACQUIRE), *self;
 
-	present = __atomic_load_n(place, __ATOMIC_ACQUIRE);
-	if (present)
+	if (present || !is_visited_enough(slot, view))
 		return present;
 	self = new_hints(view, weigh);
 	if (!self)
 		return NULL;
-	if (!__atomic_compare_exchange_n(place, &present, self, false, __ATOMIC_ACQ_REL,
+	if (!__atomic_compare_exchange_n(&slot->hints, &present, self, false, __ATOMIC_ACQ_REL,
 					 __ATOMIC_ACQUIRE)) {
 		g_free(self);
 		return present;
@@ -336,16 +347,14 @@ static void make_hint(LeafHint *hint, uint8_t *tags, const uint8_t *place,
 		tags[i] = make_tag_of_entry(leaf, i);
 }
 
-/* Moves the state of HINT on; true: to MAKING. */
-static bool advance(LeafHint *hint, const ProllyNodeView *leaf)
+/* Takes HINT, of LEAF, from NONE to MAKING; false: somebody did before, or there will be none. */
+static bool begin_hint(LeafHint *hint, const ProllyNodeView *leaf)
 {
-	uint8_t state = __atomic_load_n(&hint->state, __ATOMIC_RELAXED), next = STATE_MAKING;
+	uint8_t state = __atomic_load_n(&hint->state, __ATOMIC_RELAXED);
+	uint8_t next = leaf->len > UINT16_MAX ? STATE_NEVER : STATE_MAKING;
 
-	if (state == STATE_UNSEEN)
-		next = leaf->len > UINT16_MAX ? STATE_NEVER : STATE_SEEN;
-	else if (state != STATE_SEEN)
-		return false;
-	return __atomic_compare_exchange_n(&hint->state, &state, next, false, __ATOMIC_RELAXED,
+	return state == STATE_NONE &&
+	       __atomic_compare_exchange_n(&hint->state, &state, next, false, __ATOMIC_RELAXED,
 					   __ATOMIC_RELAXED) &&
 	       next == STATE_MAKING;
 }
@@ -360,7 +369,7 @@ void prolly_hint_note(const ProllyTreeContext *context, ProllyNode *node,
 	if (!self || self->weigh != context->format->weigh)
 		return;
 	hint = &self->leaves[i];
-	if (advance(hint, leaf)) {
+	if (begin_hint(hint, leaf)) {
 		make_hint(hint, get_tags(self, hint), place, leaf);
 		__atomic_store_n(&hint->state, STATE_MADE, __ATOMIC_RELEASE);
 	}

@@ -106,7 +106,7 @@ static size_t compute_view_size(bool leaf, uint32_t count)
 {
 	size_t size = sizeof(ProllyNodeView) + node_count_heads(count) * sizeof(int32_t);
 
-	return leaf ? size : size + sizeof(ProllyHints *) + count * sizeof(ProllyNodeLink);
+	return leaf ? size : size + sizeof(ProllyHintSlot) + count * sizeof(ProllyNodeLink);
 }
 
 /* ---- Encoding ---------------------------------------------------------------------------- */
@@ -310,7 +310,7 @@ static void patch_value(uint8_t *out, const ProllyNodeView *old, const ProllyDra
 /* Of the view of an internal node. */
 static void forget_hints(void *view)
 {
-	g_free(*node_get_hints(view));
+	g_free(node_get_hint_slot(view)->hints);
 }
 
 static void free_inner_view(void *view)
@@ -332,7 +332,7 @@ static ProllyNodeView *copy_view(ProllyNode *node, const uint8_t *bytes, const P
 	memcpy(view, old, sizeof(*old) + node_count_heads(old->count) * sizeof(*old->heads));
 	view->data = bytes;
 	if (old->level > 0)
-		*node_get_hints(view) = NULL;
+		*node_get_hint_slot(view) = (ProllyHintSlot){NULL};
 	for (uint32_t i = 0; i < old->count && old->level > 0; i++)
 		prolly_store_copy_link(node_get_link(view, i), node_get_link(old, i));
 	for (uint32_t i = 0; i < n && old->level > 0; i++)
@@ -559,7 +559,7 @@ static Flaw decode_entries(ProllyNodeView *view, ProllyWeighFunc weigh)
 	Flaw flaw = NULL;
 
 	if (view->level > 0) {
-		*node_get_hints(view) = NULL;
+		*node_get_hint_slot(view) = (ProllyHintSlot){NULL};
 		memset(node_get_link(view, 0), 0, view->count * sizeof(ProllyNodeLink));
 	}
 	if (view->count > 0)

@@ -106,7 +106,11 @@ typedef struct {
 	_Alignas(16) int32_t heads[]; /* one a suffix, and up to a multiple of TREE_HEADS more */
 } ProllyNodeView;
 
-typedef struct ProllyHints ProllyHints; /* hint.c */
+/* Of an internal node, for hint.c. */
+typedef struct {
+	struct ProllyHints *hints; /* atomic; nullable, set once */
+	uint64_t visits;           /* atomic; look-ups that came by before there were any */
+} ProllyHintSlot;
 
 /* A key in two pieces, as a node holds it. */
 typedef struct {
@@ -207,14 +211,14 @@ static inline uint32_t node_count_heads(uint32_t count)
 
 /* Of an internal node, behind the heads: what is known of the leaves below it, and links to its
  * children. They may change, whoever reads the view. */
-static inline ProllyHints **node_get_hints(const ProllyNodeView *view)
+static inline ProllyHintSlot *node_get_hint_slot(const ProllyNodeView *view)
 {
-	return (ProllyHints **)(void *)(uintptr_t)(view->heads + node_count_heads(view->count));
+	return (ProllyHintSlot *)(void *)(uintptr_t)(view->heads + node_count_heads(view->count));
 }
 
 static inline ProllyNodeLink *node_get_link(const ProllyNodeView *view, uint32_t i)
 {
-	return (ProllyNodeLink *)(node_get_hints(view) + 1) + i;
+	return (ProllyNodeLink *)(node_get_hint_slot(view) + 1) + i;
 }
 
 /* The first 8 bytes as a number that sorts as they do. */

@@ -9,7 +9,7 @@
 #include "store/db.h"
 
 #define N         3000u
-#define ROUNDS    4u
+#define ROUNDS    12u
 #define N_THREADS 4u
 
 typedef enum {
