@@ -89,13 +89,12 @@ while made < 40:
     if name.startswith("17"):
         made += 1
         with open(folder + "/" + name[2:], "wb") as file:
-            file.write(zlib.compress(blob))' "$STORE/git"
-	is "$(loose_in 17)" 40
-	ls "$STORE/git/objects/17" >"$T/names"
+            file.write(zlib.compress(blob))
+        print(name)' "$STORE/git" >"$T/names"
 	echo x >"$MNT/main/ns/k0000001"
 	commit_all main
 	wait_for 60 none_loose
-	sed 's/^/17/' "$T/names" | store_git cat-file --batch-check >"$T/found"
+	store_git cat-file --batch-check <"$T/names" >"$T/found"
 	is "$(grep -c ' blob ' "$T/found")" 40
 	store_git fsck --strict
 }
