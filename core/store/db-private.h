@@ -115,8 +115,8 @@ bool prolly_db_check_unhurt(ProllyDb *db, GError **error);
 
 /* ---- Space (db-space.c) ------------------------------------------------------------------ */
 
-/* Is there something in memory that is to become a table? */
-bool prolly_db_has_unwritten(ProllyDb *db);
+/* Is there something in memory that was written last, to which more is written yet? */
+bool prolly_db_has_begun_memtable(ProllyDb *db);
 /* Bytes that are free on DB's disk for this process; UINT64_MAX if that cannot be found out. */
 uint64_t prolly_db_measure_free(const ProllyDb *db);
 /*

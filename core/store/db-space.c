@@ -7,8 +7,8 @@
  * a margin. So neither the log nor a flush runs into the end of the disk, unless other programs
  * fill it meanwhile. RocksDB survives that, with one exception, which is what this is for: when the
  * *first* write to a new log fails (likely enough: a new log is begun when the flush of the old one
- * takes the last space), RocksDB 7.8 resumes with that same log, and its next write to it is an
- * assertion that fails in Debian's build, and an error for ever in others.
+ * takes the last space), RocksDB 7.8 resumes with that same log, and its next write to it, or the
+ * opening that reads it, is an assertion that fails in Debian's build, and an error for ever in others.
  *
  * To ask the kernel at each write would cost more than the write. What was found free is good for
  * ROOM_USEC, and for a part of it.
@@ -90,14 +90,12 @@ static uint64_t measure_unwritten(ProllyDb *db)
 	return bytes;
 }
 
-bool prolly_db_has_unwritten(ProllyDb *db)
+bool prolly_db_has_begun_memtable(ProllyDb *db)
 {
-	uint64_t n = 0;
-
 	for (int i = 0; i < PROLLY_DB_N_FAMILIES; i++)
-		n += get_property(db, (ProllyDbFamily)i, "rocksdb.num-entries-active-mem-table") +
-		     get_property(db, (ProllyDbFamily)i, "rocksdb.num-entries-imm-mem-tables");
-	return n > 0;
+		if (get_property(db, (ProllyDbFamily)i, "rocksdb.num-entries-active-mem-table") > 0)
+			return true;
+	return false;
 }
 
 /* What MEASURE adds up over the files of the log. */

@@ -16,8 +16,9 @@
  * or to close it. Nor may a sync be tried again: the kernel takes what it could not write for written.
  * So from then on nothing is written or synced by this process: reads go on, everybody else is told of
  * what failed first, and the next opening recovers as after a crash. The same where there was no space
- * for the first write of all to a log, which RocksDB goes on with (db-space.c); and where it has not
- * resumed, with space, in RESUME_WAIT_USEC: it gives up if that fails while it resumes.
+ * for the first write of all to a log, or to sync it, as RocksDB goes on with it (db-space.c); and
+ * where it has not resumed, with space, in RESUME_WAIT_USEC: it gives up if that fails while it
+ * resumes.
  *
  * Ingestion. Sorted entries become a table file beside the others, which RocksDB then adopts by a
  * link: no log, no memtable, and no compaction ever if the keys are above all others of the family.
@@ -384,11 +385,18 @@ static bool wait_to_resume(ProllyDb *db, char **failure, gint64 *since)
 	return true;
 }
 
-/* Does RocksDB resume, once there is space? After the log ran out of it, it begins a new one only if it
- * has something to flush. */
+/* Is it a log that could not be written or synced, or the directory with a new log's name? */
+static bool concerns_log(const char *failure)
+{
+	return strstr(failure, ".log: ") || strstr(failure, "While fsync: a directory");
+}
+
+/* Does RocksDB resume, once there is space? With that same log, unless something is in a memtable that
+ * takes writes. The log may have what failed: what is written next has its number, and once two have
+ * the same number and key, no opening gets past them. */
 static bool is_curable(ProllyDb *db, const char *failure)
 {
-	return is_no_space(failure) && (!strstr(failure, ".log: ") || prolly_db_has_unwritten(db));
+	return is_no_space(failure) && (!concerns_log(failure) || prolly_db_has_begun_memtable(db));
 }
 
 /* Writes BATCH, once; *OUT_FAILURE (transfer full) says what RocksDB has against it. */

@@ -6,7 +6,7 @@ A store that a kill has left is backed up, once to a place where nothing is and 
 backup of it, while
 
  - the process is killed at one of the calls by which it changes files (disk-shim.c),
- - one of these calls fails, or
+ - one of these calls fails (each sync for want of space: the log then has what was not written), or
  - the power is cut, and the disk has some of what was not synced (disk.py).
 
 Then what is at the place has to be nothing (the first time), the earlier backup, or the new one: it
@@ -103,9 +103,9 @@ class Saver(Stepper):
                 or (os.path.exists(self.disk + '/backup')
                     and self.fetch(self.disk + '/backup') != self.earlier))
 
-    def fail(self, at, error):
+    def fail(self, at, error, calls=Control.ALL):
         self.copy_image()
-        done = self.run(self.words, Control.FAIL, at, error)
+        done = self.run(self.words, Control.FAIL, at, error, calls)
         if (done.returncode == -signal.SIGABRT and b'rocksdb::' in done.stderr
                 and not self.has_begun()):
             return self.finish(self.disk)
@@ -158,6 +158,9 @@ def strike(saver, options, r, which, report):
         error = r.choice(ERRORS)
         report.add('%s, %s at call %d of %d' % (which, errno.errorcode[error], at, n),
                    saver.fail(at, error))
+    for at in range(saver.count(saver.words, Control.SYNCS)[0]):
+        report.add('%s, no space at sync %d' % (which, at),
+                   saver.fail(at, errno.ENOSPC, Control.SYNCS))
     records = saver.record()
     moments = sorted(r.choices(range(len(records)), k=options.cuts) + [len(records)] * 3)
     for moment, complaints in saver.cut(records, moments, r):

@@ -190,17 +190,17 @@ class Stepper:
         shutil.rmtree(self.disk, ignore_errors=True)
         shutil.copytree(self.victim.dir + '/disk', self.disk)
 
-    def run(self, words, action, wait=0, error=0):
-        self.control.arm(action, wait, error=error)
+    def run(self, words, action, wait=0, error=0, calls=Control.ALL):
+        self.control.arm(action, wait, calls, error)
         done = subprocess.run([self.build + '/src/prollyfs-ctl', '-C', self.disk + '/store', *words],
                               env=self.environment, capture_output=True, check=False)
         self.control.disarm()
         return done
 
-    def count(self, words):
-        """The calls that WORDS make, and what is wrong if nobody kills them."""
+    def count(self, words, calls=Control.ALL):
+        """The CALLS that WORDS make, and what is wrong if nobody kills them."""
         self.copy_image()
-        done = self.run(words, Control.PASS)
+        done = self.run(words, Control.PASS, calls=calls)
         return self.control.n_calls(), done.stderr.decode() if done.returncode else None
 
     def prepare(self, note):
