@@ -24,6 +24,7 @@
 typedef struct {
 	ProllyCommand *command;
 	ProllyView *a, *b; /* a nullable */
+	ProllyNamer *a_names, *b_names;
 	ProllyChangesStyle style;
 	GString *json;
 	uint64_t n;
@@ -179,11 +180,11 @@ static bool foreach_change(Printer *printer, const ProllyPath *select, ChangeFun
 static char *dup_change_path(Printer *printer, const ProllyViewChange *change, GError **error)
 {
 	const ProllyEntry *entry = change->new_entry ? change->new_entry : change->old_entry;
-	ProllyView *view = change->new_entry ? printer->b : printer->a;
+	ProllyNamer *namer = change->new_entry ? printer->b_names : printer->a_names;
 
 	if (entry->kind == PROLLY_KIND_DIRECTORY && !change->place.key_len)
 		return prolly_path_from_directory(change->place.ns, NULL, 0);
-	return prolly_command_dup_path(view, &change->place, entry->kind, error);
+	return prolly_namer_dup_path(namer, &change->place, entry->kind, error);
 }
 
 /* ---- JSON -------------------------------------------------------------------------------- */
@@ -475,7 +476,15 @@ bool prolly_command_print_changes(ProllyCommand *command, ProllyView *a, ProllyV
 				  uint64_t *out_n, GError **error)
 {
 	g_autoptr(GString) json = g_string_new(NULL);
-	Printer printer = {.command = command, .a = a, .b = b, .style = style, .json = json};
+	g_autoptr(ProllyNamer) a_names = prolly_namer_new(a);
+	g_autoptr(ProllyNamer) b_names = prolly_namer_new(b);
+	Printer printer = {.command = command,
+			   .a = a,
+			   .b = b,
+			   .a_names = a_names,
+			   .b_names = b_names,
+			   .style = style,
+			   .json = json};
 
 	if (style == PROLLY_CHANGES_STAT && !foreach_change(&printer, select, measure_path, error))
 		return false;

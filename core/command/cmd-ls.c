@@ -14,6 +14,7 @@
 typedef struct {
 	ProllyCommand *command;
 	ProllyView *view;
+	ProllyNamer *namer;
 	bool is_long;
 	char *base; /* path of what is listed, to be taken off: "" or ends in '/' */
 	GString *json;
@@ -58,7 +59,7 @@ static void print_details(ProllyCommand *command, ProllyKind kind, uint64_t size
 static bool list_key(Lister *lister, const ProllyPlace *place, const ProllyEntry *entry,
 		     GError **error)
 {
-	g_autofree char *path = prolly_command_dup_path(lister->view, place, entry->kind, error);
+	g_autofree char *path = prolly_namer_dup_path(lister->namer, place, entry->kind, error);
 	if (!path)
 		return false;
 	if (lister->command->json) {
@@ -218,7 +219,8 @@ static bool run_ls(ProllyCommand *command, GError **error)
 	    !prolly_target_init(command, view, argument, &target, error))
 		return false;
 	g_autofree char *base = dup_base(&target);
-	Lister lister = {command, view, prolly_command_option(command, "l"), base, json};
+	g_autoptr(ProllyNamer) namer = prolly_namer_new(view);
+	Lister lister = {command, view, namer, prolly_command_option(command, "l"), base, json};
 	if (!target.directory.ns)
 		return list_single(&lister, &target, argument, error);
 	return list_target(&lister, &target, prolly_command_option(command, "r"), error);

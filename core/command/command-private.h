@@ -234,10 +234,17 @@ bool prolly_command_parse_namespace(const char *argument, char out_name[PROLLY_N
 /* (transfer full) The path of a key in VIEW; of a directory's marker it ends in '/'. */
 char *prolly_command_dup_path(ProllyView *view, const ProllyPlace *place, ProllyKind kind,
 			      GError **error);
+/* The same for many keys of VIEW, one after the other: cheap where they come in their order. */
+typedef struct ProllyNamer ProllyNamer;
+ProllyNamer *prolly_namer_new(ProllyView *view); /* NULL is allowed */
+void prolly_namer_free(ProllyNamer *namer);      /* likewise */
+char *prolly_namer_dup_path(ProllyNamer *namer, const ProllyPlace *place, ProllyKind kind,
+			    GError **error);
 /* "namespace", "key" and "path" of a key. */
 void prolly_json_add_place(GString *json, const ProllyPlace *place, const char *path);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyTarget, prolly_target_clear)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyNamer, prolly_namer_free)
 
 /* ---- message.c: -m, -F, and what an editor wrote ----------------------------------------- */
 

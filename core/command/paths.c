@@ -6,6 +6,11 @@
  * A name can mean a key or a directory of keys. As in the mount, a directory that exists wins, and
  * the key is then NAME%prolly-key; that name means nothing where there is no such directory. So
  * what an argument means is a question to a view, and the answer is a ProllyTarget.
+ *
+ * To ask the view for the directory of each key that is printed would be several look-ups: 13 us of
+ * the 14 that a key of `ls -r` took, of 200,000 that are staged, and three times as many with five
+ * such loads before. Keys below that directory begin with the key, and come next. So a namer has a
+ * cursor go ahead of the keys it is asked for, and asks the view where the next key begins so.
  */
 
 #include "command/command-private.h"
@@ -13,6 +18,14 @@
 #include <string.h>
 
 #define KEY_SUFFIX "%prolly-key"
+#define STEPS_MAX  8 /* of a namer's cursor, before it seeks */
+
+struct ProllyNamer {
+	ProllyView *view;
+	char *ns;                /* nullable */
+	ProllyViewCursor *ahead; /* of NS: on the first key after LAST */
+	GByteArray *last;        /* that was asked for */
+};
 
 /* ---- Arguments --------------------------------------------------------------------------- */
 
@@ -189,6 +202,104 @@ char *prolly_command_dup_path(ProllyView *view, const ProllyPlace *place, Prolly
 	if (!has_rival(view, &path, &also_directory, error))
 		return NULL;
 	return prolly_path_from_key(place->ns, place->key, place->key_len, also_directory);
+}
+
+ProllyNamer *prolly_namer_new(ProllyView *view)
+{
+	ProllyNamer *namer = g_new0(ProllyNamer, 1);
+
+	namer->view = view ? prolly_view_ref(view) : NULL;
+	namer->last = g_byte_array_new();
+	return namer;
+}
+
+void prolly_namer_free(ProllyNamer *namer)
+{
+	if (!namer)
+		return;
+	prolly_view_cursor_free(namer->ahead);
+	prolly_view_unref(namer->view);
+	g_byte_array_unref(namer->last);
+	g_free(namer->ns);
+	g_free(namer);
+}
+
+static int compare_bytes(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+	size_t len = MIN(a_len, b_len);
+	int order = len ? memcmp(a, b, len) : 0;
+
+	return order ? order : (a_len > b_len) - (a_len < b_len);
+}
+
+static bool is_past(const ProllyNamer *namer, const ProllyPlace *place)
+{
+	size_t len;
+	const uint8_t *key;
+
+	if (!prolly_view_cursor_is_valid(namer->ahead))
+		return true;
+	key = prolly_view_cursor_get_key(namer->ahead, &len);
+	return compare_bytes(key, len, place->key, place->key_len) > 0;
+}
+
+/* The cursor of PLACE's namespace, on the first key that is not before PLACE's, or some before that. */
+static bool approach(ProllyNamer *namer, const ProllyPlace *place, GError **error)
+{
+	const bool is_here = namer->ahead && g_strcmp0(namer->ns, place->ns) == 0;
+
+	if (is_here &&
+	    compare_bytes(namer->last->data, namer->last->len, place->key, place->key_len) <= 0) {
+		for (unsigned i = 0; i < STEPS_MAX; i++)
+			if (is_past(namer, place))
+				return true;
+			else if (!prolly_view_cursor_next(namer->ahead, error))
+				return false;
+	}
+	if (!is_here) {
+		g_clear_pointer(&namer->ahead, prolly_view_cursor_free);
+		g_free(namer->ns);
+		namer->ns = g_strdup(place->ns);
+		if (!prolly_view_cursor_new(namer->view, place->ns, "", 0, false, &namer->ahead,
+					    error))
+			return false;
+	}
+	return prolly_view_cursor_seek(namer->ahead, place->key, place->key_len, error);
+}
+
+/* Does the key after PLACE's begin with it? */
+static bool begins_next(ProllyNamer *namer, const ProllyPlace *place, bool *out_does,
+			GError **error)
+{
+	const uint8_t *key;
+	size_t len;
+
+	if (!approach(namer, place, error))
+		return false;
+	while (!is_past(namer, place))
+		if (!prolly_view_cursor_next(namer->ahead, error))
+			return false;
+	g_byte_array_set_size(namer->last, 0);
+	g_byte_array_append(namer->last, place->key, (guint)place->key_len);
+	*out_does = false;
+	if (!prolly_view_cursor_is_valid(namer->ahead))
+		return true;
+	key = prolly_view_cursor_get_key(namer->ahead, &len);
+	*out_does = compare_bytes(key, MIN(len, place->key_len), place->key, place->key_len) == 0;
+	return true;
+}
+
+char *prolly_namer_dup_path(ProllyNamer *namer, const ProllyPlace *place, ProllyKind kind,
+			    GError **error)
+{
+	bool may_be_covered = true;
+
+	/* Of keys without a namespace it is a namespace that has the name. */
+	if (kind != PROLLY_KIND_DIRECTORY && *place->ns &&
+	    !begins_next(namer, place, &may_be_covered, error))
+		return NULL;
+	return may_be_covered ? prolly_command_dup_path(namer->view, place, kind, error)
+			      : prolly_path_from_key(place->ns, place->key, place->key_len, false);
 }
 
 void prolly_json_add_place(GString *json, const ProllyPlace *place, const char *path)

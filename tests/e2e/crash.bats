@@ -149,7 +149,8 @@ while True:
 				echo "$n" >"$T/closed.new"
 				mv "$T/closed.new" "$T/closed"
 				"$CTL" -C "$MNT/main" -q commit -m "n $n" 2>/dev/null || exit
-				echo "$n" >"$T/committed"
+				echo "$n" >"$T/committed.new"
+				mv "$T/committed.new" "$T/committed"
 			done
 		) 3>&- &
 		WRITERS=($!)

@@ -152,3 +152,20 @@ keys()
 	is "$(find "$MNT/main/ns" -type f -print0 2>/dev/null | tr -dc '\0' | wc -c)" \
 		"$(find "$MNT/main/ns" -type f -print0 2>/dev/null | sort -zu | tr -dc '\0' | wc -c)"
 }
+
+@test "a key that is a directory's name, too, is listed and diffed as such among neighbours" {
+	local keys=(a 'a!' 'a!/x' 'a!/y' a-b a/b a/c/d a0 b b/c c 'c!1' 'c!2' 'c!3' 'c!4' 'c!5' 'c!6' 'c!7' 'c!8' 'c!9' c/d d)
+	for key in "${keys[@]}"; do
+		printf '%s\tvalue\n' "$key"
+	done | on_main load ns
+	printf '%s\n' 'a!%prolly-key' 'a!/x' 'a!/y' a%prolly-key a-b a/b a/c/d a0 b%prolly-key b/c \
+		c%prolly-key 'c!1' 'c!2' 'c!3' 'c!4' 'c!5' 'c!6' 'c!7' 'c!8' 'c!9' c/d d |
+		sort >"$T/expected"
+	is "$(on_main ls -r ns | sort)" "$(cat "$T/expected")"
+	is "$(on_main diff --name-only | sed 's,^ns/,,' | sort)" "$(cat "$T/expected")"
+	is "$(cd "$MNT/main/ns" && find . -type f | sed 's,^\./,,' | sort)" "$(cat "$T/expected")"
+	commit_all main one
+	on_main -q delete ns/a/b ns/a/c/d ns/c%prolly-key ns/b%prolly-key
+	is "$(on_main ls -r ns | grep prolly-key)" $'a%prolly-key\na!%prolly-key' # an empty a stays
+	is "$(on_main diff --name-only | grep prolly-key)" $'ns/b%prolly-key\nns/c%prolly-key'
+}
