@@ -10,6 +10,8 @@
  *   service.c       word to the service manager
  *   readahead.c     how far ahead the kernel reads
  *   inode.c         nodes that the kernel knows of, by id and by name
+ *   identity.c      which content it has cached of them
+ *   fill.c          the content of small files, given with their opening
  *   scope.c         what a node's keys are read from: a branch or a commit
  *   account.c       what each user holds, and how much that may be
  *   attr.c          attributes -> struct stat
@@ -123,11 +125,12 @@ struct PfsInode {
 	unsigned n_open;      /* handles on file */
 	unsigned n_executing; /* of them, those that a program runs from */
 	bool has_lost;        /* the kernel may have cached what was not staged */
+	bool is_filled;       /* it was given the content, and nothing was written since */
 	PfsScope *scope;      /* never changes; referenced; NULL outside of all branches */
 	PfsName *names;       /* NULL: the root, or an orphan */
 	uint64_t ino;         /* st_ino, as last told */
 	uint64_t group;       /* of hard links; 0: none */
-	ProllyFile *file;     /* while it is open; referenced */
+	ProllyFile *file;     /* while it is open, and an orphan's until it is freed; referenced */
 	uint64_t identity; /* of the content that the kernel may have cached; 0: not known, because
 			      it was written through the kernel since */
 	gint seen_moves;   /* scope->moves when that was found out */
@@ -160,6 +163,7 @@ typedef struct {
 	uint64_t next_id;
 	uint64_t shed_id; /* next_id when nodes were last shed */
 	uint64_t renames; /* of directories: cached places are void */
+	GPtrArray *left;  /* of ProllyFile: of nodes that were freed, to be given up unlocked */
 } PfsTable;
 
 /* What a look-up found, for a node that is to be made or met again. */
@@ -221,10 +225,12 @@ bool pfs_table_get_place(PfsTable *table, PfsInode *inode, PfsPlace *out_place);
 bool pfs_inode_is_directory(const PfsInode *inode);
 /* (transfer full) An open file of INODE, if there is one. */
 ProllyFile *pfs_table_dup_file(PfsTable *table, PfsInode *inode);
+/* INODE, if it is an orphan now, has FILE (transfer full), from which it may be opened yet. */
+void pfs_table_keep(PfsTable *table, PfsInode *inode, ProllyFile *file);
 /* INODE's content changes through the kernel. */
 void pfs_table_touch(PfsTable *table, PfsInode *inode);
-/* A handle less has INODE's file open; the last gives the file up. Not IS_STAGED: what was written is
- * lost by that. False if it is, and the kernel may have it cached. */
+/* A handle less has INODE's file open; the last gives the file up, unless it is an orphan's. Not
+ * IS_STAGED: what was written is lost by that. False if it is, and the kernel may have it cached. */
 bool pfs_table_close(PfsTable *table, PfsInode *inode, bool is_executed, bool is_staged);
 /* Remembers what the kernel is told about INODE. */
 void pfs_table_told(PfsTable *table, PfsInode *inode, const struct stat *attr);
@@ -260,6 +266,11 @@ void pfs_scope_unref_locked(PfsTable *table, PfsScope *scope);
 /* The scope was changed through the kernel. */
 void pfs_scope_touch(PfsScope *scope);
 
+/* identity.c: of a content as it is stored; never 0. */
+uint64_t pfs_stored_identity(GBytes *stored);
+/* That of ENTRY's; 0: it cannot be told. */
+uint64_t pfs_entry_identity(const ProllyEntry *entry);
+
 /* ---- Handles ----------------------------------------------------------------------------- */
 
 /* An open file; fi->fh. */
@@ -278,6 +289,8 @@ typedef struct {
 
 /* (transfer full) The file of INODE, whoever else has it open or not. */
 bool pfs_file_open(PfsMount *mount, PfsInode *inode, ProllyFile **out_file, GError **error);
+/* fill.c: gives the kernel what HANDLE, just opened with FLAGS, is going to read, if that is little. */
+void pfs_fill(PfsMount *mount, const PfsHandle *handle, int flags);
 
 typedef struct PfsDirHandle PfsDirHandle; /* ops-dir.c */
 
@@ -446,8 +459,6 @@ bool pfs_attrs_change(PfsMount *mount, PfsInode *inode, ProllyFile *file, const 
 void pfs_attrs_drop_privileges(mode_t mode, ProllyAttrs *attrs);
 /* Attributes of a new object of MODE in directory PARENT, made by REQ's caller. */
 ProllyAttrs pfs_attrs_new(fuse_req_t req, const PfsInode *parent, mode_t mode, mode_t *out_mode);
-/* What changes the identity of content. 0: it cannot be told. */
-uint64_t pfs_entry_identity(const ProllyEntry *entry);
 int64_t pfs_now(void);
 
 /* ---- Look-ups ---------------------------------------------------------------------------- */

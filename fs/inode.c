@@ -20,20 +20,23 @@
  *   - known: the node stays if the content found has the same identity;
  *   - unknown and open: it stays unless the file became an orphan, which the version layer knows;
  *   - unknown, not open, and the scope was not changed behind the kernel since (seen_moves): it
- * stays and adopts the identity found;
+ *     stays and adopts the identity found;
  *   - else it is replaced. So is a node with an adopted identity after the scope was changed: the
  *     content found may have been the new one already, a moment before the change was announced.
  *
  * Invariants:
  * I1  by_id has every node with look-ups or references; when both are 0 the node is freed.
- * I2  by_name has every name; its parent is referenced by it, its node is not (the kernel's
- * look-ups hold that); a node that is freed takes its names out. I3  A directory has one name at
- * most. The top of a scope is scope->top while it lives. I4  An orphan has no name, is in no index
- * but by_id, and never gets a name again.
+ * I2  by_name has every name; its parent is referenced by it, its node is not (the kernel's look-ups
+ *     hold that); a node that is freed takes its names out.
+ * I3  A directory has one name at most. The top of a scope is scope->top while it lives.
+ * I4  An orphan has no name, is in no index but by_id, and never gets a name again.
  *
- * The table's lock is a leaf but for a file's own (version-private.h), which is asked what it
- * holds, and for what freeing a node's file does, which is done after unlocking: pfs_table_close,
- * pfs_handle_free and pfs_table_clear.
+ * A file may be replaced after it was found, before it is opened. The kernel looks up again what is
+ * ESTALE, but once: who replaces in a loop wins. So an orphan has its file, open, until the kernel
+ * forgets the node, which is mostly at once (pfs_table_keep).
+ *
+ * The table's lock is a leaf but for a file's own (version-private.h). What freeing a node's file does
+ * is done after unlocking: unlock_and_leave, pfs_table_close, pfs_handle_free, pfs_table_clear.
  *
  * The kernel decides what it keeps, and forgets under memory pressure of its own. So that the table
  * stays bounded, above NODES_MAX files are answered with a timeout of 0, which makes the kernel drop
@@ -49,8 +52,9 @@
 
 #include <string.h>
 
-#define NODES_MAX 400000 /* about 150 MB */
-#define SHED_STEP 1024   /* new nodes for each time that some are shed */
+#define NODES_MAX    400000     /* about 150 MB */
+#define SHED_STEP    1024       /* new nodes for each time that some are shed */
+#define WRITTEN_KEPT (1u << 20) /* bytes of an orphan that was written */
 
 /* ---- Hashing ----------------------------------------------------------------------------- */
 
@@ -222,6 +226,8 @@ static void inode_free(PfsTable *table, PfsInode *inode)
 		g_queue_unlink(&table->aged, &inode->aged);
 	drop_place(inode);
 	pfs_scope_unref_locked(table, inode->scope);
+	if (inode->file)
+		g_ptr_array_add(table->left, inode->file);
 	g_free(inode->own);
 	g_clear_pointer(&inode->own_xattrs, g_bytes_unref);
 	g_free(inode->path);
@@ -233,6 +239,22 @@ static void inode_release(PfsTable *table, PfsInode *inode)
 {
 	if (!inode->lookups && !inode->references && inode->id != FUSE_ROOT_ID)
 		inode_free(table, inode);
+}
+
+static GPtrArray *new_left(void)
+{
+	return g_ptr_array_new_with_free_func((GDestroyNotify)prolly_file_unref);
+}
+
+/* Unlocks TABLE, and gives up the files of nodes that were freed. */
+static void unlock_and_leave(PfsTable *table)
+{
+	GPtrArray *left = table->left->len ? g_steal_pointer(&table->left) : NULL;
+
+	if (left)
+		table->left = new_left();
+	g_mutex_unlock(&table->lock);
+	g_clear_pointer(&left, g_ptr_array_unref);
 }
 
 PfsInode *pfs_inode_ref(PfsTable *table, PfsInode *inode)
@@ -250,7 +272,7 @@ void pfs_inode_unref(PfsTable *table, PfsInode *inode)
 	g_mutex_lock(&table->lock);
 	inode->references--;
 	inode_release(table, inode);
-	g_mutex_unlock(&table->lock);
+	unlock_and_leave(table);
 }
 
 static void orphan_locked(PfsTable *table, PfsInode *inode)
@@ -293,6 +315,7 @@ void pfs_table_init(PfsTable *table)
 	table->scopes = g_hash_table_new(g_str_hash, g_str_equal);
 	table->numbers = g_hash_table_new(NULL, NULL);
 	g_queue_init(&table->aged);
+	table->left = new_left();
 	table->next_id = FUSE_ROOT_ID;
 }
 
@@ -321,6 +344,7 @@ static void release_everything(PfsTable *table)
 void pfs_table_clear(PfsTable *table)
 {
 	release_everything(table);
+	g_ptr_array_unref(table->left);
 	g_hash_table_unref(table->by_id);
 	g_hash_table_unref(table->by_name);
 	g_hash_table_unref(table->by_group);
@@ -482,7 +506,7 @@ void pfs_table_forget(PfsTable *table, fuse_ino_t id, uint64_t n)
 		inode->lookups -= MIN(n, inode->lookups);
 		inode_release(table, inode);
 	}
-	g_mutex_unlock(&table->lock);
+	unlock_and_leave(table);
 }
 
 /* ---- Changing names ---------------------------------------------------------------------- */
@@ -634,11 +658,21 @@ ProllyFile *pfs_table_dup_file(PfsTable *table, PfsInode *inode)
 	return file;
 }
 
+void pfs_table_keep(PfsTable *table, PfsInode *inode, ProllyFile *file)
+{
+	g_mutex_lock(&table->lock);
+	if (inode->is_orphan && !inode->file)
+		inode->file = g_steal_pointer(&file);
+	g_mutex_unlock(&table->lock);
+	prolly_file_unref(file);
+}
+
 void pfs_table_touch(PfsTable *table, PfsInode *inode)
 {
 	g_mutex_lock(&table->lock);
 	inode->identity = 0;
 	inode->is_adopted = false;
+	inode->is_filled = false;
 	g_mutex_unlock(&table->lock);
 }
 
@@ -652,26 +686,6 @@ void pfs_table_told(PfsTable *table, PfsInode *inode, const struct stat *attr)
 	g_mutex_unlock(&table->lock);
 }
 
-/* A digest, which is not 0. */
-static uint64_t stored_identity(GBytes *stored)
-{
-	size_t len;
-	const uint8_t *bytes = g_bytes_get_data(stored, &len);
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-	if (len) /* the kind is told as a mode */
-		hash ^= bytes[0] & PROLLY_VALUE_BLOB;
-	for (size_t i = 1; i < len; i++)
-		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-	return hash ? hash : 1;
-}
-
-uint64_t pfs_entry_identity(const ProllyEntry *entry)
-{
-	/* Bytes laid over a blob have no digest, and a commit folds them without changing any. */
-	return entry->extents ? 0 : stored_identity(entry->stored);
-}
-
 /* Whoever wrote is done: what the kernel has cached is what FILE holds. */
 static void note_closed(PfsInode *inode, ProllyFile *file)
 {
@@ -682,8 +696,15 @@ static void note_closed(PfsInode *inode, ProllyFile *file)
 		return;
 	stored = prolly_file_dup_stored(file);
 	if (stored)
-		inode->identity = stored_identity(stored);
+		inode->identity = pfs_stored_identity(stored);
 	g_clear_pointer(&stored, g_bytes_unref);
+}
+
+/* An orphan; but much that was written to it would take time to be given up when the kernel forgets. */
+static bool may_open_again(const PfsInode *inode)
+{
+	return inode->is_orphan && (inode->identity || !inode->file ||
+				    prolly_file_get_length(inode->file) <= WRITTEN_KEPT);
 }
 
 bool pfs_table_close(PfsTable *table, PfsInode *inode, bool is_executed, bool is_staged)
@@ -693,7 +714,7 @@ bool pfs_table_close(PfsTable *table, PfsInode *inode, bool is_executed, bool is
 
 	g_mutex_lock(&table->lock);
 	inode->n_executing -= is_executed;
-	if (--inode->n_open == 0)
+	if (--inode->n_open == 0 && !may_open_again(inode))
 		file = g_steal_pointer(&inode->file);
 	is_lost = file && !is_staged;
 	if (file && is_staged)

@@ -215,12 +215,19 @@ void pfs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
 
 static bool read_target(PfsMount *mount, PfsInode *inode, char *target, size_t size, GError **error)
 {
+	g_autoptr(ProllyFile) file = pfs_table_dup_file(&mount->table, inode);
 	g_auto(PfsPlace) where = {0};
 	g_auto(ProllyEntry) entry = {0};
 	ProllyPlace place;
 	bool found = false;
 	size_t len;
 
+	if (file) { /* of a link that was replaced since it was found */
+		if (!prolly_file_read(file, 0, target, size - 1, &len, error))
+			return false;
+		target[len] = '\0';
+		return true;
+	}
 	if (!pfs_table_get_place(&mount->table, inode, &where))
 		return prolly_throw_errno(error, ESTALE, "readlink");
 	place = pfs_place_get(&where);

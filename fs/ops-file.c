@@ -239,6 +239,8 @@ static PfsHandle *open_handle(fuse_req_t req, PfsInode *inode, PfsAccount *accou
 	}
 	fi->fh = (uintptr_t)handle;
 	fi->keep_cache = keep;
+	if (keep)
+		pfs_fill(mount, handle, fi->flags);
 	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY && !(fi->flags & O_TRUNC);
 	return handle;
 }

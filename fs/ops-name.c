@@ -282,6 +282,28 @@ void pfs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const ch
 
 /* ---- Removing ---------------------------------------------------------------------------- */
 
+/* A file that is to lose its name: the kernel may be about to open it. */
+typedef struct {
+	PfsInode *inode; /* (transfer full) nullable */
+	ProllyFile *file;
+} Leaver;
+
+static Leaver begin_leaving(PfsMount *mount, PfsInode *dir, const char *name)
+{
+	Leaver leaver = {pfs_table_find_name(&mount->table, dir, name), NULL};
+
+	if (leaver.inode && leaver.inode->kind == PFS_KIND_FILE)
+		(void)pfs_file_open(mount, leaver.inode, &leaver.file, NULL);
+	return leaver;
+}
+
+static void end_leaving(PfsMount *mount, Leaver *leaver)
+{
+	if (leaver->file)
+		pfs_table_keep(&mount->table, leaver->inode, leaver->file);
+	pfs_inode_unref(&mount->table, leaver->inode);
+}
+
 static bool remove_key(PfsMount *mount, PfsInode *dir, const char *name, GError **error)
 {
 	g_auto(PfsMeaning) meaning = {0};
@@ -298,16 +320,21 @@ void pfs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	PfsMount *mount = pfs_mount(req);
 	PfsInode *dir = request_dir(req, parent);
 	g_autoptr(GError) error = NULL;
+	Leaver leaver;
+	bool done;
 
 	if (!dir)
 		return;
-	if (!remove_key(mount, dir, name, &error)) {
+	leaver = begin_leaving(mount, dir, name);
+	done = remove_key(mount, dir, name, &error);
+	if (done) {
+		pfs_scope_touch(dir->scope);
+		pfs_table_unlink(&mount->table, dir, name);
+		fuse_reply_err(req, 0);
+	} else {
 		pfs_reply_error(req, "unlink", error);
-		return;
 	}
-	pfs_scope_touch(dir->scope);
-	pfs_table_unlink(&mount->table, dir, name);
-	fuse_reply_err(req, 0);
+	end_leaving(mount, &leaver);
 }
 
 /* The directory NAME in DIR is gone: the key NAME, if there is one, has its name back. */
@@ -468,24 +495,37 @@ static bool rename_keys(PfsMount *mount, ProllyBranch *branch, const Rename *ren
 		prepared && prolly_rename_is_same(prepared, present) ? prepared : present, error);
 }
 
+/* The kernel's nodes follow. */
+static void note_renamed(PfsMount *mount, PfsInode *from, const char *from_name, PfsInode *to,
+			 const char *to_name, unsigned flags, const Rename *rename)
+{
+	pfs_scope_touch(from->scope);
+	if (flags & PROLLY_RENAME_EXCHANGE) {
+		pfs_table_exchange(&mount->table, from, from_name, to, to_name);
+		return;
+	}
+	pfs_table_rename(&mount->table, from, from_name, to, to_name);
+	if (rename->from_is_directory)
+		uncover_key(mount, from, from_name);
+}
+
 /* Behind the gate. */
 static bool rename_now(PfsMount *mount, PfsInode *from, const char *from_name, PfsInode *to,
 		       const char *to_name, unsigned flags, ProllyRename *prepared, GError **error)
 {
 	g_auto(Rename) rename = {0};
+	Leaver leaver = {0};
+	bool done;
 
-	if (!begin_rename(mount, from, from_name, to, to_name, flags, &rename, error) ||
-	    !rename_keys(mount, from->scope->branch, &rename, flags, prepared, error))
+	if (!begin_rename(mount, from, from_name, to, to_name, flags, &rename, error))
 		return false;
-	pfs_scope_touch(from->scope);
-	if (flags & PROLLY_RENAME_EXCHANGE) {
-		pfs_table_exchange(&mount->table, from, from_name, to, to_name);
-	} else {
-		pfs_table_rename(&mount->table, from, from_name, to, to_name);
-		if (rename.from_is_directory)
-			uncover_key(mount, from, from_name);
-	}
-	return true;
+	if (!(flags & PROLLY_RENAME_EXCHANGE))
+		leaver = begin_leaving(mount, to, to_name);
+	done = rename_keys(mount, from->scope->branch, &rename, flags, prepared, error);
+	if (done)
+		note_renamed(mount, from, from_name, to, to_name, flags, &rename);
+	end_leaving(mount, &leaver);
+	return done;
 }
 
 static void rename_in_scope(fuse_req_t req, PfsInode *from, const char *from_name, PfsInode *to,

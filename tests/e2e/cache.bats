@@ -384,3 +384,165 @@ P
 	is "$(stat -c %s "$NS/k")" 205
 	is "$(tail -1 "$NS/k")" end
 }
+
+# requests OPERATION: how many so far
+requests()
+{
+	awk -v what="$1" '$2 == what { n = $3 } END { print n + 0 }' "$MNT/.prollyfs/stats"
+}
+
+# cost OPERATION COMMAND...: how many it takes, without those of reading the figures
+cost()
+{
+	local what=$1 before start
+
+	before=$(requests "$what")
+	start=$(requests "$what")
+	"${@:2}" >&2
+	echo $(($(requests "$what") - 2 * start + before))
+}
+
+@test "a small file comes with its opening: not read, nor are its attributes asked for again" {
+	echo small >"$NS/small"
+	random_bytes 16384 1 >"$T/pages"
+	random_bytes 16385 1 >"$T/larger"
+	cp "$T/pages" "$T/larger" "$NS"
+	remount
+	stat "$NS"/* >"$T/stat"
+	is "$(cost read file_is "$NS/small" small)" 0
+	is "$(cost read cmp "$NS/pages" "$T/pages")" 0
+	is "$(cost getattr stat "$NS/small" "$NS/pages")" 0
+	[ "$(cost read cmp "$NS/larger" "$T/larger")" -gt 0 ]
+	is "$(cost getattr stat "$NS/larger")" 1
+	stat "$NS"/* | cmp - "$T/stat"
+	echo more >>"$NS/small"
+	is "$(cost read file_is "$NS/small" $'small\nmore')" 0
+}
+
+@test "what the kernel was given of a small file is what was written since" {
+	python3 - "$NS" <<'P'
+import os, sys
+os.chdir(sys.argv[1])
+model = b"first"
+
+def check():
+    with open("k", "rb") as file:
+        assert file.read() == model, (model, file.read())
+
+with open("k", "wb") as file:
+    file.write(model)
+check()
+for size in (3, 4000, 0, 4097, 16384, 16385, 100, 5000):
+    os.truncate("k", size)
+    model = model[:size].ljust(size, b"\0")
+    check()
+    with open("k", "ab") as file:
+        file.write(b"tail")
+    model += b"tail"
+    check()
+    with open("k", "r+b") as file, open("k", "rb") as reader:
+        file.seek(size // 2)
+        file.write(b"over")
+        file.flush()
+        model = model[:size // 2] + b"over" + model[size // 2 + 4:]
+        assert reader.read() == model
+        check()
+    check()
+P
+}
+
+@test "many open, read, write, cut and replace a few small files at a time" {
+	python3 - "$NS" <<'P'
+import os, random, sys, time
+os.chdir(sys.argv[1])
+END = time.monotonic() + 3
+
+def content(r):
+    return bytes([r.choice(b"abcdef")]) * r.choice((1, 100, 4095, 4097, 16000))
+
+def live(number):
+    r = random.Random(number)
+    while time.monotonic() < END:
+        name = "k%d" % r.randrange(3)
+        what = r.randrange(8)
+        if what == 0:
+            with open(name + ".%d" % number, "wb") as file:
+                file.write(content(r))
+            os.rename(name + ".%d" % number, name)
+        elif what == 1:
+            os.truncate(name, r.choice((0, 1, 5000)))
+        elif what == 2:
+            with open(name, "r+b") as file:
+                file.write(content(r))
+        else:
+            with open(name, "rb") as file:
+                seen = file.read()
+            assert set(seen) <= set(b"abcdef\0"), set(seen)
+
+for n in range(3):
+    open("k%d" % n, "wb").close()
+children = []
+for number in range(6):
+    children.append(os.fork())
+    if not children[-1]:
+        live(number)
+        os._exit(0)
+assert [os.waitpid(child, 0)[1] for child in children] == [0] * 6
+for n in range(3):
+    with open("k%d" % n, "rb") as file:
+        seen = file.read()
+    assert len(seen) == os.stat("k%d" % n).st_size
+    os.posix_fadvise(os.open("k%d" % n, os.O_RDONLY), 0, 0, os.POSIX_FADV_DONTNEED)
+    with open("k%d" % n, "rb") as file:
+        assert file.read() == seen
+P
+}
+
+@test "what is replaced over and over can be opened at any time, and is removed for good" {
+	python3 - "$NS" <<'P'
+import os, sys, time
+os.chdir(sys.argv[1])
+END = time.monotonic() + 3
+
+def replace():
+    n = 0
+    while time.monotonic() < END:
+        n += 1
+        with open("t", "wb") as file:
+            file.write(b"%d" % n * 20)
+        os.rename("t", "file")
+        os.symlink("target%d" % n, "l")
+        os.rename("l", "link")
+
+def use():
+    n = 0
+    while time.monotonic() < END:
+        with open("file", "rb") as file:
+            seen = file.read()
+            assert seen[:len(seen) // 20] * 20 == seen, seen
+        assert os.readlink("link").startswith("target")
+        os.stat("file")
+        os.utime("file")
+        n += 1
+    assert n > 100, n
+
+open("file", "wb").close()
+os.symlink("target", "link")
+children = []
+for what in replace, use, use:
+    children.append(os.fork())
+    if not children[-1]:
+        what()
+        os._exit(0)
+assert [os.waitpid(child, 0)[1] for child in children] == [0] * 3
+held = os.open("file", os.O_PATH)
+os.unlink("file")
+with open("/proc/self/fd/%d" % held, "rb") as file:
+    seen = file.read()
+assert seen and seen[:len(seen) // 20] * 20 == seen, seen
+assert os.fstat(held).st_nlink == 0
+os.close(held)
+assert os.listdir(".") in (["link"], ["link", "t"]), os.listdir(".")
+P
+	grep -q 'has 1 files' "$MNT/.prollyfs/stats" # that one
+}
