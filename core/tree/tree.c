@@ -180,20 +180,20 @@ typedef struct {
 /* Finds the value, or which child to go to; and asks for that, which is looked at later. */
 static void search_one(Descent *self, const ProllyKey *key, ProllyValueRef *out_value)
 {
+	const uint8_t *bytes = key_or_empty(key->key);
 	bool found;
 
-	self->index = prolly_node_search(self->view, key_or_empty(key->key), key->len, &found);
-	if (self->view->level > 0 && self->index < self->view->count) {
+	if (self->view->level == 0) {
+		take_value(g_steal_pointer(&self->node), self->view, bytes, key->len, out_value);
+		return;
+	}
+	self->index = prolly_node_search(self->view, bytes, key->len, &found);
+	if (self->index < self->view->count) {
 		__builtin_prefetch(node_get_child_hash(self->view, self->index));
 		prolly_store_prefetch(node_get_link(self->view, self->index));
-		return;
+	} else {
+		prolly_node_unref(g_steal_pointer(&self->node));
 	}
-	if (found && self->view->level == 0) {
-		out_value->data = node_get_value(self->view, self->index, &out_value->len);
-		out_value->node = g_steal_pointer(&self->node);
-		return;
-	}
-	prolly_node_unref(g_steal_pointer(&self->node));
 }
 
 static bool enter_one(const ProllyTreeContext *context, Descent *self, GError **error)

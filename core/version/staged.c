@@ -311,21 +311,28 @@ void prolly_staged_note_move(uint32_t branch_id, const ProllyState *state, Proll
 	prolly_db_batch_put(batch, PROLLY_DB_STAGED, key.data, key.len, "", 0);
 }
 
+/* (transfer full) What KEY, which is moved there, has in generation I of WORKING's; nullable. */
+static bool get_in_generation(const ProllyWorking *working, ProllyRecordKey *key, guint i,
+			      GBytes **out_bytes, GError **error)
+{
+	prolly_record_key_set_generation(key,
+					 g_array_index(working->state->generations, uint64_t, i));
+	return prolly_db_get(working->repo->body->db, PROLLY_DB_STAGED, NULL, key->data, key->len,
+			     out_bytes, error);
+}
+
 bool prolly_staged_drop_value(const ProllyWorking *working, const ProllyPlace *place,
 			      ProllyDbBatch *batch, GError **error)
 {
-	const GArray *generations = working->state->generations;
 	g_auto(ProllyRecordKey) key = {0};
 
 	prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_ENTRY, place->ns,
 			       place->key, place->key_len);
-	for (guint i = 0; i < generations->len; i++) {
+	for (guint i = 0; i < working->state->generations->len; i++) {
 		g_autoptr(GBytes) bytes = NULL;
 		ProllyStagedRecord record;
 
-		prolly_record_key_set_generation(&key, g_array_index(generations, uint64_t, i));
-		if (!prolly_db_get(working->repo->body->db, PROLLY_DB_STAGED, NULL, key.data,
-				   key.len, &bytes, error))
+		if (!get_in_generation(working, &key, i, &bytes, error))
 			return false;
 		if (!bytes)
 			continue;
@@ -340,17 +347,14 @@ bool prolly_staged_drop_value(const ProllyWorking *working, const ProllyPlace *p
 bool prolly_staged_drop_namespace(const ProllyWorking *working, const char *ns, bool exists,
 				  ProllyDbBatch *batch, GError **error)
 {
-	const GArray *generations = working->state->generations;
 	g_auto(ProllyRecordKey) key = {0};
 	bool is_known = false;
 
 	prolly_record_key_init(&key, working->branch->id, 0, PROLLY_RECORD_NAMESPACE, ns, NULL, 0);
-	for (guint i = 0; i < generations->len; i++) {
+	for (guint i = 0; i < working->state->generations->len; i++) {
 		g_autoptr(GBytes) value = NULL;
 
-		prolly_record_key_set_generation(&key, g_array_index(generations, uint64_t, i));
-		if (!prolly_db_get(working->repo->body->db, PROLLY_DB_STAGED, NULL, key.data,
-				   key.len, &value, error))
+		if (!get_in_generation(working, &key, i, &value, error))
 			return false;
 		if (!value)
 			continue;

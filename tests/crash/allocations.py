@@ -15,7 +15,6 @@ import argparse
 import errno
 import hashlib
 import json
-import mmap
 import os
 import random
 import shutil
@@ -27,7 +26,7 @@ import tempfile
 from errors import CREATE, Operation, Refusal, Site, Trial, appending, closing, command, opening, \
     syncing, writing
 from kills import Report
-from mounts import find_memory, is_long, skip_unless_possible
+from mounts import Mapped, find_memory, is_long, skip_unless_possible
 from workload import ENVIRONMENT
 
 SHIM = '/tests/crash/memory-shim.so'
@@ -44,18 +43,11 @@ KINDS = {  # and what the default suite tries
 FAILURE = ('no memory', 0, errno.ENOMEM, None, 1)  # as errors.py has them
 
 
-class Memory:
+class Memory(Mapped):
     """What the shim is to do, as mounts.Control is for files."""
 
     FIELDS = struct.Struct('<QQQQQ')
     PASS, FAIL = -1, 0
-
-    def __init__(self, path):
-        self.path = path
-        with open(path, 'wb') as file:
-            file.write(bytes(self.FIELDS.size))
-        self.fd = os.open(path, os.O_RDWR)
-        self.map = mmap.mmap(self.fd, self.FIELDS.size)
 
     def arm(self, action, wait=0, calls=None, error=0, times=1):
         """From now on the large allocation number WAIT fails; PASS: none does."""
@@ -67,11 +59,7 @@ class Memory:
         self.map[:8] = bytes(8)
 
     def n_calls(self):
-        return self.FIELDS.unpack(self.map[:])[3]
-
-    def close(self):
-        self.map.close()
-        os.close(self.fd)
+        return self.get(3)
 
 
 # ---- What is tried, and on what

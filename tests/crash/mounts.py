@@ -85,13 +85,10 @@ class Mount:
         subprocess.run(['fusermount3', '-u', '-z', self.mount], stderr=subprocess.DEVNULL, check=False)
 
 
-class Control:
-    """What the layer is to do: disk-shim.h."""
+class Mapped:
+    """A file of FIELDS that a layer under a program has mapped, too, and reads and counts in."""
 
-    DATA, SYNCS, NAMES, MAKING, READS = 1, 2, 4, 8, 16
-    ALL = 15  # that change something
-    PASS, FAIL, PART, KILL = range(4)
-    FIELDS = struct.Struct('<IIiIqqq')
+    FIELDS = None
 
     def __init__(self, path):
         self.path = path
@@ -99,6 +96,22 @@ class Control:
             file.write(bytes(self.FIELDS.size))
         self.fd = os.open(path, os.O_RDWR)
         self.map = mmap.mmap(self.fd, self.FIELDS.size)
+
+    def get(self, number):
+        return self.FIELDS.unpack(self.map[:])[number]
+
+    def close(self):
+        self.map.close()
+        os.close(self.fd)
+
+
+class Control(Mapped):
+    """What the layer is to do: disk-shim.h."""
+
+    DATA, SYNCS, NAMES, MAKING, READS = 1, 2, 4, 8, 16
+    ALL = 15  # that change something
+    PASS, FAIL, PART, KILL = range(4)
+    FIELDS = struct.Struct('<IIiIqqq')
 
     def arm(self, action, wait=0, calls=ALL, error=0, times=1):
         """From now on, after WAIT CALLS. (The set comes last: until then nothing is meant.)"""
@@ -111,11 +124,7 @@ class Control:
         self.map[:4] = bytes(4)
 
     def n_calls(self):
-        return self.FIELDS.unpack(self.map[:])[5]
+        return self.get(5)
 
     def n_struck(self):
-        return self.FIELDS.unpack(self.map[:])[6]
-
-    def close(self):
-        self.map.close()
-        os.close(self.fd)
+        return self.get(6)
