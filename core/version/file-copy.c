@@ -62,6 +62,7 @@ bool prolly_file_share(ProllyFile *in, ProllyFile *out, uint64_t offset, uint64_
 		prolly_overlay_clear(&out->content);
 		out->content = content;
 		content = (ProllyOverlay){0};
+		prolly_file_count_runs(out);
 		g_array_set_size(out->unrecorded, 0);
 		out->must_rewrite = true;
 		out->is_changed = true;

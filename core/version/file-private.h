@@ -105,6 +105,7 @@ struct ProllyFile {
 	bool must_rewrite;                   /* the records say more than is true (a truncation) */
 	bool has_new_nodes;                  /* the store has nodes that only this file refers to */
 	gsize kept;                          /* of the body's kept_bytes */
+	gsize counted;                       /* of its run_bytes */
 	struct {                             /* file-splice.c */
 		ProllyFileSplice *under_way; /* NULL: none */
 		bool is_awaited;             /* somebody sees to its end */
@@ -144,5 +145,7 @@ void prolly_file_settle(ProllyFile *file);
 uint64_t prolly_file_count_unsealed(const ProllyFile *file);
 /* Gives its share of kept_bytes back. */
 void prolly_file_unkeep(ProllyFile *file);
+/* What lies over the value has changed: run_bytes follows. */
+void prolly_file_count_runs(ProllyFile *file);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyOverlay, prolly_overlay_clear)

@@ -47,12 +47,22 @@ void prolly_file_unkeep(ProllyFile *file)
 	file->kept = 0;
 }
 
+void prolly_file_count_runs(ProllyFile *file)
+{
+	gssize more = (gssize)file->content.run_bytes - (gssize)file->counted;
+
+	if (more)
+		g_atomic_pointer_add(&file->repo->body->run_bytes, more);
+	file->counted = file->content.run_bytes;
+}
+
 /* STORED takes the place of the value and of the sealed runs. */
 static bool take_stored(ProllyFile *file, GBytes *stored, GError **error)
 {
 	if (!prolly_overlay_rebase(&file->content, stored, error))
 		return false;
 	prolly_file_unkeep(file);
+	prolly_file_count_runs(file);
 	file->has_new_nodes |= file->content.value.is_blob;
 	file->must_rewrite = true;
 	g_array_set_size(file->unrecorded, 0);

@@ -10,7 +10,8 @@
  * (at RUNS_MAX likewise, since runs are an array). So each byte is chunked once if it comes in
  * order. Short runs here and there over something large would each cost the chunks around them then;
  * so those (a sparse file) are kept, in all files together up to KEPT_MAX, and recorded from time to
- * time.
+ * time. Once all files together keep ALL_RUN_BYTES_MAX, a file that is written keeps PRESSED_BYTES_MAX:
+ * who has a thousand of them open and writes a little to each takes no more than that of the memory.
  *
  * Invariants:
  * F1  A file with a name is in its branch's table under all of them; an orphan is in none.
@@ -25,14 +26,16 @@
 
 #include <string.h>
 
-#define RUN_BYTES_MAX    (16u << 20)  /* bytes written that a file keeps in memory */
-#define SPARSE_BYTES_MAX (8u << 20)   /* and a sparse one, of its own */
-#define RUNS_MAX         2048         /* and in how many runs */
-#define KEPT_MAX         (128u << 20) /* bytes that all sparse files keep besides */
-#define KEPT_STEP        (1u << 20)
-#define SPARSE_RUNS_MAX  32768
-#define INTERVALS_MAX    1024 /* that are remembered to be recorded; more: all of the runs */
-#define INTERVALS_ENOUGH 512  /* that a sparse file's writer has recorded */
+#define RUN_BYTES_MAX     (16u << 20)  /* bytes written that a file keeps in memory */
+#define SPARSE_BYTES_MAX  (8u << 20)   /* and a sparse one, of its own */
+#define RUNS_MAX          2048         /* and in how many runs */
+#define ALL_RUN_BYTES_MAX (256u << 20) /* that all files keep, before each keeps less: */
+#define PRESSED_BYTES_MAX (64u << 10)
+#define KEPT_MAX          (128u << 20) /* bytes that all sparse files keep besides */
+#define KEPT_STEP         (1u << 20)
+#define SPARSE_RUNS_MAX   32768
+#define INTERVALS_MAX     1024 /* that are remembered to be recorded; more: all of the runs */
+#define INTERVALS_ENOUGH  512  /* that a sparse file's writer has recorded */
 
 static int64_t now_ns(void)
 {
@@ -63,6 +66,7 @@ static void free_file(ProllyFile *file)
 	prolly_file_unkeep(file);
 	prolly_blob_ahead_unref(file->ahead);
 	prolly_overlay_clear(&file->content);
+	prolly_file_count_runs(file);
 	prolly_attrs_clear(&file->attrs);
 	g_array_unref(file->unrecorded);
 	g_ptr_array_unref(file->places);
@@ -97,6 +101,7 @@ static bool load_entry(ProllyFile *file, const ProllyDbSnapshot *snapshot, Proll
 						   &file->recorded, error)
 			     : prolly_overlay_init(&file->content, entry->stored, error)))
 		return false;
+	prolly_file_count_runs(file);
 	file->extents = entry->extents;
 	file->kind = entry->kind;
 	file->attrs = entry->attrs;
@@ -354,6 +359,12 @@ static bool may_keep(ProllyFile *file, uint64_t bytes)
 	return true;
 }
 
+/* Do all open files together keep too much? */
+static bool is_pressed(const ProllyFile *file)
+{
+	return (gsize)g_atomic_pointer_get(&file->repo->body->run_bytes) > ALL_RUN_BYTES_MAX;
+}
+
 /* Is there no room for LEN more bytes, in a run of their own? */
 static bool is_full(ProllyFile *file, uint64_t len)
 {
@@ -361,7 +372,7 @@ static bool is_full(ProllyFile *file, uint64_t len)
 	uint64_t bytes = content->run_bytes + len;
 	bool is_sparse = prolly_file_is_sparse(file);
 
-	if (file->splice.has_failed)
+	if (file->splice.has_failed || (bytes > PRESSED_BYTES_MAX && is_pressed(file)))
 		return true;
 	if (content->runs->len >= (is_sparse ? SPARSE_RUNS_MAX : RUNS_MAX))
 		return true;
@@ -391,6 +402,7 @@ static bool write_locked(ProllyFile *file, uint64_t offset, const uint8_t *data,
 		prolly_file_settle(file);
 	if (!prolly_overlay_write(&file->content, offset, data, len, error))
 		return false;
+	prolly_file_count_runs(file);
 	note_change(file, offset, len);
 	prolly_file_splice_behind(file);
 	return true;
@@ -463,6 +475,7 @@ bool prolly_file_truncate(ProllyFile *file, uint64_t length, GError **error)
 	if (length < file->content.length)
 		file->must_rewrite = true;
 	prolly_overlay_truncate(&file->content, length);
+	prolly_file_count_runs(file);
 	note_change(file, length, 0);
 	g_mutex_unlock(&file->lock);
 	return true;

@@ -45,6 +45,7 @@ void prolly_overlay_clear(ProllyOverlay *overlay)
 {
 	g_clear_pointer(&overlay->stored, g_bytes_unref);
 	g_clear_pointer(&overlay->runs, g_ptr_array_unref);
+	overlay->run_bytes = 0;
 }
 
 static ProllyRun *get_run(const ProllyOverlay *overlay, guint i)

@@ -124,6 +124,7 @@ struct ProllyRepoBody {
 
 	gint is_backup;   /* atomic; the next backup may take its place (backup.c) */
 	gsize kept_bytes; /* atomic: that open files keep in memory over their share (file.c) */
+	gsize run_bytes;  /* likewise: that were written to open files, and are in memory */
 
 	ProllyUsage usage;           /* guard.c */
 	ProllyGcAccount *gc_account; /* gc-account.c */

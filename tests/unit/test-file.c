@@ -412,6 +412,41 @@ static void assert_pieces(ProllyView *view, const char *key, const uint8_t *cont
 	}
 }
 
+/* What is written to many files that stay open takes so much memory, and no more; and is right. */
+static void test_many_open(Fixture *self, gconstpointer data)
+{
+	enum { N = 80, PIECE = 1 << 20, PIECES = 4 };
+	const gsize limit = 256 << 20;
+	g_autoptr(GPtrArray) files =
+		g_ptr_array_new_with_free_func((GDestroyNotify)prolly_file_unref);
+	g_autofree uint8_t *piece = g_malloc(PIECE);
+	gsize *kept = &self->repo->body->run_bytes;
+
+	for (unsigned i = 0; i < N * PIECES; i++) {
+		g_autofree char *key = g_strdup_printf("f%u", i % N);
+
+		if (i < N)
+			g_ptr_array_add(files, create_file(self, key));
+		memset(piece, (int)i, PIECE);
+		write_at(g_ptr_array_index(files, i % N), (uint64_t)(i / N) * PIECE, piece, PIECE);
+		g_assert_cmpuint(*kept, <=, limit + PIECE);
+	}
+	g_assert_cmpuint(*kept, >, limit / 2);
+	for (unsigned i = 0; i < N * PIECES; i += 7) {
+		size_t len;
+		g_autoptr(GError) error = NULL;
+
+		prolly_file_read(g_ptr_array_index(files, i % N), (uint64_t)(i / N) * PIECE, piece,
+				 PIECE, &len, &error);
+		g_assert_no_error(error);
+		g_assert_cmpuint(len, ==, PIECE);
+		for (unsigned at = 0; at < PIECE; at++)
+			g_assert_true(piece[at] == (uint8_t)i);
+	}
+	g_ptr_array_set_size(files, 0);
+	g_assert_cmpuint(*kept, ==, 0);
+}
+
 /* Pages here and there in a large file: memory and what a flush does are in proportion to them, not
  * to the chunks around them; and the content is right, however it is read. */
 static void test_sparse(Fixture *self, gconstpointer data)
@@ -570,6 +605,7 @@ int main(int argc, char **argv)
 	TEST("pieces", NULL, test_pieces);
 	TEST("stream", NULL, test_stream);
 	TEST("rewrite", NULL, test_rewrite);
+	TEST("many-open", NULL, test_many_open);
 	TEST("sparse", NULL, test_sparse);
 	g_test_add_func("/version/file/crash/subprocess", crash_subprocess);
 	TEST("crash", NULL, test_crash);
