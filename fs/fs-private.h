@@ -223,6 +223,11 @@ void pfs_table_exchange(PfsTable *table, PfsInode *a, const char *a_name, PfsIno
 /* Where a node of a scope is. False: it is an orphan. */
 bool pfs_table_get_place(PfsTable *table, PfsInode *inode, PfsPlace *out_place);
 bool pfs_inode_is_directory(const PfsInode *inode);
+/* Are what is in directory INODE branches? */
+static inline bool pfs_has_branches(const PfsInode *inode)
+{
+	return inode->kind == PFS_KIND_ROOT || inode->kind == PFS_KIND_LEVEL;
+}
 /* (transfer full) An open file of INODE, if there is one. */
 ProllyFile *pfs_table_dup_file(PfsTable *table, PfsInode *inode);
 /* INODE, if it is an orphan now, has FILE (transfer full), from which it may be opened yet. */

@@ -148,9 +148,10 @@ void pfs_branch_mkdir(fuse_req_t req, PfsInode *dir, const char *name)
 	g_autoptr(GError) error = NULL;
 	PfsFound found = {0};
 	bool found_it = false;
+	bool made = make_branch(mount, full, &error);
 
-	if (!make_branch(mount, full, &error) ||
-	    !pfs_branches_find(mount, dir, name, &found, &found_it, &error)) {
+	pfs_gate_enter(mount);
+	if (!made || !pfs_branches_find(mount, dir, name, &found, &found_it, &error)) {
 		pfs_reply_error(req, "mkdir", error);
 	} else {
 		pfs_branches_touch(mount);
@@ -159,6 +160,7 @@ void pfs_branch_mkdir(fuse_req_t req, PfsInode *dir, const char *name)
 		else
 			fuse_reply_err(req, ENOENT);
 	}
+	pfs_gate_leave(mount);
 	pfs_found_clear(&mount->table, &found);
 }
 
@@ -237,8 +239,10 @@ void pfs_branch_rmdir(fuse_req_t req, PfsInode *dir, const char *name)
 		pfs_reply_error(req, "rmdir", error);
 		return;
 	}
+	pfs_gate_enter(mount);
 	pfs_table_unlink(&mount->table, dir, name);
 	pfs_branches_touch(mount);
+	pfs_gate_leave(mount);
 	fuse_reply_err(req, 0);
 }
 
@@ -270,7 +274,9 @@ void pfs_branch_rename(fuse_req_t req, PfsInode *from, const char *from_name, Pf
 		pfs_reply_error(req, "rename", error);
 		return;
 	}
+	pfs_gate_enter(mount);
 	pfs_table_rename(&mount->table, from, from_name, to, to_name);
 	pfs_branches_touch(mount);
+	pfs_gate_leave(mount);
 	fuse_reply_err(req, 0);
 }

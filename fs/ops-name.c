@@ -86,11 +86,6 @@ static PfsInode *request_dir(fuse_req_t req, fuse_ino_t id)
 	return dir;
 }
 
-static bool is_of_branches(const PfsInode *dir)
-{
-	return dir->kind == PFS_KIND_ROOT || dir->kind == PFS_KIND_LEVEL;
-}
-
 /* ---- Making ------------------------------------------------------------------------------ */
 
 bool pfs_make_key(fuse_req_t req, PfsInode *dir, const char *name, GBytes *stored, mode_t mode,
@@ -224,7 +219,7 @@ void pfs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 
 	if (!dir)
 		return;
-	if (is_of_branches(dir))
+	if (pfs_has_branches(dir))
 		pfs_branch_mkdir(req, dir, name);
 	else if (make_directory(req, dir, name, mode, &found, &error))
 		pfs_reply_entry(req, dir, name, &found);
@@ -371,7 +366,7 @@ void pfs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!dir)
 		return;
-	if (is_of_branches(dir)) {
+	if (pfs_has_branches(dir)) {
 		pfs_branch_rmdir(req, dir, name);
 		return;
 	}
@@ -557,9 +552,9 @@ void pfs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino
 	/* The flags are rename(2)'s. */
 	if (flags & ~(unsigned)(PROLLY_RENAME_NOREPLACE | PROLLY_RENAME_EXCHANGE))
 		fuse_reply_err(req, EINVAL);
-	else if (is_of_branches(from) && is_of_branches(to))
+	else if (pfs_has_branches(from) && pfs_has_branches(to))
 		pfs_branch_rename(req, from, name, to, new_name, flags);
-	else if (is_of_branches(from) || is_of_branches(to))
+	else if (pfs_has_branches(from) || pfs_has_branches(to))
 		fuse_reply_err(req, EPERM);
 	else if (from->scope != to->scope && from->scope && to->scope)
 		fuse_reply_err(req, EXDEV);

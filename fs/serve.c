@@ -7,7 +7,8 @@
  * thread costs that again. So one thread receives, and answers inline whatever needs no waiting,
  * which is nearly everything. What may wait goes, with the buffer it came in, to one of two pools:
  *   disk      fsync, large writes that must wait for others, large reads that were not loaded ahead,
- *             closing what has much to be staged, renames of directories: bounded
+ *             closing what has much to be staged, renames of directories, making, deleting and
+ *             renaming branches, which is synced: bounded
  *   control   commands: control files, texts, computed attributes. Unbounded, since one that waits
  *             may wait for another (a framed read for the write that feeds it)
  * A handler is the same code on either; which one it runs on is decided here, by opcode, node and
@@ -193,6 +194,13 @@ static GThreadPool *choose_for_open(Server *self, const struct fuse_in_header *h
 	return inode && inode->kind == PFS_KIND_TEXT ? self->control : NULL;
 }
 
+static GThreadPool *choose_for_branches(Server *self, const struct fuse_in_header *header)
+{
+	const PfsInode *dir = pfs_table_find(&self->mount->table, header->nodeid);
+
+	return dir && pfs_has_branches(dir) ? self->disk : NULL;
+}
+
 /* NAMES: of what is renamed, and its next one. A directory may have many keys. */
 static GThreadPool *choose_for_rename(Server *self, const struct fuse_buf *buffer,
 				      const void *names)
@@ -206,6 +214,8 @@ static GThreadPool *choose_for_rename(Server *self, const struct fuse_buf *buffe
 
 	if (!dir || !names || !memchr(names, 0, (size_t)(end - (const char *)names)))
 		return NULL;
+	if (pfs_has_branches(dir))
+		return self->disk;
 	inode = pfs_table_find_name(table, (PfsInode *)dir, names);
 	is_directory = inode && inode->kind == PFS_KIND_DIRECTORY;
 	pfs_inode_unref(table, inode);
@@ -249,6 +259,9 @@ static GThreadPool *choose(Server *self, const struct fuse_buf *buffer)
 		return release ? choose_for_close(self, handle_of(release->fh)) : NULL;
 	case FUSE_OPEN:
 		return choose_for_open(self, header);
+	case FUSE_MKDIR:
+	case FUSE_RMDIR:
+		return choose_for_branches(self, header);
 	case FUSE_RENAME:
 		rename = REQUEST_BODY(struct fuse_rename_in, buffer);
 		return choose_for_rename(self, buffer, rename ? rename + 1 : NULL);

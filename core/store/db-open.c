@@ -33,6 +33,8 @@
  */
 #include "store/db-private.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -455,16 +457,38 @@ bool prolly_db_open(const ProllyDbOptions *options, ProllyDb **out_db, GError **
 	return true;
 }
 
+#ifdef __GLIBC__
+/* on_exit(3): before the destructors of what RocksDB's threads use. */
+static void end_at_once(int status, void *data)
+{
+	fflush(NULL);
+	_exit(status);
+}
+#endif
+
+/*
+ * A log whose last write failed cannot be closed: RocksDB asserts that nothing more is done to its
+ * file, and its own closing does. What was written before is in the file; the rest was refused. So
+ * such a database is left as a crash would leave it, for the next opening, which is in another
+ * process: this one keeps the lock to its end. RocksDB's threads go on, too, and one of them, which
+ * resumes when there is space again, met an exit in the middle of it: SIGSEGV. So nothing comes after
+ * the exit then.
+ */
+static void leave_open(void)
+{
+#ifdef __GLIBC__
+	(void)on_exit(end_at_once, NULL);
+#endif
+}
+
 void prolly_db_close(ProllyDb *db)
 {
-	/*
-	 * A log whose last write failed cannot be closed: RocksDB asserts that nothing more is done
-	 * to its file, and its own closing does. What was written before is in the file; the rest
-	 * was refused. So such a database is left as a crash would leave it, for the next opening,
-	 * which is in another process: this one keeps the lock to its end.
-	 */
-	if (!db || g_atomic_int_get(&db->is_broken) || !prolly_db_check_unhurt(db, NULL))
+	if (!db)
 		return;
+	if (g_atomic_int_get(&db->is_broken) || !prolly_db_check_unhurt(db, NULL)) {
+		leave_open();
+		return;
+	}
 	prolly_db_settle(db);
 	free_db(db);
 }

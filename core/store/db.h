@@ -43,7 +43,8 @@ typedef struct {
 } ProllyDbOptions;
 
 bool prolly_db_open(const ProllyDbOptions *options, ProllyDb **out_db, GError **error);
-/* Syncs and closes. Iterators, snapshots and batches must be gone. NULL is allowed. */
+/* Syncs and closes. Iterators, snapshots and batches must be gone. NULL is allowed. One whose log
+ * could not be written is left open instead, to the process's end, which has no exit handlers then. */
 void prolly_db_close(ProllyDb *db);
 
 /* ---- Read -------------------------------------------------------------------------------- */

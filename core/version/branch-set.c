@@ -89,7 +89,7 @@ static bool create_locked(ProllyRepo *repo, const char *name, const ProllyCommit
 	g_ptr_array_add(updates, prolly_ref_update_new(repo, &prolly_ref_branch, name, NULL, start,
 						       message));
 	if (!prolly_publication_write(prolly_publication_new(g_steal_pointer(&updates)), repo,
-				      batch, PROLLY_DB_BUFFERED, error))
+				      batch, error))
 		return false;
 	*out_branch = prolly_branch_new(repo->body, id, name, g_steal_pointer(&state));
 	return true;
@@ -131,8 +131,7 @@ static bool publish_first(ProllyRepo *repo, const char *name, const ProllySignat
 	g_ptr_array_add(updates, update);
 	publication = prolly_publication_new(g_steal_pointer(&updates));
 	return prolly_publication_add_commit(publication, repo, &commit, &update->to, error) &&
-	       prolly_publication_write(g_steal_pointer(&publication), repo, batch, PROLLY_DB_SYNC,
-					error);
+	       prolly_publication_write(g_steal_pointer(&publication), repo, batch, error);
 }
 
 bool prolly_branch_create_first(ProllyRepo *repo, const char *name, GError **error)
@@ -184,7 +183,7 @@ bool prolly_branch_drop_record(ProllyRepo *repo, const char *name, GError **erro
 	if (updates->len == 0)
 		return prolly_db_write(repo->body->db, batch, PROLLY_DB_BUFFERED, error);
 	return prolly_publication_write(prolly_publication_new(g_steal_pointer(&updates)), repo,
-					batch, PROLLY_DB_BUFFERED, error);
+					batch, error);
 }
 
 bool prolly_branch_list_lost(ProllyRepo *repo, bool is_locked, GPtrArray **out_references,
@@ -407,7 +406,7 @@ static bool delete_locked(ProllyRepo *repo, ProllyBranch *branch, bool force, GE
 	g_ptr_array_add(updates, prolly_ref_update_new(repo, &prolly_ref_branch, name, &head, NULL,
 						       "branch: Deleted"));
 	if (!prolly_publication_write(prolly_publication_new(g_steal_pointer(&updates)), repo,
-				      batch, PROLLY_DB_BUFFERED, error))
+				      batch, error))
 		return false;
 	orphan_branch(branch);
 	return true;
@@ -471,7 +470,7 @@ static bool rename_locked(ProllyRepo *repo, ProllyBranch *branch, const char *ne
 	prolly_state_delete_records(branch->id, name, batch);
 	prolly_state_save(branch->id, new_name, state, batch);
 	if (!prolly_publication_write(prolly_publication_new(g_steal_pointer(&updates)), repo,
-				      batch, PROLLY_DB_BUFFERED, error))
+				      batch, error))
 		return false;
 
 	g_hash_table_remove(repo->body->branches, branch->name);

@@ -169,7 +169,7 @@ static bool publish_state(ProllyRepo *repo, ProllyBranch *branch, ProllyState *o
 
 	prolly_staged_note_move(prolly_branch_get_id(branch), state, batch);
 	prolly_branch_save_state(branch, state, batch);
-	if (!prolly_publication_write(publication, repo, batch, PROLLY_DB_SYNC, error))
+	if (!prolly_publication_write(publication, repo, batch, error))
 		return false;
 	prolly_hints_clear(branch->hints);
 	prolly_branch_take_state(branch, prolly_state_ref(state));

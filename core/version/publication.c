@@ -10,7 +10,8 @@
  *      is full now does no harm.
  *   3. one batch, synced: the last nodes, the journal's record of objects and moves, the caller's
  *      records. This is the moment at which it has happened.
- *   4. move the references.
+ *   4. move the references, unsynced: after a power cut a file of theirs may be there and empty, which
+ *      only the journal's record mends. So 3 is synced whoever asks, be it for a tag.
  *
  * A crash before 3 leaves what was; after it, the journal's replay does 2 and 4 again (journal.c).
  * So does step 4 if it fails: once at once, and, if that fails as well, before the next publication or
@@ -242,7 +243,7 @@ static bool prepare(ProllyPublication *publication, ProllyRepoBody *body, GError
 
 /* Step 3. */
 static bool write_batch(ProllyPublication *publication, ProllyRepo *repo, ProllyDbBatch *batch,
-			ProllyDbDurability durability, uint64_t *out_sequence, GError **error)
+			uint64_t *out_sequence, GError **error)
 {
 	ProllyRepoBody *body = repo->body;
 	bool written;
@@ -251,7 +252,7 @@ static bool write_batch(ProllyPublication *publication, ProllyRepo *repo, Prolly
 		return false;
 	*out_sequence = prolly_journal_add(body->journal, publication->objects,
 					   publication->updates, batch);
-	written = prolly_db_write(body->db, batch, durability, error);
+	written = prolly_db_write(body->db, batch, PROLLY_DB_SYNC, error);
 	prolly_store_flushed(repo->context.store, written);
 	return written;
 }
@@ -300,7 +301,7 @@ void prolly_publication_finish_late(ProllyRepo *repo)
 }
 
 static bool publish_locked(ProllyPublication *publication, ProllyRepo *repo, ProllyDbBatch *batch,
-			   ProllyDbDurability durability, GError **error)
+			   GError **error)
 {
 	ProllyRepoBody *body = repo->body;
 	uint64_t sequence;
@@ -309,7 +310,7 @@ static bool publish_locked(ProllyPublication *publication, ProllyRepo *repo, Pro
 	    !prolly_journal_note_locks(body->journal, publication->updates, error) ||
 	    !prepare(publication, body, error))
 		return false;
-	if (!write_batch(publication, repo, batch, durability, &sequence, error)) {
+	if (!write_batch(publication, repo, batch, &sequence, error)) {
 		g_mutex_lock(&body->git_lock);
 		unlock_updates(body->git->refs, publication->updates, publication->updates->len);
 		g_mutex_unlock(&body->git_lock);
@@ -325,12 +326,12 @@ static bool publish_locked(ProllyPublication *publication, ProllyRepo *repo, Pro
 }
 
 bool prolly_publication_write(ProllyPublication *publication, ProllyRepo *repo,
-			      ProllyDbBatch *batch, ProllyDbDurability durability, GError **error)
+			      ProllyDbBatch *batch, GError **error)
 {
 	bool ok;
 
 	g_mutex_lock(&repo->body->publish_lock);
-	ok = publish_locked(publication, repo, batch, durability, error);
+	ok = publish_locked(publication, repo, batch, error);
 	g_mutex_unlock(&repo->body->publish_lock);
 	prolly_publication_free(publication);
 	return ok;
@@ -343,5 +344,5 @@ bool prolly_publication_publish(ProllyPublication *publication, ProllyRepo *repo
 	ProllyRefUpdate *update = g_ptr_array_index(publication->updates, 0);
 
 	update->from = *expected;
-	return prolly_publication_write(publication, repo, batch, PROLLY_DB_SYNC, error);
+	return prolly_publication_write(publication, repo, batch, error);
 }

@@ -297,7 +297,7 @@ bool prolly_publication_finish(ProllyRepo *repo, GError **error);
 void prolly_publication_finish_late(ProllyRepo *repo);
 /* As prolly_publication_publish, of updates that say themselves where their references stand. */
 bool prolly_publication_write(ProllyPublication *publication, ProllyRepo *repo,
-			      ProllyDbBatch *batch, ProllyDbDurability durability, GError **error);
+			      ProllyDbBatch *batch, GError **error);
 /* Adds an object, which one of its updates may go to. */
 bool prolly_publication_add_object(ProllyPublication *publication, git_object_t type, GBytes *bytes,
 				   ProllyCommitId *out_id, GError **error);

@@ -132,7 +132,7 @@ static bool publish(ProllyRepo *repo, ProllyPublication *publication, GError **e
 {
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(repo->body->db);
 
-	return prolly_publication_write(publication, repo, batch, PROLLY_DB_BUFFERED, error);
+	return prolly_publication_write(publication, repo, batch, error);
 }
 
 bool prolly_tag_create(ProllyRepo *repo, const char *name, const ProllyCommitId *commit,

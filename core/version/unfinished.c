@@ -275,8 +275,7 @@ bool prolly_unfinished_begin(ProllyRepo *repo, ProllyBranch *branch, ProllyUnfin
 	    !keep_commits(repo, branch_id, unfinished, source, publication, error))
 		return false;
 	prolly_unfinished_save(branch_id, unfinished, batch);
-	return prolly_publication_write(g_steal_pointer(&publication), repo, batch, PROLLY_DB_SYNC,
-					error);
+	return prolly_publication_write(g_steal_pointer(&publication), repo, batch, error);
 }
 
 /* ---- Ending ------------------------------------------------------------------------------ */
@@ -301,8 +300,7 @@ bool prolly_unfinished_drop(ProllyRepo *repo, ProllyBranch *branch, GError **err
 	g_autoptr(ProllyPublication) publication = prolly_publication_new(prolly_ref_updates_new());
 
 	return prolly_unfinished_end(repo, branch, publication, batch, error) &&
-	       prolly_publication_write(g_steal_pointer(&publication), repo, batch, PROLLY_DB_SYNC,
-					error);
+	       prolly_publication_write(g_steal_pointer(&publication), repo, batch, error);
 }
 
 bool prolly_history_abort(ProllyRepo *repo, ProllyBranch *branch, GError **error)

@@ -6,7 +6,8 @@ A daemon works under a layer that records what it does to its files (disk-shim.c
 the store on, through unmounts and a kill, for several users (workload.py). Then states of the disk are
 made, each for a moment of that recording and with some of what was not synced then (disk.py): it has
 to open, to pass fsck, and to have what was promised until then (promises.py). Some openings are
-recorded in turn, and cut off as well.
+recorded in turn, and cut off as well. So are commands that do little but move references, each just
+after it has, and has not returned: in a life that is seldom.
 
 A state is named by the recording's directory and its number. What fails is kept, and said how to see
 again.
@@ -21,11 +22,11 @@ import subprocess
 import sys
 import tempfile
 
-from disk import Choice, Disk, NOTE, SYNC, SYNC_ALL, read_log
+from disk import Choice, Disk, NOTE, RENAME, SYNC, SYNC_ALL, UNLINK, read_log
 from mounts import Control, Mount, find_memory, is_long, layer_environment, skip_unless_possible
 from promises import Promises
 from stores import Probe, Refused, Store
-from workload import NAMESPACES, Workload
+from workload import ENVIRONMENT, NAMESPACES, Workload
 
 SESSIONS = 4  # mounts of a recording
 LIVES = {  # name: how the store is named, and what its disk looks like
@@ -37,6 +38,10 @@ LIVES = {  # name: how the store is named, and what its disk looks like
 }
 RECORD_EVERY = 10    # states: the opening of one is recorded
 OPENING_STATES = 5   # that are made of it
+MOVES = (            # of references
+    ('tag', 'light'), ('tag', '-m', 'annotated', 'annotated'), ('branch', 'one'),
+    ('branch', '-m', 'one', 'two'), ('tag', '-f', 'light', 'side'), ('branch', '-D', 'two'),
+    ('tag', '-d', 'light'))
 
 
 class Recording:
@@ -103,6 +108,24 @@ def record_opening(build, directory, image, life):
     subprocess.run([build + '/src/prollyfs-ctl', '-C', kind + disk + '/store', 'status'],
                    env={**layer_environment(build, disk, directory + '/log'), **looks},
                    stdout=subprocess.DEVNULL, check=False)
+    return Recording(directory, image)
+
+
+def record_moves(build, directory):
+    """Records MOVES on a store with a commit and another branch."""
+    image, disk = directory + '/image', directory + '/disk'
+
+    def run(store, words, environment=None):
+        subprocess.run([build + '/src/prollyfs-ctl', '-C', store + '/store', '-q', *words], check=True,
+                       env={**os.environ, **(environment or {}), **ENVIRONMENT})
+    os.makedirs(image)
+    subprocess.run([build + '/src/prollyfs-ctl', '-q', 'init', image + '/store'], check=True)
+    for words in (('put', 'ns/k', 'value'), ('commit', '-m', 'one'), ('branch', 'side'),
+                  ('put', 'ns/k', 'other'), ('commit', '-m', 'two')):
+        run(image, words)
+    shutil.copytree(image, disk, symlinks=True)
+    for words in MOVES:
+        run(disk, words, layer_environment(build, disk, directory + '/log'))
     return Recording(directory, image)
 
 
@@ -218,12 +241,48 @@ def cut_opening(options, life, scratch, cutter, number, promises, report):
     opening.close()
 
 
+def look_at_moves(cutter, image, r):
+    """Complaints about a state of what IMAGE was: its branches are as they were, all else is or is not."""
+    try:
+        store = Store(cutter.probe, cutter.state + '/store', NAMESPACES, r)
+    except Refused as refusal:
+        return [str(refusal)]
+    complaints = ['branch %s moved' % name for name, commit in image.branches.items()
+                  if store.branches.get(name) != commit]
+    return complaints + ['%s is %s' % (name, commit)
+                         for name, commit in [*store.branches.items(), *store.tags.items()]
+                         if commit not in image.commits]
+
+
+def cut_moves(options, scratch, report):
+    """States just after a reference's file was renamed or removed, of which the disk has the name."""
+    recording = record_moves(options.build, scratch + '/moves')
+    cutter = Cutter(options.build, recording, options.seed, scratch + '/state')
+    image = Store(cutter.probe, recording.image + '/store', NAMESPACES, random.Random(0))
+    disk = cutter.disk = Disk(recording.root, recording.image)
+    for at, record in enumerate(recording.records, 1):
+        disk.feed(record)
+        if record.op not in (RENAME, UNLINK) or '/git/refs/' not in record.path + record.other:
+            continue
+        for again in range(options.moves):
+            r = random.Random('%s move %d %d' % (options.seed, at, again))
+            choice = Choice(r, disk.pending(), 'journal')
+            choice.limit = max(disk.pending(), default=0)
+            shutil.rmtree(cutter.state, ignore_errors=True)
+            disk.write_state(cutter.state, choice)
+            report.add('move after record %d, %d' % (at, again), cutter,
+                       look_at_moves(cutter, image, r))
+    cutter.close()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--build', required=True)
     parser.add_argument('--states', type=int, default=7200 if is_long() else 240,
                         help='beside those of openings, which are half as many')
     parser.add_argument('--turns', type=int, default=12, help='of the users, in each session')
+    parser.add_argument('--moves', type=int, default=100 if is_long() else 6,
+                        help='states just after a reference was moved')
     parser.add_argument('--seed', default='1')
     parser.add_argument('--first', action='store_true', help='stop at the first failure')
     # A sync that fails is rarer than a power cut.
@@ -233,15 +292,20 @@ def main():
     parser.add_argument('--state', type=int, help='only that one')
     options = parser.parse_args()
     skip_unless_possible(options.build)
-    print('1..%d' % len(options.lives))
-    n_bad = 0
+    print('1..%d' % (len(options.lives) + 1))
+    report = Report()
+    with tempfile.TemporaryDirectory(prefix='powercut.', dir=find_memory()) as scratch:
+        cut_moves(options, os.path.realpath(scratch), report)
+    n_bad = report.n_bad
+    print('%s 1 - references: %d states of the disk after a power cut, %d bad' % (
+        'not ok' if n_bad else 'ok', report.n_states, n_bad), flush=True)
     for i, life in enumerate(options.lives):
         report = Report()
         with tempfile.TemporaryDirectory(prefix='powercut.', dir=find_memory()) as scratch:
             cut_life(options, life, os.path.realpath(scratch), report)
         n_bad += report.n_bad
         print('%s %d - %s: %d states of the disk after a power cut, %d bad' % (
-            'not ok' if report.n_bad else 'ok', i + 1, life, report.n_states, report.n_bad),
+            'not ok' if report.n_bad else 'ok', i + 2, life, report.n_states, report.n_bad),
             flush=True)
     return 1 if n_bad else 0
 
