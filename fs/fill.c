@@ -14,6 +14,9 @@
  * be answered: that is the same thread's to do. And it is done once, as long as nobody writes: pages
  * stay over opens (ops-file.c).
  *
+ * A command may have changed the content a moment ago, of which the kernel is yet to be told: it has
+ * pages of the old one. So only what the node stands for is given (inode.c: identity).
+ *
  * What makes a file that is large wait is not done for one that is only opened: FILL_MAX.
  */
 
@@ -23,12 +26,15 @@
 
 #define FILL_MAX (16u << 10) /* bytes: a first read asks for as many */
 
-static bool claim(PfsTable *table, PfsInode *inode)
+/* Is it nobody else's, and FILE what the node stands for? */
+static bool claim(PfsTable *table, PfsInode *inode, ProllyFile *file)
 {
+	g_autoptr(GBytes) stored = prolly_file_dup_stored(file);
 	bool is_ours;
 
 	g_mutex_lock(&table->lock);
-	is_ours = inode->n_open == 1 && !inode->is_filled;
+	is_ours = inode->n_open == 1 && !inode->is_filled && stored &&
+		  inode->identity == pfs_stored_identity(stored);
 	inode->is_filled |= is_ours;
 	g_mutex_unlock(&table->lock);
 	return is_ours;
@@ -49,7 +55,8 @@ void pfs_fill(PfsMount *mount, const PfsHandle *handle, int flags)
 	if (!is_reading(flags) || g_thread_self() != mount->receiver)
 		return;
 	length = prolly_file_get_length(handle->file);
-	if (length == 0 || length > sizeof buffer || !claim(&mount->table, handle->inode) ||
+	if (length == 0 || length > sizeof buffer ||
+	    !claim(&mount->table, handle->inode, handle->file) ||
 	    !prolly_file_read(handle->file, 0, buffer, (size_t)length, &len, NULL))
 		return;
 	content.buf[0].mem = buffer;

@@ -11,6 +11,7 @@
  *   readahead.c     how far ahead the kernel reads
  *   inode.c         nodes that the kernel knows of, by id and by name
  *   identity.c      which content it has cached of them
+ *   orphan.c        nodes without a name that may be opened yet
  *   fill.c          the content of small files, given with their opening
  *   scope.c         what a node's keys are read from: a branch or a commit
  *   account.c       what each user holds, and how much that may be
@@ -126,6 +127,7 @@ struct PfsInode {
 	unsigned n_executing; /* of them, those that a program runs from */
 	bool has_lost;        /* the kernel may have cached what was not staged */
 	bool is_filled;       /* it was given the content, and nothing was written since */
+	bool is_kept;         /* an orphan that may be opened yet: counts in table->n_kept */
 	PfsScope *scope;      /* never changes; referenced; NULL outside of all branches */
 	PfsName *names;       /* NULL: the root, or an orphan */
 	uint64_t ino;         /* st_ino, as last told */
@@ -163,7 +165,8 @@ typedef struct {
 	uint64_t next_id;
 	uint64_t shed_id; /* next_id when nodes were last shed */
 	uint64_t renames; /* of directories: cached places are void */
-	GPtrArray *left;  /* of ProllyFile: of nodes that were freed, to be given up unlocked */
+	unsigned n_kept;
+	GPtrArray *left; /* of ProllyFile: of nodes that were freed, to be given up unlocked */
 } PfsTable;
 
 /* What a look-up found, for a node that is to be made or met again. */
@@ -230,8 +233,12 @@ static inline bool pfs_has_branches(const PfsInode *inode)
 }
 /* (transfer full) An open file of INODE, if there is one. */
 ProllyFile *pfs_table_dup_file(PfsTable *table, PfsInode *inode);
+/* orphan.c. INODE is about to lose a name: is it worth to be kept, with its file? */
+bool pfs_table_may_keep(PfsTable *table, const PfsInode *inode);
 /* INODE, if it is an orphan now, has FILE (transfer full), from which it may be opened yet. */
 void pfs_table_keep(PfsTable *table, PfsInode *inode, ProllyFile *file);
+/* The last handle of INODE goes: does it keep its file? Under the table's lock. */
+bool pfs_orphan_stays_kept(PfsTable *table, PfsInode *inode);
 /* INODE's content changes through the kernel. */
 void pfs_table_touch(PfsTable *table, PfsInode *inode);
 /* A handle less has INODE's file open; the last gives the file up, unless it is an orphan's. Not

@@ -31,10 +31,6 @@
  * I3  A directory has one name at most. The top of a scope is scope->top while it lives.
  * I4  An orphan has no name, is in no index but by_id, and never gets a name again.
  *
- * A file may be replaced after it was found, before it is opened. The kernel looks up again what is
- * ESTALE, but once: who replaces in a loop wins. So an orphan has its file, open, until the kernel
- * forgets the node, which is mostly at once (pfs_table_keep).
- *
  * The table's lock is a leaf but for a file's own (version-private.h). What freeing a node's file does
  * is done after unlocking: unlock_and_leave, pfs_table_close, pfs_handle_free, pfs_table_clear.
  *
@@ -52,9 +48,8 @@
 
 #include <string.h>
 
-#define NODES_MAX    400000     /* about 150 MB */
-#define SHED_STEP    1024       /* new nodes for each time that some are shed */
-#define WRITTEN_KEPT (1u << 20) /* bytes of an orphan that was written */
+#define NODES_MAX 400000 /* about 150 MB */
+#define SHED_STEP 1024   /* new nodes for each time that some are shed */
 
 /* ---- Hashing ----------------------------------------------------------------------------- */
 
@@ -228,6 +223,7 @@ static void inode_free(PfsTable *table, PfsInode *inode)
 	pfs_scope_unref_locked(table, inode->scope);
 	if (inode->file)
 		g_ptr_array_add(table->left, inode->file);
+	table->n_kept -= inode->is_kept;
 	g_free(inode->own);
 	g_clear_pointer(&inode->own_xattrs, g_bytes_unref);
 	g_free(inode->path);
@@ -658,15 +654,6 @@ ProllyFile *pfs_table_dup_file(PfsTable *table, PfsInode *inode)
 	return file;
 }
 
-void pfs_table_keep(PfsTable *table, PfsInode *inode, ProllyFile *file)
-{
-	g_mutex_lock(&table->lock);
-	if (inode->is_orphan && !inode->file)
-		inode->file = g_steal_pointer(&file);
-	g_mutex_unlock(&table->lock);
-	prolly_file_unref(file);
-}
-
 void pfs_table_touch(PfsTable *table, PfsInode *inode)
 {
 	g_mutex_lock(&table->lock);
@@ -700,13 +687,6 @@ static void note_closed(PfsInode *inode, ProllyFile *file)
 	g_clear_pointer(&stored, g_bytes_unref);
 }
 
-/* An orphan; but much that was written to it would take time to be given up when the kernel forgets. */
-static bool may_open_again(const PfsInode *inode)
-{
-	return inode->is_orphan && (inode->identity || !inode->file ||
-				    prolly_file_get_length(inode->file) <= WRITTEN_KEPT);
-}
-
 bool pfs_table_close(PfsTable *table, PfsInode *inode, bool is_executed, bool is_staged)
 {
 	ProllyFile *file = NULL;
@@ -714,7 +694,7 @@ bool pfs_table_close(PfsTable *table, PfsInode *inode, bool is_executed, bool is
 
 	g_mutex_lock(&table->lock);
 	inode->n_executing -= is_executed;
-	if (--inode->n_open == 0 && !may_open_again(inode))
+	if (--inode->n_open == 0 && !pfs_orphan_stays_kept(table, inode))
 		file = g_steal_pointer(&inode->file);
 	is_lost = file && !is_staged;
 	if (file && is_staged)

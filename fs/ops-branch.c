@@ -8,8 +8,9 @@
  * mv renames one, rmdir deletes one that holds nothing: its working state is empty and all its
  * commits are on another branch. Nothing else can be made here (interface.md, section 1).
  *
- * A branch whose files were all deleted has those deletions staged, so its deletion is forced once
- * the two conditions were checked here. Without that, `rm -rf` could never drop a merged branch.
+ * A branch whose files were all deleted has those deletions staged, which prolly_branch_delete takes
+ * for nothing: `rm -rf` drops a merged branch. That looks under its lock whether its commits are
+ * elsewhere, since of two branches with the same ones, deleted at a time, one has to stay.
  */
 
 #include "fs-private.h"
@@ -148,10 +149,11 @@ void pfs_branch_mkdir(fuse_req_t req, PfsInode *dir, const char *name)
 	g_autoptr(GError) error = NULL;
 	PfsFound found = {0};
 	bool found_it = false;
-	bool made = make_branch(mount, full, &error);
+	bool made = make_branch(mount, full, &error) &&
+		    pfs_branches_find(mount, dir, name, &found, &found_it, &error);
 
 	pfs_gate_enter(mount);
-	if (!made || !pfs_branches_find(mount, dir, name, &found, &found_it, &error)) {
+	if (!made) {
 		pfs_reply_error(req, "mkdir", error);
 	} else {
 		pfs_branches_touch(mount);
@@ -175,35 +177,10 @@ static bool is_empty(PfsMount *mount, ProllyBranch *branch, bool *out_empty, GEr
 	return true;
 }
 
-/* Are all commits of BRANCH on another one? */
-static bool is_merged(PfsMount *mount, ProllyBranch *branch, bool *out_merged, GError **error)
-{
-	g_autoptr(GPtrArray) names = NULL;
-	ProllyCommitId head;
-
-	*out_merged = false;
-	prolly_branch_get_head(branch, &head);
-	if (!prolly_branch_list(mount->repo, &names, error))
-		return false;
-	for (guint i = 0; i < names->len && !*out_merged; i++) {
-		g_autoptr(ProllyBranch) other = NULL;
-		ProllyCommitId other_head;
-
-		if (!prolly_branch_lookup(mount->repo, names->pdata[i], &other, error))
-			return false;
-		if (!other || other == branch)
-			continue;
-		prolly_branch_get_head(other, &other_head);
-		if (!prolly_history_is_ancestor(mount->repo, &head, &other_head, out_merged, error))
-			return false;
-	}
-	return true;
-}
-
 static bool delete_branch(PfsMount *mount, const char *name, GError **error)
 {
 	g_autoptr(ProllyBranch) branch = NULL;
-	bool empty, merged, is_level;
+	bool empty, is_level;
 
 	if (!prolly_branch_lookup(mount->repo, name, &branch, error))
 		return false;
@@ -217,12 +194,11 @@ static bool delete_branch(PfsMount *mount, const char *name, GError **error)
 	}
 	if (!strcmp(name, prolly_repo_get_default_branch(mount->repo)))
 		return prolly_throw(error, PROLLY_ERROR_BUSY, "%s is the default branch", name);
-	if (!is_empty(mount, branch, &empty, error) || !is_merged(mount, branch, &merged, error))
+	if (!is_empty(mount, branch, &empty, error))
 		return false;
-	if (!empty || !merged)
-		return prolly_throw(error, PROLLY_ERROR_NOT_EMPTY, "branch %s %s", name,
-				    empty ? "has commits that no other branch has" : "has files");
-	return prolly_branch_delete(mount->repo, branch, true, error);
+	if (!empty)
+		return prolly_throw(error, PROLLY_ERROR_NOT_EMPTY, "branch %s has files", name);
+	return prolly_branch_delete(mount->repo, branch, false, error);
 }
 
 void pfs_branch_rmdir(fuse_req_t req, PfsInode *dir, const char *name)

@@ -287,7 +287,7 @@ static Leaver begin_leaving(PfsMount *mount, PfsInode *dir, const char *name)
 {
 	Leaver leaver = {pfs_table_find_name(&mount->table, dir, name), NULL};
 
-	if (leaver.inode && leaver.inode->kind == PFS_KIND_FILE)
+	if (leaver.inode && pfs_table_may_keep(&mount->table, leaver.inode))
 		(void)pfs_file_open(mount, leaver.inode, &leaver.file, NULL);
 	return leaver;
 }

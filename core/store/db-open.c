@@ -430,6 +430,7 @@ static void free_db(ProllyDb *db)
 	g_mutex_clear(&db->adoption_lock);
 	g_mutex_clear(&db->sync_lock);
 	g_free(db->wound);
+	g_free(db->pardoned);
 	g_free(db->path);
 	g_free(db);
 }
@@ -461,7 +462,8 @@ bool prolly_db_open(const ProllyDbOptions *options, ProllyDb **out_db, GError **
 /* on_exit(3): before the destructors of what RocksDB's threads use. */
 static void end_at_once(int status, void *data)
 {
-	fflush(NULL);
+	fflush(stdout);
+	fflush(stderr);
 	_exit(status);
 }
 #endif

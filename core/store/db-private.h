@@ -82,6 +82,7 @@ struct ProllyDb {
 	uint64_t n_written; /* writes that somebody may want synced */
 	uint64_t n_synced;  /* of them, those that are */
 	char *wound;        /* what failed and cannot be made good (db.c); NULL: nothing */
+	char *pardoned;     /* of a log, what failed last and can be */
 
 	GMutex adoption_lock; /* leaf, held while tables become the database's, and a checkpoint's */
 

@@ -391,12 +391,38 @@ static bool concerns_log(const char *failure)
 	return strstr(failure, ".log: ") || strstr(failure, "While fsync: a directory");
 }
 
+/* RocksDB says of a log's failure the same to whoever writes until it has resumed; what is in
+ * memtables is only known at first, as it resumes by flushing that. No log has its number again. */
+static bool is_pardoned(ProllyDb *db, const char *failure)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&db->sync_lock);
+
+	return g_strcmp0(db->pardoned, failure) == 0;
+}
+
+static void pardon(ProllyDb *db, const char *failure)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&db->sync_lock);
+
+	if (!strstr(failure, ".log: ")) /* it does not say which */
+		return;
+	g_free(db->pardoned);
+	db->pardoned = g_strdup(failure);
+}
+
 /* Does RocksDB resume, once there is space? With that same log, unless something is in a memtable that
  * takes writes. The log may have what failed: what is written next has its number, and once two have
  * the same number and key, no opening gets past them. */
 static bool is_curable(ProllyDb *db, const char *failure)
 {
-	return is_no_space(failure) && (!concerns_log(failure) || prolly_db_has_begun_memtable(db));
+	if (!is_no_space(failure))
+		return false;
+	if (!concerns_log(failure) || is_pardoned(db, failure))
+		return true;
+	if (!prolly_db_has_begun_memtable(db))
+		return false;
+	pardon(db, failure);
+	return true;
 }
 
 /* Writes BATCH, once; *OUT_FAILURE (transfer full) says what RocksDB has against it. */

@@ -3,10 +3,9 @@
  * The set of branches: making, deleting and renaming them.
  *
  * Each is a publication (publication.c) without objects: a reference that comes, goes or both, and
- * the records that change with it, in one batch. The batch is not synced, since nothing is lost
- * that was promised; whoever wants it on the disk syncs. A new branch copies nothing: its record
- * names the commit and shares the attributes of the branch it was made from by their root, with the
- * moves that their times refer to.
+ * the records that change with it, in one batch. A new branch copies nothing: its record names the
+ * commit and shares the attributes of the branch it was made from by their root, with the moves that
+ * their times refer to.
  *
  * All under branches_lock; what has a branch already also under its commit_lock and write_lock, so
  * that nothing is being staged or committed on it. The commit_lock is taken first: waiting for a

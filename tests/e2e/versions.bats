@@ -649,3 +649,18 @@ k9:base 9"
 	printf 'b\t2\\n\na\t1\\n\n' | on_main load loaded
 	is "$(on_main root loaded)" "$root"
 }
+
+@test "of two branches with the same commits that are removed at a time, one stays" {
+	for round in $(seq 12); do
+		mkdir -p "$MNT/left$round/ns"
+		echo "$round" >"$MNT/left$round/ns/only"
+		commit_all "left$round" "round $round"
+		rm -r "$MNT/left$round/ns"
+		commit_all "left$round" "empty $round"
+		ctl "$MNT/left$round" branch "deep/right$round" "left$round"
+		rmdir "$MNT/left$round" 2>/dev/null &
+		rmdir "$MNT/deep/right$round" 2>/dev/null || true
+		wait $! || true
+		is "$(on_main branch | grep -c "t$round\$")" 1
+	done
+}
