@@ -372,7 +372,10 @@ void pfs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 	handle = open_handle(req, inode, account, fi, &error);
 	if (!handle) {
 		pfs_table_forget(&mount->table, param.ino, 1);
-		pfs_reply_error(req, "create", error);
+		if (prolly_error_is(error, PROLLY_ERROR_NOT_FOUND)) /* a command was faster */
+			fuse_reply_err(req, ESTALE);                /* the kernel makes it again */
+		else
+			pfs_reply_error(req, "create", error);
 	} else if (fuse_reply_create(req, &param, fi) < 0) {
 		pfs_handle_free(mount, handle);
 		pfs_table_forget(&mount->table, param.ino, 1);

@@ -417,6 +417,8 @@ cost()
 	stat "$NS"/* | cmp - "$T/stat"
 	echo more >>"$NS/small"
 	is "$(cost read file_is "$NS/small" $'small\nmore')" 0
+	echo rewritten >"$NS/small"
+	is "$(cost read file_is "$NS/small" rewritten)" 0
 }
 
 @test "what the kernel was given of a small file is what was written since" {
