@@ -31,14 +31,21 @@ bool pfs_table_may_keep(PfsTable *table, const PfsInode *inode)
 	return may;
 }
 
-void pfs_table_keep(PfsTable *table, PfsInode *inode, ProllyFile *file)
+/* True, and INODE counts, unless there are enough. */
+static bool count_kept(PfsTable *table, PfsInode *inode)
 {
-	g_mutex_lock(&table->lock);
-	if (inode->is_orphan && !inode->file) {
-		inode->file = g_steal_pointer(&file);
+	if (!inode->is_kept && table->n_kept < KEPT_MAX) {
 		inode->is_kept = true;
 		table->n_kept++;
 	}
+	return inode->is_kept;
+}
+
+void pfs_table_keep(PfsTable *table, PfsInode *inode, ProllyFile *file)
+{
+	g_mutex_lock(&table->lock);
+	if (inode->is_orphan && !inode->file && count_kept(table, inode))
+		inode->file = g_steal_pointer(&file);
 	g_mutex_unlock(&table->lock);
 	prolly_file_unref(file);
 }
@@ -48,13 +55,5 @@ bool pfs_orphan_stays_kept(PfsTable *table, PfsInode *inode)
 	if (!inode->is_orphan || !inode->file)
 		return false;
 	inode->size = (off_t)prolly_file_get_length(inode->file);
-	if (!is_light(inode))
-		return false;
-	if (!inode->is_kept) {
-		if (table->n_kept >= KEPT_MAX)
-			return false;
-		inode->is_kept = true;
-		table->n_kept++;
-	}
-	return true;
+	return is_light(inode) && count_kept(table, inode);
 }

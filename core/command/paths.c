@@ -224,14 +224,6 @@ void prolly_namer_free(ProllyNamer *namer)
 	g_free(namer);
 }
 
-static int compare_bytes(const void *a, size_t a_len, const void *b, size_t b_len)
-{
-	size_t len = MIN(a_len, b_len);
-	int order = len ? memcmp(a, b, len) : 0;
-
-	return order ? order : (a_len > b_len) - (a_len < b_len);
-}
-
 static bool is_past(const ProllyNamer *namer, const ProllyPlace *place)
 {
 	size_t len;
@@ -240,7 +232,7 @@ static bool is_past(const ProllyNamer *namer, const ProllyPlace *place)
 	if (!prolly_view_cursor_is_valid(namer->ahead))
 		return true;
 	key = prolly_view_cursor_get_key(namer->ahead, &len);
-	return compare_bytes(key, len, place->key, place->key_len) > 0;
+	return prolly_bytes_compare(key, len, place->key, place->key_len) > 0;
 }
 
 /* The cursor of PLACE's namespace, on the first key that is not before PLACE's, or some before that. */
@@ -248,8 +240,8 @@ static bool approach(ProllyNamer *namer, const ProllyPlace *place, GError **erro
 {
 	const bool is_here = namer->ahead && g_strcmp0(namer->ns, place->ns) == 0;
 
-	if (is_here &&
-	    compare_bytes(namer->last->data, namer->last->len, place->key, place->key_len) <= 0) {
+	if (is_here && prolly_bytes_compare(namer->last->data, namer->last->len, place->key,
+					    place->key_len) <= 0) {
 		for (unsigned i = 0; i < STEPS_MAX; i++)
 			if (is_past(namer, place))
 				return true;
@@ -285,7 +277,8 @@ static bool begins_next(ProllyNamer *namer, const ProllyPlace *place, bool *out_
 	if (!prolly_view_cursor_is_valid(namer->ahead))
 		return true;
 	key = prolly_view_cursor_get_key(namer->ahead, &len);
-	*out_does = compare_bytes(key, MIN(len, place->key_len), place->key, place->key_len) == 0;
+	*out_does = prolly_bytes_compare(key, MIN(len, place->key_len), place->key,
+					 place->key_len) == 0;
 	return true;
 }
 

@@ -56,20 +56,13 @@ static void try_clear(Try *self)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Try, try_clear)
 
-static int compare_keys(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
-{
-	int order = memcmp(a, b, MIN(a_len, b_len));
-
-	return order ? order : (a_len > b_len) - (a_len < b_len);
-}
-
 /* Is the key within what was lost? *OUT_END: it is behind that. */
 static bool is_within(const ProllyLost *lost, const uint8_t *key, size_t len, bool *out_end)
 {
 	const GByteArray *after = lost->after, *last = lost->key;
 
-	*out_end = last && compare_keys(key, len, last->data, last->len) > 0;
-	return !*out_end && (!after || compare_keys(key, len, after->data, after->len) > 0);
+	*out_end = last && prolly_bytes_compare(key, len, last->data, last->len) > 0;
+	return !*out_end && (!after || prolly_bytes_compare(key, len, after->data, after->len) > 0);
 }
 
 /* ProllyEditFunc: the entries of a tree. */

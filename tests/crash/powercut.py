@@ -208,6 +208,12 @@ class Report:
             print('# again: powercut.py --recording %s --seed "%s" --state N' % (kept, cutter.seed))
         sys.stdout.flush()
 
+    def say(self, number, what):
+        """How test NUMBER ended; how many were bad."""
+        print('%s %d - %s: %d states of the disk after a power cut, %d bad' % (
+            'not ok' if self.n_bad else 'ok', number, what, self.n_states, self.n_bad), flush=True)
+        return self.n_bad
+
 
 def cut_life(options, life, scratch, report):
     """The states of a life; every RECORD_EVERY-th is opened under the layer, and cut off again."""
@@ -296,17 +302,12 @@ def main():
     report = Report()
     with tempfile.TemporaryDirectory(prefix='powercut.', dir=find_memory()) as scratch:
         cut_moves(options, os.path.realpath(scratch), report)
-    n_bad = report.n_bad
-    print('%s 1 - references: %d states of the disk after a power cut, %d bad' % (
-        'not ok' if n_bad else 'ok', report.n_states, n_bad), flush=True)
-    for i, life in enumerate(options.lives):
+    n_bad = report.say(1, 'references')
+    for number, life in enumerate(options.lives, 2):
         report = Report()
         with tempfile.TemporaryDirectory(prefix='powercut.', dir=find_memory()) as scratch:
             cut_life(options, life, os.path.realpath(scratch), report)
-        n_bad += report.n_bad
-        print('%s %d - %s: %d states of the disk after a power cut, %d bad' % (
-            'not ok' if report.n_bad else 'ok', i + 2, life, report.n_states, report.n_bad),
-            flush=True)
+        n_bad += report.say(number, life)
     return 1 if n_bad else 0
 
 
