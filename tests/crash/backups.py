@@ -47,9 +47,10 @@ class Saver(Stepper):
 
     def fetch(self, path):
         """All that the store PATH holds."""
-        store = Store(self.probe, path, NAMESPACES, random.Random(0))
-        return (store.branches, store.tags, sorted(store.commits),
-                store.read(sorted(store.branches), sorted(store.branches.values())))
+        with self.probe.open(path):
+            store = Store(self.probe, NAMESPACES, random.Random(0))
+            return (store.branches, store.tags, sorted(store.commits),
+                    store.read(sorted(store.branches), sorted(store.branches.values())))
 
     def begin_second(self):
         """The image has a backup from now on, and something that is newer than that."""

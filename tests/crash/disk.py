@@ -18,6 +18,7 @@ Order is kept only where two changes are to the same byte or length, and of name
 import os
 import random
 import struct
+import time
 
 RECORD = struct.Struct('<IIIIqII')  # disk-shim.h
 (OPEN, WRITE, TRUNCATE, ALLOCATE, SYNC, SYNC_ALL, MKDIR, RENAME, LINK, UNLINK, RMDIR,
@@ -94,6 +95,7 @@ class Disk:
         self.names = []   # changes of (number, ((directory, name, what), ...))
         self.changed = set()  # files with changes
         self.number = 0
+        self.time = time.time() - 60
 
     def load(self, path):
         """The tree below PATH, all of it on disk."""
@@ -237,7 +239,8 @@ class Disk:
         return sorted(numbers)
 
     def write_state(self, path, choice):
-        """Makes at PATH what the disk holds if it is CHOICE that decides."""
+        """Makes at PATH what the disk holds if it is CHOICE that decides. A lock in it is not new: a
+        machine takes longer to come up than anyone waits for who may have made it."""
         names = {}
         for number, changes in self.names:
             if choice.takes_name(number):
@@ -263,6 +266,8 @@ class Disk:
                 written[what] = child
                 with open(child, 'wb') as file:
                     file.write(choice.make_content(what))
+                if name.endswith('.lock'):
+                    os.utime(child, (self.time, self.time))
 
 
 class Choice:

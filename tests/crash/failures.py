@@ -22,6 +22,7 @@ import tempfile
 
 from kills import COMMANDS, Report, Stepper, look, make_image
 from mounts import Control, find_memory, is_long, skip_unless_possible
+from stores import Store
 
 ERRORS = (('no space left', Control.FAIL, errno.ENOSPC), ('input/output error', Control.FAIL, errno.EIO),
           ('interrupted', Control.FAIL, errno.EINTR), ('short write', Control.PART, errno.ENOSPC))
@@ -34,23 +35,26 @@ class Failer(Stepper):
         """Complaints about the failure of call AT."""
         promises = self.prepare(note)
         done = self.run(words, action, at, error)
-        complaints = look(self.probe, self.disk + '/store', promises, random.Random(at))[0]
+        complaints = look(self.probe, self.disk + '/store', promises, random.Random(at))
         if done.returncode == -signal.SIGABRT and b'rocksdb::' in done.stderr:
             self.n_asserted += 1
         elif done.returncode < 0 or (done.returncode and not done.stderr):
             complaints.append('it ended with %d: %s' % (done.returncode, done.stderr.decode()))
-        if complaints or not done.returncode:
+        if complaints or not done.returncode or self.is_done(words):
             return complaints
         again = self.run(words, Control.PASS)
-        if again.returncode < 0 or (again.returncode == 2 and not self.is_done(words)):
+        if again.returncode < 0 or again.returncode == 2:
             complaints.append('it said %s, and again: %s' % (done.stderr.decode(),
                                                              again.stderr.decode()))
-        return complaints + look(self.probe, self.disk + '/store', promises, random.Random(at))[0]
+        return complaints + look(self.probe, self.disk + '/store', promises, random.Random(at))
 
     def is_done(self, words):
-        """What WORDS do was done before it failed, and cannot be done twice."""
-        branches = self.run(('branch',), Control.PASS).stdout.decode().split()
-        return words[0] == 'branch' and ('new' in branches) == (words[1] == 'new')
+        """What WORDS do, and cannot be done twice, was done before it failed."""
+        branches = {branch['name']: branch['commit'] for branch in
+                    Store.parse(self.run(('--json', 'branch'), Control.PASS).stdout)}
+        if words[0] == 'branch':
+            return ('new' in branches) == (words[1] == 'new')
+        return 'reset' in words and branches['scratch'] == self.victim.before
 
 
 def main():
@@ -67,13 +71,11 @@ def main():
     with tempfile.TemporaryDirectory(prefix='failures.', dir=find_memory()) as scratch:
         scratch = os.path.realpath(scratch)
         failer = Failer(options, make_image(options, scratch), scratch)
-        counts = {words: failer.count(words)[0] for words, _ in COMMANDS}
         for number, (name, action, error) in enumerate(ERRORS):
             report = Report('failures')
             for words, note in COMMANDS:
-                n = counts[words]
-                for at in sorted(r.sample(range(n), min(options.calls, n))):
-                    report.add('%s, %s at call %d of %d' % (words[0], name, at, n),
+                for at in failer.choose(words, options.calls, r):
+                    report.add('%s, %s at call %d' % (words[0], name, at),
                                failer.fail(words, note, action, error, at))
             n_bad += report.say(number + 1, name)
         print('# %d ended by an assertion of RocksDB' % failer.n_asserted)

@@ -27,6 +27,7 @@ from stores import Probe, Refused, Store
 from workload import ENVIRONMENT, NAMESPACES, Workload, read_notes
 
 KILLS_OF_A_STORE = 25
+SPARSE = 8  # of the calls that every command begins with, so many less are tried with each
 CALLS = {'while it opens the store': 60, 'while it collects': 250, 'at work': 1500}
 COMMANDS = (  # and what a caller is told of each
     (('commit', '-m', 'm'), {'what': 'moving', 'branch': 'main'}),
@@ -40,6 +41,7 @@ COMMANDS = (  # and what a caller is told of each
      {'what': 'begin', 'branch': 'main', 'key': 'whole-put-9', 'version': 1}),
     (('status',), None),  # recovery alone
 )
+RECOVERY = COMMANDS[-1][0]
 
 
 class Report:
@@ -62,12 +64,12 @@ class Report:
 
 
 def look(probe, store, promises, r):
-    """Complaints about STORE, and the store as it was found (None: not at all)."""
+    """Complaints about STORE."""
     try:
-        found = Store(probe, store, NAMESPACES, r)
-        return list(promises.check(found)), found
+        with probe.open(store):
+            return list(promises.check(Store(probe, NAMESPACES, r)))
     except Refused as refusal:
-        return [str(refusal)], None
+        return [str(refusal)]
 
 
 # ---- Under load
@@ -118,10 +120,14 @@ class Victim:
         for text in read_notes(self.log)[self.n_fed:]:
             self.promises.feed(text)
             self.n_fed += 1
-        complaints, found = look(self.probe, self.store, self.promises, self.r)
-        if found:
-            self.promises.settle(found)
-            self.workload.commander.branches = [b for b in found.branches if b.startswith('made')]
+        try:
+            with self.probe.open(self.store):
+                found = Store(self.probe, NAMESPACES, self.r)
+                complaints = list(self.promises.check(found))
+                self.promises.settle(found)
+        except Refused as refusal:
+            return [str(refusal)]
+        self.workload.commander.branches = [b for b in found.branches if b.startswith('made')]
         return complaints
 
     def keep(self):
@@ -203,6 +209,23 @@ class Stepper:
         done = self.run(words, Control.PASS, calls=calls)
         return self.control.n_calls(), done.stderr.decode() if done.returncode else None
 
+    def count_opening(self):
+        """The calls that the opening of the image makes."""
+        self.copy_image()
+        self.control.arm(Control.PASS)
+        probe = Probe(self.build, self.environment)
+        with probe.open(self.disk + '/store'):
+            n = self.control.n_calls()
+        probe.close()
+        self.control.disarm()
+        return n
+
+    def choose(self, words, n_wanted, r):
+        """N_WANTED numbers of calls of WORDS, or all: those of the opening are tried in RECOVERY."""
+        n, opening = self.count(words)[0], 0 if words == RECOVERY else self.count_opening()
+        calls = [at for at in range(n) if at >= opening or r.randrange(SPARSE) == 0]
+        return sorted(r.sample(calls, min(n_wanted, len(calls))))
+
     def prepare(self, note):
         """A new copy, of which a caller is told NOTE: its promises."""
         self.copy_image()
@@ -218,7 +241,7 @@ class Stepper:
         self.run(words, Control.KILL, at)
         if again is not None:
             self.run(('status',), Control.KILL, again)
-        return look(self.probe, self.disk + '/store', promises, random.Random(at))[0]
+        return look(self.probe, self.disk + '/store', promises, random.Random(at))
 
     def close(self):
         self.probe.close()
@@ -235,8 +258,7 @@ def kill_by_steps(options, scratch, report):
         if wrong:
             report.add(' '.join(words), [wrong])
             continue
-        steps = range(n) if options.steps >= n else sorted(r.sample(range(n), options.steps))
-        for at in steps:
+        for at in stepper.choose(words, options.steps, r):
             again = r.randrange(60) if r.random() < 0.5 else None
             report.add('%s, killed at call %d of %d%s' % (
                 words[0], at, n, '' if again is None else ', and recovery at call %d' % again),

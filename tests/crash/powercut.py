@@ -23,6 +23,7 @@ import sys
 import tempfile
 
 from disk import Choice, Disk, NOTE, RENAME, SYNC, SYNC_ALL, UNLINK, read_log
+from kills import look
 from mounts import Control, Mount, find_memory, is_long, layer_environment, skip_unless_possible
 from promises import Promises
 from stores import Probe, Refused, Store
@@ -153,10 +154,7 @@ class Cutter:
             done = subprocess.run([self.build + '/src/prollyfs-ctl', 'init', store],
                                   capture_output=True, check=False)
             return [done.stderr.decode()] if done.returncode else []
-        try:
-            return list(promises.check(Store(self.probe, store, NAMESPACES, r)))
-        except Refused as refusal:
-            return [str(refusal)]
+        return look(self.probe, store, promises, r)
 
     def cut(self, numbers, promises):
         """Makes and looks at the states NUMBERS, at self.state; yields (number, what, complaints)."""
@@ -250,7 +248,8 @@ def cut_opening(options, life, scratch, cutter, number, promises, report):
 def look_at_moves(cutter, image, r):
     """Complaints about a state of what IMAGE was: its branches are as they were, all else is or is not."""
     try:
-        store = Store(cutter.probe, cutter.state + '/store', NAMESPACES, r)
+        with cutter.probe.open(cutter.state + '/store'):
+            store = Store(cutter.probe, NAMESPACES, r)
     except Refused as refusal:
         return [str(refusal)]
     complaints = ['branch %s moved' % name for name, commit in image.branches.items()
@@ -264,7 +263,8 @@ def cut_moves(options, scratch, report):
     """States just after a reference's file was renamed or removed, of which the disk has the name."""
     recording = record_moves(options.build, scratch + '/moves')
     cutter = Cutter(options.build, recording, options.seed, scratch + '/state')
-    image = Store(cutter.probe, recording.image + '/store', NAMESPACES, random.Random(0))
+    with cutter.probe.open(recording.image + '/store'):
+        image = Store(cutter.probe, NAMESPACES, random.Random(0))
     disk = cutter.disk = Disk(recording.root, recording.image)
     for at, record in enumerate(recording.records, 1):
         disk.feed(record)

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looks into stores for the crash tests: opens each as the next mount would, and runs commands on it.
+ * Looks into stores for the crash tests: opens each as the next mount would, runs commands on it.
  *
  * Standard input is requests: a line with the store's path, command lines, an empty line. Each is
- * answered by "opened" or "refused MESSAGE", then for each command "STATUS LENGTH" and so many bytes of
- * what it printed, and "end", or "died SIGNAL". A request is carried out by a process of its own, which
- * ends without closing the store, as a crash would: so a thousand of them cost little more than the
- * openings, and one that takes its process down is told of. The last line comes when that process is
- * gone: the threads of a store that is not closed may be at work in its directory until then.
+ * answered by "opened" or (and then it is over) "refused MESSAGE", then for each command
+ * "STATUS LENGTH" and so many bytes of what it printed, and "end", or at any point "died SIGNAL".
+ * The first answer is waited for before a command is given, the last before the next request.
+ *
+ * A request is carried out by a process of its own, which ends without closing the store, as a crash
+ * would: so a thousand of them cost little more than the openings, and one that takes its process down
+ * is told of. The last line comes when that process is gone: the threads of a store that is not closed
+ * may be at work in its directory until then.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +20,8 @@
 #include <unistd.h>
 
 #include "command/command.h"
+
+#define NO_REQUEST 3 /* the child's exit status */
 
 static bool print_to(void *data, const void *bytes, size_t len)
 {
@@ -37,59 +42,62 @@ static void run_command(ProllyRepo *repo, const char *line)
 	fflush(stdout); /* should it die, what was said before is whole */
 }
 
-static void carry_out(char **lines)
+/* The next line, without its end, into LINE as getline() does; false after the last. */
+static bool read_line(char **line, size_t *size)
+{
+	if (getline(line, size, stdin) < 0)
+		return false;
+	(*line)[strcspn(*line, "\n")] = '\0';
+	return true;
+}
+
+static void carry_out(void)
 {
 	g_autoptr(GError) error = NULL;
 	ProllyRepoOptions options = {.wait_ms = 10000};
 	ProllyRepo *repo = NULL;
+	char *line = NULL;
+	size_t size = 0;
 
-	if (!prolly_repo_open(lines[0], &options, &repo, &error)) {
+	if (!read_line(&line, &size))
+		_exit(NO_REQUEST);
+	if (!prolly_repo_open(line, &options, &repo, &error)) {
 		printf("refused %s\n", g_strdelimit(error->message, "\n\r", ' '));
 	} else {
 		printf("opened\n");
 		fflush(stdout);
-		for (char **line = lines + 1; *line; line++)
-			run_command(repo, *line);
+		while (read_line(&line, &size) && *line)
+			run_command(repo, line);
 	}
 	fflush(stdout);
 	_exit(0);
 }
 
-static void answer(char **lines)
+/* false: there was no request any more. (The lines are read by the child alone.) */
+static bool answer(void)
 {
-	pid_t child;
+	pid_t child = fork();
 	int status = 0;
 
-	fflush(stdout);
-	child = fork();
 	if (child == 0)
-		carry_out(lines);
+		carry_out();
 	if (child < 0 || waitpid(child, &status, 0) < 0)
 		exit(2);
 	if (WIFSIGNALED(status))
 		printf("\ndied %d\n", WTERMSIG(status));
+	else if (WEXITSTATUS(status) == NO_REQUEST)
+		return false;
 	else if (WEXITSTATUS(status) != 0)
 		printf("\ndied with status %d\n", WEXITSTATUS(status));
 	else
 		printf("end\n");
 	fflush(stdout);
+	return true;
 }
 
 int main(void)
 {
-	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
-	g_autofree char *line = NULL;
-	size_t size = 0;
-
-	while (getline(&line, &size, stdin) >= 0) {
-		line[strcspn(line, "\n")] = '\0';
-		if (*line) {
-			g_ptr_array_add(lines, g_strdup(line));
-			continue;
-		}
-		g_ptr_array_add(lines, NULL);
-		answer((char **)lines->pdata);
-		g_ptr_array_set_size(lines, 0);
-	}
+	while (answer())
+		continue;
 	return 0;
 }

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stores as they are found, read through probe.c."""
 
+import contextlib
 import json
+import os
 import subprocess
 
 
@@ -10,36 +12,74 @@ class Refused(Exception):
 
 
 class Probe:
-    def __init__(self, build):
-        self.process = subprocess.Popen([build + '/tests/crash/crash-probe'], text=False,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    """Opens one store at a time."""
+
+    def __init__(self, build, environment=None):
+        self.path = build + '/tests/crash/crash-probe'
+        # LD_BIND_NOW: or each process that it makes looks the same symbols up
+        self.environment = {**(environment or os.environ), 'LD_BIND_NOW': '1'}
+        self.process = None
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen([self.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        env=self.environment)
 
     def close(self):
         self.process.stdin.close()
+        self.process.stdout.close()
         self.process.wait()
 
-    def ask(self, store, commands):
-        """What COMMANDS print: (status, bytes) of each."""
-        out = self.process.stdout
-        request = '\n'.join([store, *commands]) + '\n\n'
-        self.process.stdin.write(request.encode())
+    def send(self, lines):
+        self.process.stdin.write(''.join(line + '\n' for line in lines).encode())
         self.process.stdin.flush()
-        first = out.readline().decode().rstrip('\n')
-        answers = []
-        while True:
-            line = (out.readline().decode() if first == 'opened' else first).rstrip('\n')
-            if first != 'opened':
-                if first.startswith('refused'):
-                    out.readline()  # end
-                    raise Refused(first)
-                raise Refused('it %s in the opening' % out.readline().decode().strip())
-            if line == 'end':
-                return answers
-            if line.startswith('died') or not line:
-                raise Refused('it %s in %s' % (line or out.readline().decode(),
-                                               commands[len(answers)]))
-            status, length = line.split()
-            answers.append((int(status), out.read(int(length))))
+
+    def read_line(self):
+        return self.process.stdout.readline().decode().rstrip('\n')
+
+    def give_up(self, line, what):
+        """LINE was not what was waited for: what opened the store is gone, and what it was given lost."""
+        how = line or self.read_line()
+        self.close()
+        self.start()
+        return Refused('it %s in %s' % (how, what))
+
+    @contextlib.contextmanager
+    def open(self, store):
+        """For run() until it is left."""
+        self.send([store])
+        line = self.read_line()
+        if line.startswith('refused'):
+            self.read_line()  # end
+            raise Refused(line)
+        if line != 'opened':
+            raise self.give_up(line, 'the opening')
+        process = self.process
+        try:
+            yield
+        finally:
+            if process == self.process:
+                self.send([''])
+                line = self.read_line()
+                if line != 'end':
+                    raise self.give_up(line, 'the end')
+
+    def run(self, commands):
+        """What COMMANDS print: (status, bytes) of each."""
+        self.send(commands)
+        return [self.read_answer(command) for command in commands]
+
+    def read_answer(self, command):
+        line = self.read_line()
+        if not line or line.startswith('died'):
+            raise self.give_up(line, command)
+        status, length = line.split()
+        return int(status), self.process.stdout.read(int(length))
+
+    def ask(self, store, commands):
+        """What COMMANDS print of STORE, opened for them."""
+        with self.open(store):
+            return self.run(commands)
 
 
 UNESCAPES = {ord('b'): 8, ord('f'): 12, ord('n'): 10, ord('r'): 13, ord('t'): 9, ord('v'): 11,
@@ -63,12 +103,13 @@ def unescape(text):
 
 
 class Store:
-    """NAMESPACES: those that hold what is looked at. R: chooses N_COMMITS of those there are."""
+    """The one that PROBE has open. NAMESPACES: those that hold what is looked at. R: chooses N_COMMITS of
+    those there are."""
 
-    def __init__(self, probe, path, namespaces, r, n_commits=2):
-        self.probe, self.path, self.namespaces = probe, path, namespaces
+    def __init__(self, probe, namespaces, r, n_commits=2):
+        self.probe, self.namespaces = probe, namespaces
         self.r, self.n_commits = r, n_commits
-        answers = probe.ask(path, ['fsck', '--json branch', '--json tag', '--json log --all'])
+        answers = probe.run(['fsck', '--json branch', '--json tag', '--json log --all'])
         for status, text in answers:
             if status:
                 raise Refused(text.decode())
@@ -87,7 +128,7 @@ class Store:
         """The entries (key -> content) of the working states of BRANCHES, and of COMMITS."""
         wheres = ['-b ' + branch for branch in branches] + ['--at ' + commit for commit in commits]
         commands = ['%s dump %s' % (where, ns) for where in wheres for ns in self.namespaces]
-        answers = iter(self.probe.ask(self.path, commands))
+        answers = iter(self.probe.run(commands))
         return [self.merge(next(answers) for _ in self.namespaces) for _ in wheres]
 
     @staticmethod
