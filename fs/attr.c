@@ -300,6 +300,8 @@ static bool is_same_content(PfsMount *mount, PfsInode *inode, const ProllyEntry 
 	bool has_moved = inode->seen_moves != moves;
 	bool is_known = inode->identity && !(inode->is_adopted && has_moved);
 	bool same = is_known ? inode->identity == identity : !has_moved;
+	if (same)
+		inode->seen_moves = moves;
 	g_mutex_unlock(&mount->table.lock);
 	return same;
 }

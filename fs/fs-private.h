@@ -13,6 +13,7 @@
  *   identity.c      which content it has cached of them
  *   orphan.c        nodes without a name that may be opened yet
  *   fill.c          the content of small files, given with their opening
+ *   lazy.c          handles that have no file before something is read through them
  *   scope.c         what a node's keys are read from: a branch or a commit
  *   account.c       what each user holds, and how much that may be
  *   attr.c          attributes -> struct stat
@@ -289,18 +290,33 @@ uint64_t pfs_entry_identity(const ProllyEntry *entry);
 typedef struct {
 	PfsInode *inode;          /* referenced */
 	PfsAccount *account;      /* of who opened it */
-	ProllyFile *file;         /* _FILE */
+	ProllyFile *_Atomic file; /* _FILE; NULL: pfs_handle_get_file gives it one (lazy.c) */
 	GBytes *text;             /* _TEXT */
 	ProllySession *session;   /* _CONTROL */
+	bool is_open;             /* _FILE: counts as one of its node */
+	bool is_lazy;             /* is in mount->lazy; protected by table.lock */
 	bool is_control;          /* counts as one */
 	bool is_executed;         /* a program runs from it */
 	bool is_owners;           /* _CONTROL, opened by who owns the mount */
 	_Atomic size_t unflushed; /* bytes written since the last flush */
 	GList link;               /* in mount->handles */
+	GList lazy;               /* in mount->lazy */
 } PfsHandle;
 
 /* (transfer full) The file of INODE, whoever else has it open or not. */
 bool pfs_file_open(PfsMount *mount, PfsInode *inode, ProllyFile **out_file, GError **error);
+/* lazy.c: opens HANDLE, which is to be read only, without a file, if nobody sees the difference. */
+bool pfs_lazy_open(PfsMount *mount, PfsHandle *handle);
+/* HANDLE waits for a file no more. Under the table's lock. */
+void pfs_lazy_end(PfsMount *mount, PfsHandle *handle);
+/* (transfer none) The file of HANDLE; NULL without an error: it is none of a file. */
+ProllyFile *pfs_handle_get_file(PfsMount *mount, PfsHandle *handle, GError **error);
+/* INODE may lose a name: its lazy handles shall have a file. On the receive thread, or behind the
+ * gate. */
+void pfs_lazy_settle(PfsMount *mount, PfsInode *inode);
+/* Anything may change until the end: no handle is lazy until then. Any thread. */
+void pfs_lazy_begin_change(PfsMount *mount);
+void pfs_lazy_end_change(PfsMount *mount);
 /* fill.c: gives the kernel what HANDLE, just opened with FLAGS, is going to read, if that is little. */
 void pfs_fill(PfsMount *mount, const PfsHandle *handle, int flags);
 
@@ -376,6 +392,8 @@ struct PfsMount {
 	GMutex handles_lock;
 	GQueue handles;     /* of PfsHandle */
 	GQueue dir_handles; /* of PfsDirHandle */
+	GQueue lazy; /* of PfsHandle, as long as they have no file; table.lock, as the next */
+	unsigned n_changing; /* commands that change something now */
 	PfsNotifier *notifier;
 	PfsLatency *latency;
 };

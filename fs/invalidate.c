@@ -435,11 +435,20 @@ static void on_branches_changed(void *data)
 	submit(mount->notifier, job, !is_handler);
 }
 
+static void on_changing(void *data, bool has_ended)
+{
+	if (has_ended)
+		pfs_lazy_end_change(data);
+	else
+		pfs_lazy_begin_change(data);
+}
+
 void pfs_notifier_observe(PfsMount *mount)
 {
 	static const ProllyObserver observer = {
 		.changed = on_changed,
 		.branches_changed = on_branches_changed,
+		.changing = on_changing,
 	};
 
 	prolly_repo_set_observer(mount->control_repo, &observer, mount);

@@ -347,6 +347,7 @@ static void mount_init(PfsMount *mount, const PfsOptions *options, int ready_fd)
 	g_mutex_init(&mount->handles_lock);
 	g_queue_init(&mount->handles);
 	g_queue_init(&mount->dir_handles);
+	g_queue_init(&mount->lazy);
 	pfs_table_init(&mount->table);
 }
 

@@ -4,9 +4,9 @@
  * ops-file: open files.
  *
  * All handles of a node share its ProllyFile, which the version layer shares with whoever else has
- * the key open; the node holds it while it has handles. What is written is in that file at once,
- * and staged, so that it survives our death, at each close (flush). Handles that only read need no
- * flush, which saves a round trip for each close.
+ * the key open; the node holds it while it has handles. (Those that only read may have none yet:
+ * lazy.c.) What is written is in that file at once, and staged, so that it survives our death, at
+ * each close (flush). Handles that only read need no flush, which saves a round trip for each close.
  *
  * Pages stay cached over opens (keep_cache): a content that changed behind the kernel has another
  * node (inode.c), so what is cached for this one is right, unless it could not be staged (close_file).
@@ -47,6 +47,7 @@ PfsHandle *pfs_handle_new(PfsMount *mount, PfsInode *inode, PfsAccount *account)
 	handle->account = account;
 	handle->inode = pfs_inode_ref(&mount->table, inode);
 	handle->link.data = handle;
+	handle->lazy.data = handle;
 	g_mutex_lock(&mount->handles_lock);
 	g_queue_push_tail_link(&mount->handles, &handle->link);
 	g_mutex_unlock(&mount->handles_lock);
@@ -60,9 +61,17 @@ PfsHandle *pfs_handle_new(PfsMount *mount, PfsInode *inode, PfsAccount *account)
  */
 static void close_file(PfsMount *mount, PfsHandle *handle)
 {
-	bool is_staged = prolly_file_flush(handle->file, NULL);
+	g_autoptr(ProllyFile) file = handle->file;
+	bool is_staged;
 
-	prolly_file_unref(handle->file);
+	if (!file) { /* others may have opened it, and written */
+		g_mutex_lock(&mount->table.lock);
+		pfs_lazy_end(mount, handle);
+		g_mutex_unlock(&mount->table.lock);
+		file = pfs_table_dup_file(&mount->table, handle->inode);
+	}
+	is_staged = !file || prolly_file_flush(file, NULL);
+	g_clear_pointer(&file, prolly_file_unref);
 	if (pfs_table_close(&mount->table, handle->inode, handle->is_executed, is_staged))
 		return;
 	fuse_lowlevel_notify_inval_inode(mount->session, handle->inode->id, -1, 0);
@@ -73,7 +82,7 @@ void pfs_handle_free(PfsMount *mount, PfsHandle *handle)
 	g_mutex_lock(&mount->handles_lock);
 	g_queue_unlink(&mount->handles, &handle->link);
 	g_mutex_unlock(&mount->handles_lock);
-	if (handle->file)
+	if (handle->is_open)
 		close_file(mount, handle);
 	prolly_session_free(handle->session);
 	if (handle->text)
@@ -93,11 +102,14 @@ static PfsHandle *file_handle(const struct fuse_file_info *fi)
 /* The open file of a request, or NULL after an answer. */
 static ProllyFile *request_file(fuse_req_t req, const struct fuse_file_info *fi)
 {
-	PfsHandle *handle = file_handle(fi);
+	g_autoptr(GError) error = NULL;
+	ProllyFile *file = pfs_handle_get_file(pfs_mount(req), file_handle(fi), &error);
 
-	if (!handle->file)
+	if (error)
+		pfs_reply_error(req, "open", error);
+	else if (!file)
 		fuse_reply_err(req, EOPNOTSUPP);
-	return handle->file;
+	return file;
 }
 
 static void reply_done(fuse_req_t req, const char *what, bool done, const GError *error)
@@ -113,6 +125,12 @@ static void reply_done(fuse_req_t req, const char *what, bool done, const GError
 static bool is_writing(int flags)
 {
 	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
+
+/* Through the kernel's pages, that is, and by nobody who executes it. */
+static bool is_only_read(int flags)
+{
+	return !is_writing(flags) && !(flags & (O_DIRECT | FLAG_EXECUTE));
 }
 
 static bool open_place(PfsMount *mount, PfsInode *inode, ProllyFile **out_file, GError **error)
@@ -163,12 +181,17 @@ static bool open_file(PfsMount *mount, PfsHandle *handle, int flags, bool *out_k
 	PfsInode *inode = handle->inode;
 	ProllyFile *file;
 
+	if (is_only_read(flags) && pfs_lazy_open(mount, handle)) {
+		*out_keep = true;
+		return true;
+	}
 	if (!pfs_file_open(mount, inode, &file, error))
 		return false;
 	g_mutex_lock(&mount->table.lock);
 	if (!inode->file)
 		inode->file = prolly_file_ref(file);
 	inode->n_open++;
+	handle->is_open = true;
 	handle->is_executed = flags & FLAG_EXECUTE;
 	inode->n_executing += handle->is_executed;
 	*out_keep = !inode->has_lost;
@@ -239,7 +262,7 @@ static PfsHandle *open_handle(fuse_req_t req, PfsInode *inode, PfsAccount *accou
 	}
 	fi->fh = (uintptr_t)handle;
 	fi->keep_cache = keep;
-	if (keep)
+	if (keep && handle->file)
 		pfs_fill(mount, handle, fi->flags);
 	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY && !(fi->flags & O_TRUNC);
 	return handle;
@@ -426,6 +449,7 @@ void pfs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	PfsHandle *handle = file_handle(fi);
 	g_autoptr(GError) error = NULL;
 	g_autofree char *buffer = NULL;
+	ProllyFile *file;
 	size_t len = 0;
 
 	if (handle->session) {
@@ -436,10 +460,11 @@ void pfs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		reply_text(req, handle->text, size, offset);
 		return;
 	}
-	if (size >= PIECES_MIN && reply_pieces(req, handle->file, size, offset))
+	file = request_file(req, fi);
+	if (!file || (size >= PIECES_MIN && reply_pieces(req, file, size, offset)))
 		return;
 	buffer = prolly_try_malloc(size, "a read", &error);
-	if (buffer && prolly_file_read(handle->file, (uint64_t)offset, buffer, size, &len, &error))
+	if (buffer && prolly_file_read(file, (uint64_t)offset, buffer, size, &len, &error))
 		fuse_reply_buf(req, buffer, len);
 	else
 		pfs_reply_error(req, "read", error);
@@ -510,9 +535,9 @@ void pfs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void pfs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	PfsHandle *handle = file_handle(fi);
 	g_autoptr(GError) error = NULL;
-	bool done = !handle->file || prolly_file_sync(handle->file, &error);
+	ProllyFile *file = pfs_handle_get_file(pfs_mount(req), file_handle(fi), &error);
+	bool done = !error && (!file || prolly_file_sync(file, &error));
 
 	reply_done(req, "fsync", done, error);
 }
@@ -610,23 +635,28 @@ void pfs_op_copy_file_range(fuse_req_t req, fuse_ino_t in_ino, off_t in_offset,
 			    struct fuse_file_info *out_fi, size_t len, int flags)
 {
 	PfsMount *mount = pfs_mount(req);
-	PfsHandle *in = file_handle(in_fi), *out = file_handle(out_fi);
+	PfsInode *inode = file_handle(out_fi)->inode;
 	g_autoptr(GError) error = NULL;
+	ProllyFile *in, *out;
 	uint64_t shared;
 	size_t done;
 
-	if (!in->file || !out->file || flags) {
+	if (flags) {
 		fuse_reply_err(req, EOPNOTSUPP);
 		return;
 	}
-	pfs_table_touch(&mount->table, out->inode);
-	pfs_scope_touch(out->inode->scope);
+	in = request_file(req, in_fi);
+	out = in ? request_file(req, out_fi) : NULL;
+	if (!out)
+		return;
+	pfs_table_touch(&mount->table, inode);
+	pfs_scope_touch(inode->scope);
 	len = MIN(len, SHARE_MAX);
 	if (in_offset == out_offset &&
-	    prolly_file_share(in->file, out->file, (uint64_t)in_offset, len, &shared))
+	    prolly_file_share(in, out, (uint64_t)in_offset, len, &shared))
 		fuse_reply_write(req, shared);
-	else if (copy_range(in->file, (uint64_t)in_offset, out->file, (uint64_t)out_offset,
-			    MIN(len, COPY_MAX), &done, &error))
+	else if (copy_range(in, (uint64_t)in_offset, out, (uint64_t)out_offset, MIN(len, COPY_MAX),
+			    &done, &error))
 		fuse_reply_write(req, done);
 	else
 		pfs_reply_error(req, "copy_file_range", error);

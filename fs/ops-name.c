@@ -287,6 +287,8 @@ static Leaver begin_leaving(PfsMount *mount, PfsInode *dir, const char *name)
 {
 	Leaver leaver = {pfs_table_find_name(&mount->table, dir, name), NULL};
 
+	if (leaver.inode)
+		pfs_lazy_settle(mount, leaver.inode);
 	if (leaver.inode && pfs_table_may_keep(&mount->table, leaver.inode))
 		(void)pfs_file_open(mount, leaver.inode, &leaver.file, NULL);
 	return leaver;

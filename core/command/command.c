@@ -31,10 +31,12 @@ bool prolly_command_check_free(ProllyCommand *command, const char *what, GError 
 
 bool prolly_command_check_writable(ProllyCommand *command, GError **error)
 {
-	command->changes = true;
 	if (!command->caller->read_only) {
-		if (command->repo)
+		if (command->repo && !command->changes) {
+			prolly_repo_begin_change(command->repo);
 			prolly_backup_claim(command->repo);
+		}
+		command->changes = true;
 		return true;
 	}
 	return prolly_throw(error, PROLLY_ERROR_READ_ONLY, "%s: the mount is read-only",
@@ -289,6 +291,8 @@ static int run_words(ProllyRepo *repo, const ProllyCaller *caller, const ProllyS
 	    prolly_words_parse(words, &parsed, &failure)) {
 		command.words = parsed;
 		run_parsed(&command, &failure);
+		if (command.changes && handle)
+			prolly_repo_end_change(handle);
 	}
 	prolly_command_flush(&command);
 	if (failure && say_error)

@@ -237,3 +237,25 @@ void prolly_repo_notify_branches(ProllyRepo *repo)
 		observer->branches_changed(data);
 	end_call(repo->body);
 }
+
+static void notify_changing(ProllyRepo *repo, bool has_ended)
+{
+	void *data;
+	const ProllyObserver *observer = begin_call(repo, &data);
+
+	if (!observer)
+		return;
+	if (observer->changing)
+		observer->changing(data, has_ended);
+	end_call(repo->body);
+}
+
+void prolly_repo_begin_change(ProllyRepo *repo)
+{
+	notify_changing(repo, false);
+}
+
+void prolly_repo_end_change(ProllyRepo *repo)
+{
+	notify_changing(repo, true);
+}

@@ -153,10 +153,16 @@ typedef struct {
 	void (*changed)(void *data, ProllyBranch *branch, const ProllyPlace *places, size_t n);
 	/* The set of branches changed: made, deleted, renamed. */
 	void (*branches_changed)(void *data);
+	/* A caller is about to change something (prolly_repo_begin_change), or has ended. */
+	void (*changing)(void *data, bool has_ended);
 } ProllyObserver;
 
 /* One observer at most; NULL removes it. OBSERVER must outlive it. */
 void prolly_repo_set_observer(ProllyRepo *repo, const ProllyObserver *observer, void *data);
+/* Brackets what changes branches or keys on behalf of a command, for an observer that has to do
+ * something before it. Holding no lock. */
+void prolly_repo_begin_change(ProllyRepo *repo);
+void prolly_repo_end_change(ProllyRepo *repo);
 
 #define PROLLY_OBSERVER_PLACES_MAX 64
 

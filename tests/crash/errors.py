@@ -44,7 +44,7 @@ FAILURES = (  # (name, what, errno, calls, times)
     ('space', Control.FAIL, errno.ENOSPC, CHANGES, 1),
     ('error', Control.FAIL, errno.EIO, CHANGES, 1),
     ('interruption', Control.FAIL, errno.EINTR, CHANGES, 1),
-    ('short', Control.PART, errno.ENOSPC, CHANGES, 1),
+    ('short', Control.PART, errno.ENOSPC, Control.DATA, 1),
     ('dead', Control.FAIL, errno.EIO, CHANGES, 1 << 30),
     ('full', Control.FAIL, errno.ENOSPC, CHANGES, 1 << 30),
     ('reads', Control.FAIL, errno.EIO, Control.READS, 1),
@@ -331,7 +331,7 @@ def make_image(build, scratch, kind):
 class Trial:
     """One operation on SITE, of which is known what there is after each of its steps."""
 
-    SETS = (CHANGES, Control.READS)  # of calls, one of which fails
+    SETS = (CHANGES, Control.DATA, Control.READS)  # of calls, one of which fails
 
     def __init__(self, site, operation):
         self.site, self.operation = site, operation

@@ -24,17 +24,20 @@ from kills import COMMANDS, Report, Stepper, look, make_image
 from mounts import Control, find_memory, is_long, skip_unless_possible
 from stores import Store
 
-ERRORS = (('no space left', Control.FAIL, errno.ENOSPC), ('input/output error', Control.FAIL, errno.EIO),
-          ('interrupted', Control.FAIL, errno.EINTR), ('short write', Control.PART, errno.ENOSPC))
+ERRORS = (  # (name, what, errno, of which calls)
+    ('no space left', Control.FAIL, errno.ENOSPC, Control.ALL),
+    ('input/output error', Control.FAIL, errno.EIO, Control.ALL),
+    ('interrupted', Control.FAIL, errno.EINTR, Control.ALL),
+    ('short write', Control.PART, errno.ENOSPC, Control.DATA))
 
 
 class Failer(Stepper):
     n_asserted = 0  # by RocksDB
 
-    def fail(self, words, note, action, error, at):
-        """Complaints about the failure of call AT."""
+    def fail(self, words, note, action, error, calls, at):
+        """Complaints about the failure of call AT of CALLS."""
         promises = self.prepare(note)
-        done = self.run(words, action, at, error)
+        done = self.run(words, action, at, error, calls)
         complaints = look(self.probe, self.disk + '/store', promises, random.Random(at))
         if done.returncode == -signal.SIGABRT and b'rocksdb::' in done.stderr:
             self.n_asserted += 1
@@ -71,12 +74,12 @@ def main():
     with tempfile.TemporaryDirectory(prefix='failures.', dir=find_memory()) as scratch:
         scratch = os.path.realpath(scratch)
         failer = Failer(options, make_image(options, scratch), scratch)
-        for number, (name, action, error) in enumerate(ERRORS):
+        for number, (name, action, error, calls) in enumerate(ERRORS):
             report = Report('failures')
             for words, note in COMMANDS:
-                for at in failer.choose(words, options.calls, r):
+                for at in failer.choose(words, options.calls, r, calls):
                     report.add('%s, %s at call %d' % (words[0], name, at),
-                               failer.fail(words, note, action, error, at))
+                               failer.fail(words, note, action, error, calls, at))
             n_bad += report.say(number + 1, name)
         print('# %d ended by an assertion of RocksDB' % failer.n_asserted)
         failer.close()

@@ -209,10 +209,10 @@ class Stepper:
         done = self.run(words, Control.PASS, calls=calls)
         return self.control.n_calls(), done.stderr.decode() if done.returncode else None
 
-    def count_opening(self):
-        """The calls that the opening of the image makes."""
+    def count_opening(self, calls):
+        """The CALLS that the opening of the image makes."""
         self.copy_image()
-        self.control.arm(Control.PASS)
+        self.control.arm(Control.PASS, calls=calls)
         probe = Probe(self.build, self.environment)
         with probe.open(self.disk + '/store'):
             n = self.control.n_calls()
@@ -220,11 +220,11 @@ class Stepper:
         self.control.disarm()
         return n
 
-    def choose(self, words, n_wanted, r):
-        """N_WANTED numbers of calls of WORDS, or all: those of the opening are tried in RECOVERY."""
-        n, opening = self.count(words)[0], 0 if words == RECOVERY else self.count_opening()
-        calls = [at for at in range(n) if at >= opening or r.randrange(SPARSE) == 0]
-        return sorted(r.sample(calls, min(n_wanted, len(calls))))
+    def choose(self, words, n_wanted, r, calls=Control.ALL):
+        """N_WANTED numbers of CALLS of WORDS, or all: those of the opening are tried in RECOVERY."""
+        n, opening = self.count(words, calls)[0], 0 if words == RECOVERY else self.count_opening(calls)
+        chosen = [at for at in range(n) if at >= opening or r.randrange(SPARSE) == 0]
+        return sorted(r.sample(chosen, min(n_wanted, len(chosen))))
 
     def prepare(self, note):
         """A new copy, of which a caller is told NOTE: its promises."""

@@ -453,6 +453,83 @@ for size in (3, 4000, 0, 4097, 16384, 16385, 100, 5000):
 P
 }
 
+# Of what the kernel has in its pages nothing is asked when it is opened again. So it is opened, its name
+# is taken, or gets another content, the pages are thrown away, and only then it is read.
+@test "what is open and not yet read stays what it was, whatever becomes of its name" {
+	python3 - "$MNT" "$CTL" <<'P'
+import ctypes, os, shutil, subprocess, sys
+mount, program = sys.argv[1:]
+libc = ctypes.CDLL(None, use_errno=True)
+OLD, NEW = b"what was there", b"what is there now, which is longer"
+
+def ctl(*words, data=None):
+    subprocess.run([program, "-q", *words], input=data, check=True)
+
+def write(path, content):
+    with open(path, "wb") as file:
+        file.write(content)
+
+def write_in_place():
+    with open("k", "r+b") as file:
+        file.write(b"WHAT")
+
+def read_twice(path):
+    for _ in range(2):
+        with open(path, "rb") as file:
+            assert file.read() == OLD
+
+ways = {
+    "unlink": ("k", lambda: os.unlink("k"), OLD),
+    "rename over it": ("k", lambda: os.rename("other", "k"), OLD),
+    "rename": ("k", lambda: os.rename("k", "d/k"), OLD),
+    "rename, unlink": ("k", lambda: (os.rename("k", "d/k"), os.unlink("d/k")), OLD),
+    "exchange": ("k", lambda: libc.renameat2(-100, b"k", -100, b"other", 2), OLD),
+    "rename of a directory above": ("d/e/k", lambda: os.rename("d", "f"), OLD),
+    "rm -r": ("d/e/k", lambda: shutil.rmtree("d"), OLD),
+    "link, unlink": ("k", lambda: (os.link("k", "l"), os.unlink("k"), os.unlink("l")), OLD),
+    "delete": ("k", lambda: ctl("delete", "k"), OLD),
+    "put": ("k", lambda: ctl("put", "k", data=NEW), OLD),
+    "load": ("k", lambda: ctl("load", "ns", data=b"k\t" + NEW + b"\n"), OLD),
+    "reset": ("k", lambda: ctl("reset", "--hard", "HEAD~1"), OLD),
+    "merge": ("k", lambda: ctl("merge", "-m", "m", "side"), OLD),
+    "restore": ("staged", lambda: ctl("restore", "staged"), OLD),
+    "commit": ("staged", lambda: ctl("commit", "-m", "staged"), OLD),
+    "the branch goes": ("k", lambda: ctl("-b", "main", "branch", "-D", "way"), OLD),
+    "another key": ("k", lambda: ctl("put", "l", data=NEW), OLD),
+    "written in place": ("k", write_in_place, b"WHAT was there"),
+    "written anew": ("k", lambda: write("k", NEW), NEW),
+    "truncate": ("k", lambda: os.truncate("k", 4), b"what"),
+}
+os.chdir(f"{mount}/main")
+ctl("put", "ns/k", data=b"first")
+ctl("commit", "-m", "first")
+os.makedirs("ns/d/e")
+for path, content in (("k", OLD), ("d/e/k", OLD), ("other", NEW), ("staged", NEW)):
+    write("ns/" + path, content)
+ctl("commit", "-m", "second")
+ctl("branch", "side")
+ctl("-b", "side", "put", "ns/k", data=NEW)
+ctl("-b", "side", "commit", "-m", "third")
+for name, (path, act, content) in ways.items():
+    ctl("-b", "main", "branch", "way")
+    os.chdir(f"{mount}/way/ns")
+    if path == "staged":
+        write(path, OLD)
+    read_twice(path)
+    file = os.open(path, os.O_RDONLY)
+    act()
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    assert os.read(file, 100) == content, (name, content)
+    assert os.fstat(file).st_size == len(content), name
+    os.lseek(file, 0, os.SEEK_DATA)
+    os.fsync(file)
+    os.close(file)
+    os.chdir(f"{mount}/main")
+    if name != "the branch goes":
+        ctl("branch", "-D", "way")
+P
+}
+
 @test "many open, read, write, cut and replace a few small files at a time" {
 	python3 - "$NS" <<'P'
 import os, random, sys, time

@@ -19,7 +19,8 @@ pages and what is in them.)
 
 Two things are the kernel's, and are done again: a name whose file is replaced between its look-up and our
 answer, twice (ESTALE); and zeros for bytes, where a file is emptied by O_TRUNC, which it does without the
-lock that readers and writers have.
+lock that readers and writers have (so they may come before what is appended, where the kernel believes the
+end to be still).
 """
 
 import collections
@@ -100,7 +101,7 @@ class Client:
             value = read()
             if value is None or is_whole(value):
                 return value
-            assert is_whole(value.rstrip(b"\0")), f"torn: {value}"
+            assert is_whole(value.strip(b"\0")), f"torn: {value}"
         raise AssertionError(f"zeros: {value}")
 
     def read_file(self, key):
