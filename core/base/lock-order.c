@@ -43,8 +43,9 @@ static const Place places[] = {
 	{6, "fs/inode.c", "lock"},         /* the nodes that the kernel knows of; not over a read */
 
 	/* Branches, and what is published. */
-	{7, "version/repo.c", "branches_lock"},  /* the table of branches, and making them */
+	{7, "version/repo.c", "set_lock"},       /* the set of branches, while one comes or goes */
 	{8, "version/branch.c", "write_lock"},   /* one staged change of a branch at a time */
+	{9, "version/repo.c", "branches_lock"},  /* the table of branches that somebody holds */
 	{9, "version/file.c", "lock"},           /* an open file's bytes in memory */
 	{10, "version/journal.c", "trimming"},   /* one trim of the journal at a time */
 	{11, "version/repo.c", "publish_lock"},  /* one publication, from its lock to its move */

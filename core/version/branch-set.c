@@ -7,9 +7,11 @@
  * commit and shares the attributes of the branch it was made from by their root, with the moves that
  * their times refer to.
  *
- * All under branches_lock; what has a branch already also under its commit_lock and write_lock, so
- * that nothing is being staged or committed on it. The commit_lock is taken first: waiting for a
- * long commit must not keep others from looking branches up.
+ * All under set_lock; what has a branch already also under its commit_lock and write_lock, so that
+ * nothing is being staged or committed on it. The commit_lock is taken first: waiting for a long
+ * commit must not keep others from making branches. A publication waits for the disk; so the table,
+ * which whoever looks up a branch that is in use asks alone, has a lock of its own, branches_lock, and
+ * changes when the publication is done. Who looks up one that is not in the table waits for the set.
  */
 #include "version/merge-private.h"
 
@@ -102,9 +104,9 @@ bool prolly_branch_create(ProllyRepo *repo, const char *name, const ProllyCommit
 
 	if (!prolly_branch_check_name(name, error))
 		return false;
-	g_mutex_lock(&repo->body->branches_lock);
+	g_mutex_lock(&repo->body->set_lock);
 	ok = create_locked(repo, name, start, from, out_branch, error);
-	g_mutex_unlock(&repo->body->branches_lock);
+	g_mutex_unlock(&repo->body->set_lock);
 	if (ok)
 		prolly_repo_notify_branches(repo);
 	return ok;
@@ -240,30 +242,32 @@ bool prolly_branch_drop_lost(ProllyRepo *repo, GError **error)
 	return true;
 }
 
-/* BRANCH is no more: its object and open files become orphans. Under branches_lock, write_lock. */
+/* BRANCH is no more: its object and open files become orphans. Under set_lock, write_lock. */
 static void orphan_branch(ProllyBranch *branch)
 {
 	g_atomic_int_set(&branch->deleted, 1);
 	prolly_files_orphan(branch, NULL);
+	g_mutex_lock(&branch->body->branches_lock);
 	g_hash_table_remove(branch->body->branches, branch->name);
+	g_mutex_unlock(&branch->body->branches_lock);
 }
 
 /* Takes the locks under which BRANCH may change its name or go. */
 static void lock_branch(ProllyBranch *branch)
 {
 	g_mutex_lock(&branch->commit_lock);
-	g_mutex_lock(&branch->body->branches_lock);
+	g_mutex_lock(&branch->body->set_lock);
 	g_mutex_lock(&branch->write_lock);
 }
 
 static void unlock_branch(ProllyBranch *branch)
 {
 	g_mutex_unlock(&branch->write_lock);
-	g_mutex_unlock(&branch->body->branches_lock);
+	g_mutex_unlock(&branch->body->set_lock);
 	g_mutex_unlock(&branch->commit_lock);
 }
 
-/* Under branches_lock, and BRANCH's (nullable) own locks. */
+/* Under set_lock, and the own locks of BRANCH (nullable), which had that NAME before. */
 static bool forget_locked(ProllyRepo *repo, const char *name, ProllyBranch *branch, GError **error)
 {
 	ProllyCommitId head;
@@ -275,27 +279,14 @@ static bool forget_locked(ProllyRepo *repo, const char *name, ProllyBranch *bran
 		return true;
 	if (!check_not_lost(repo, name, error))
 		return false;
-	if (branch && !prolly_branch_is_deleted(branch))
+	if (branch && !prolly_branch_is_deleted(branch) && strcmp(branch->name, name) == 0)
 		orphan_branch(branch);
 	return prolly_branch_drop_record(repo, name, error);
 }
 
-/* (transfer full) The branch of that NAME that somebody holds, or NULL. */
-static ProllyBranch *find_held(ProllyRepoBody *body, const char *name)
-{
-	ProllyBranch *branch;
-
-	g_mutex_lock(&body->branches_lock);
-	branch = g_hash_table_lookup(body->branches, name);
-	if (branch)
-		prolly_branch_ref(branch);
-	g_mutex_unlock(&body->branches_lock);
-	return branch;
-}
-
 bool prolly_branch_forget(ProllyRepo *repo, const char *name, GError **error)
 {
-	g_autoptr(ProllyBranch) branch = find_held(repo->body, name);
+	g_autoptr(ProllyBranch) branch = prolly_branch_find_held(repo->body, name);
 	uint32_t id;
 	bool ok;
 
@@ -308,9 +299,9 @@ bool prolly_branch_forget(ProllyRepo *repo, const char *name, GError **error)
 		ok = forget_locked(repo, name, branch, error);
 		unlock_branch(branch);
 	} else {
-		g_mutex_lock(&repo->body->branches_lock);
+		g_mutex_lock(&repo->body->set_lock);
 		ok = forget_locked(repo, name, NULL, error);
-		g_mutex_unlock(&repo->body->branches_lock);
+		g_mutex_unlock(&repo->body->set_lock);
 	}
 	if (ok)
 		prolly_repo_notify_branches(repo);
@@ -448,6 +439,20 @@ static bool build_rename(ProllyRepo *repo, const char *name, const char *new_nam
 	return ok;
 }
 
+static void set_name(ProllyBranch *branch, const char *name)
+{
+	GHashTable *table = branch->body->branches;
+
+	g_mutex_lock(&branch->body->branches_lock);
+	g_hash_table_remove(table, branch->name);
+	g_mutex_lock(&branch->state_lock);
+	g_free(branch->name);
+	branch->name = g_strdup(name);
+	g_mutex_unlock(&branch->state_lock);
+	g_hash_table_insert(table, branch->name, branch);
+	g_mutex_unlock(&branch->body->branches_lock);
+}
+
 /* Under all three locks. */
 static bool rename_locked(ProllyRepo *repo, ProllyBranch *branch, const char *new_name,
 			  GError **error)
@@ -472,12 +477,7 @@ static bool rename_locked(ProllyRepo *repo, ProllyBranch *branch, const char *ne
 				      batch, error))
 		return false;
 
-	g_hash_table_remove(repo->body->branches, branch->name);
-	g_mutex_lock(&branch->state_lock);
-	g_free(branch->name);
-	branch->name = g_strdup(new_name);
-	g_mutex_unlock(&branch->state_lock);
-	g_hash_table_insert(repo->body->branches, branch->name, branch);
+	set_name(branch, new_name);
 	return true;
 }
 

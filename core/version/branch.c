@@ -63,7 +63,9 @@ ProllyBranch *prolly_branch_new(ProllyRepoBody *body, uint32_t id, const char *n
 	branch->files = prolly_files_new_table();
 	branch->hints = prolly_hints_new();
 	branch->moves = prolly_move_cache_new();
+	g_mutex_lock(&body->branches_lock);
 	g_hash_table_insert(body->branches, branch->name, branch);
+	g_mutex_unlock(&body->branches_lock);
 	return branch;
 }
 
@@ -215,7 +217,7 @@ static bool load_recorded(ProllyRepo *repo, const char *name, uint32_t id, Proll
 	return true;
 }
 
-/* Under branches_lock. */
+/* Under set_lock. */
 static bool load_branch(ProllyRepo *repo, const char *name, const ProllyCommitId *head,
 			ProllyBranch **out_branch, GError **error)
 {
@@ -308,17 +310,35 @@ static bool follow_head(ProllyRepo *repo, ProllyBranch *branch, const ProllyComm
 
 /* ---- Looking up -------------------------------------------------------------------------- */
 
-/* The branch in the table, or loaded into it; (transfer full). */
-static bool find_or_load(ProllyRepo *repo, const char *name, const ProllyCommitId *head,
-			 ProllyBranch **out_branch, GError **error)
+ProllyBranch *prolly_branch_find_held(ProllyRepoBody *body, const char *name)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&repo->body->branches_lock);
-	ProllyBranch *branch = g_hash_table_lookup(repo->body->branches, name);
+	ProllyBranch *branch;
 
-	if (!branch)
-		return load_branch(repo, name, head, out_branch, error);
-	*out_branch = prolly_branch_ref(branch);
-	return true;
+	g_mutex_lock(&body->branches_lock);
+	branch = g_hash_table_lookup(body->branches, name);
+	if (branch)
+		prolly_branch_ref(branch);
+	g_mutex_unlock(&body->branches_lock);
+	return branch;
+}
+
+/* (transfer full) The branch in the table, or loaded into it; NULL: it went while we waited. */
+static bool find_or_load(ProllyRepo *repo, const char *name, ProllyBranch **out_branch,
+			 GError **error)
+{
+	g_autoptr(GMutexLocker) locker = NULL;
+	ProllyCommitId head;
+	bool found;
+
+	*out_branch = prolly_branch_find_held(repo->body, name);
+	if (*out_branch)
+		return true;
+	locker = g_mutex_locker_new(&repo->body->set_lock);
+	*out_branch = prolly_branch_find_held(repo->body, name);
+	if (*out_branch)
+		return true;
+	return prolly_branch_read_head(repo, name, &head, &found, error) &&
+	       (!found || load_branch(repo, name, &head, out_branch, error));
 }
 
 bool prolly_branch_lookup(ProllyRepo *repo, const char *name, ProllyBranch **out_branch,
@@ -338,8 +358,8 @@ bool prolly_branch_lookup(ProllyRepo *repo, const char *name, ProllyBranch **out
 		return false;
 	if (!found)
 		return prolly_branch_forget(repo, name, error);
-	if (!find_or_load(repo, name, &head, &branch, error) ||
-	    !follow_head(repo, branch, &head, error))
+	if (!find_or_load(repo, name, &branch, error) ||
+	    (branch && !follow_head(repo, branch, &head, error)))
 		return false;
 	*out_branch = g_steal_pointer(&branch);
 	return true;

@@ -330,7 +330,9 @@ void prolly_state_save(uint32_t branch_id, const char *name, const ProllyState *
 /* Where the reference of branch NAME stands. */
 bool prolly_branch_read_head(ProllyRepo *repo, const char *name, ProllyCommitId *out_head,
 			     bool *out_found, GError **error);
-/* (transfer full) Enters a branch into the table; takes STATE. Under branches_lock. */
+/* (transfer full) The branch of that NAME that somebody holds, or NULL. */
+ProllyBranch *prolly_branch_find_held(ProllyRepoBody *body, const char *name);
+/* (transfer full) Enters a branch into the table; takes STATE. Under set_lock. */
 ProllyBranch *prolly_branch_new(ProllyRepoBody *body, uint32_t id, const char *name,
 				ProllyState *state);
 /* (transfer full) The state of a branch at HEAD with nothing staged and no attributes. */

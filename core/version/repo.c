@@ -30,6 +30,7 @@ ProllyRepoBody *prolly_body_new(const char *path, const char *default_branch)
 	body->branches = g_hash_table_new(g_str_hash, g_str_equal);
 	g_mutex_init(&body->publish_lock);
 	g_mutex_init(&body->git_lock);
+	g_mutex_init(&body->set_lock);
 	g_mutex_init(&body->branches_lock);
 	g_mutex_init(&body->observer_lock);
 	g_cond_init(&body->observer_idle);
@@ -66,6 +67,7 @@ void prolly_body_free(ProllyRepoBody *body)
 	g_mutex_clear(&body->publish_lock);
 	g_clear_pointer(&body->unfinished, g_ptr_array_unref);
 	g_mutex_clear(&body->git_lock);
+	g_mutex_clear(&body->set_lock);
 	g_mutex_clear(&body->branches_lock);
 	g_mutex_clear(&body->observer_lock);
 	g_cond_clear(&body->observer_idle);

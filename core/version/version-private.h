@@ -7,13 +7,14 @@
  * Lock order, outermost first; a lock is taken only while holding those before it (with all others
  * of the program it is in base/lock-order.c, which asserts it):
  *   1. branch->commit_lock     one commit, merge, reset or load-attach of a branch at a time
- *   2. body->branches_lock     the table of branches, making and deleting and renaming them
+ *   2. body->set_lock          making, deleting, renaming and loading branches: one at a time
  *   3. branch->write_lock      one staged change of a branch at a time; never held over a commit
- *   4. file->lock              (file.c) a file's bytes in memory
- *   5. body->publish_lock      one publication at a time: from its reference's lock to its move
- *   6. body->git_lock          libgit2's repository object, and the git directory's references
- *   7. branch->state_lock      the pointer to the present state; held for a pointer copy only
- * Readers take only 7: states are immutable.
+ *   4. body->branches_lock     the table of branches
+ *   5. file->lock              (file.c) a file's bytes in memory
+ *   6. body->publish_lock      one publication at a time: from its reference's lock to its move
+ *   7. body->git_lock          libgit2's repository object, and the git directory's references
+ *   8. branch->state_lock      the pointer to the present state; held for a pointer copy only
+ * Readers take only 8: states are immutable.
  *
  * Only a publication gives nodes to a batch (prolly_store_flush with one); whoever else makes a
  * record that refers to nodes calls prolly_store_flush(store, NULL) before writing it.
@@ -109,6 +110,7 @@ struct ProllyRepoBody {
 	ProllyGit *git;
 	struct ProllyJournal *journal;
 
+	GMutex set_lock;
 	GMutex branches_lock;
 	GHashTable *branches; /* name -> ProllyBranch *, those that somebody holds */
 

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The set of branches: who looks a branch up that is in use waits for nobody; and who looks one up while
+ * others make, delete and rename it finds one object of it at most, and of what is gone nothing.
+ */
+#include "repo-fixture.h"
+
+#define N_THREADS 4
+#define N_STEPS   500
+
+static const char *const names[] = {"a", "b", "c", "d/e", "d/f"};
+
+/* ---- Beside a change --------------------------------------------------------------------- */
+
+/* A publication that waits for the disk has set_lock: whoever waits for that here waits for ever. */
+static void test_held(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	ProllyBranch *held = lookup(repo, "main"), *again;
+
+	alarm(60);
+	g_mutex_lock(&repo->body->set_lock);
+	again = lookup(repo, "main");
+	g_mutex_unlock(&repo->body->set_lock);
+	alarm(0);
+	g_assert_true(again == held);
+	prolly_branch_unref(again);
+	prolly_branch_unref(held);
+	prolly_repo_free(repo);
+}
+
+/* ---- Many at a time ---------------------------------------------------------------------- */
+
+/* What all workers hold: number of a branch -> its object, and how often. */
+typedef struct {
+	GMutex lock;
+	GHashTable *objects;
+	GHashTable *counts;
+} Held;
+
+typedef struct {
+	ProllyRepo *repo;
+	ProllyCommitId start;
+	guint32 seed;
+	Held *held;
+} Worker;
+
+/* (transfer full) The branch, or NULL. */
+static ProllyBranch *hold(Worker *self, const char *name)
+{
+	ProllyBranch *branch = lookup(self->repo, name), *other;
+	Held *held = self->held;
+	gpointer number;
+
+	if (!branch)
+		return NULL;
+	number = GUINT_TO_POINTER(prolly_branch_get_id(branch));
+	g_mutex_lock(&held->lock);
+	other = g_hash_table_lookup(held->objects, number);
+	g_assert_true(!other || other == branch);
+	g_hash_table_insert(held->objects, number, branch);
+	g_hash_table_insert(
+		held->counts, number,
+		GUINT_TO_POINTER(GPOINTER_TO_UINT(g_hash_table_lookup(held->counts, number)) + 1));
+	g_mutex_unlock(&held->lock);
+	return branch;
+}
+
+static void let_go(Worker *self, ProllyBranch *branch)
+{
+	Held *held = self->held;
+	gpointer number;
+	guint count;
+
+	if (!branch)
+		return;
+	number = GUINT_TO_POINTER(prolly_branch_get_id(branch));
+	g_mutex_lock(&held->lock);
+	count = GPOINTER_TO_UINT(g_hash_table_lookup(held->counts, number)) - 1;
+	g_hash_table_insert(held->counts, number, GUINT_TO_POINTER(count));
+	if (count == 0)
+		g_hash_table_remove(held->objects, number);
+	g_mutex_unlock(&held->lock);
+	prolly_branch_unref(branch);
+}
+
+/* What another thread's change may answer to ours. */
+static void assert_expected(const GError *error)
+{
+	if (!error || prolly_error_is(error, PROLLY_ERROR_EXISTS) ||
+	    prolly_error_is(error, PROLLY_ERROR_NOT_FOUND) ||
+	    prolly_error_is(error, PROLLY_ERROR_STALE))
+		return;
+	g_error("%s", error->message);
+}
+
+static void make(Worker *self, const char *name)
+{
+	g_autoptr(GError) error = NULL;
+	ProllyBranch *branch = NULL;
+
+	if (prolly_branch_create(self->repo, name, &self->start, NULL, &branch, &error))
+		prolly_branch_unref(branch);
+	assert_expected(error);
+}
+
+static void step(Worker *self, GRand *rand)
+{
+	const char *name = names[g_rand_int_range(rand, 0, G_N_ELEMENTS(names))];
+	const char *other = names[g_rand_int_range(rand, 0, G_N_ELEMENTS(names))];
+	ProllyBranch *branch = hold(self, name);
+	g_autoptr(GError) error = NULL;
+
+	if (!branch) {
+		make(self, name);
+		return;
+	}
+	switch (g_rand_int_range(rand, 0, 8)) {
+	case 0:
+		(void)prolly_branch_delete(self->repo, branch, true, &error);
+		break;
+	case 1:
+		(void)prolly_branch_rename(self->repo, branch, other, &error);
+		break;
+	}
+	assert_expected(error);
+	let_go(self, branch);
+}
+
+static gpointer work(gpointer data)
+{
+	Worker *self = data;
+	GRand *rand = g_rand_new_with_seed(self->seed);
+
+	for (int i = 0; i < N_STEPS; i++)
+		step(self, rand);
+	g_rand_free(rand);
+	return NULL;
+}
+
+/* References and records are of the same branches, and each can be looked up. */
+static void assert_whole(ProllyRepo *repo)
+{
+	g_autoptr(GPtrArray) records = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) listed = NULL;
+	g_autoptr(GError) error = NULL;
+
+	prolly_branch_list(repo, &listed, &error);
+	g_assert_no_error(error);
+	prolly_state_list_names(repo->body, records, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(records->len, ==, listed->len);
+	for (guint i = 0; i < listed->len; i++) {
+		ProllyBranch *branch = lookup(repo, g_ptr_array_index(listed, i));
+
+		g_assert_nonnull(branch);
+		prolly_branch_unref(branch);
+	}
+}
+
+static void test_threads(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	Held held = {.objects = g_hash_table_new(NULL, NULL),
+		     .counts = g_hash_table_new(NULL, NULL)};
+	GThread *threads[N_THREADS];
+	Worker workers[N_THREADS];
+
+	for (guint i = 0; i < N_THREADS; i++) {
+		workers[i] = (Worker){repo, .seed = g_test_rand_int(), .held = &held};
+		get_head(repo, "main", &workers[i].start);
+		threads[i] = g_thread_new("worker", work, &workers[i]);
+	}
+	for (guint i = 0; i < N_THREADS; i++)
+		g_thread_join(threads[i]);
+	g_hash_table_unref(held.objects);
+	g_hash_table_unref(held.counts);
+	assert_whole(repo);
+	prolly_repo_free(repo);
+	repo = open_spec(self->store);
+	assert_whole(repo);
+	prolly_repo_free(repo);
+}
+
+int main(int argc, char **argv)
+{
+	set_identity();
+	g_test_init(&argc, &argv, NULL);
+
+	WITH_STORE("branches/held", test_held);
+	WITH_STORE("branches/threads", test_threads);
+	return g_test_run();
+}
