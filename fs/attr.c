@@ -290,8 +290,8 @@ void pfs_orphan_change(PfsMount *mount, PfsInode *inode, const ProllyAttrs *attr
 	g_mutex_unlock(&mount->table.lock);
 }
 
-/* Is the entry, found after the scope's count of moves was MOVES, the content that INODE, which is
- * not open, stands for? As in inode.c. */
+/* Is the entry, found after the scope's count of moves was MOVES, the content that INODE, which has no
+ * file, stands for? As in inode.c. */
 static bool is_same_content(PfsMount *mount, PfsInode *inode, const ProllyEntry *entry, gint moves)
 {
 	uint64_t identity = pfs_entry_identity(entry);

@@ -124,7 +124,7 @@ struct PfsInode {
 	PfsKind kind;         /* never changes */
 	uint64_t lookups;     /* the kernel's references */
 	unsigned references;  /* ours: children's names, handles */
-	unsigned n_open;      /* handles on file */
+	unsigned n_open;      /* handles on file, or that may be (lazy.c) */
 	unsigned n_executing; /* of them, those that a program runs from */
 	bool has_lost;        /* the kernel may have cached what was not staged */
 	bool is_filled;       /* it was given the content, and nothing was written since */
@@ -133,7 +133,8 @@ struct PfsInode {
 	PfsName *names;       /* NULL: the root, or an orphan */
 	uint64_t ino;         /* st_ino, as last told */
 	uint64_t group;       /* of hard links; 0: none */
-	ProllyFile *file;     /* while it is open, and an orphan's until it is freed; referenced */
+	ProllyFile *file; /* while it is open by a handle that is not lazy, and an orphan's until it
+				 is freed; referenced */
 	uint64_t identity; /* of the content that the kernel may have cached; 0: not known, because
 			      it was written through the kernel since */
 	gint seen_moves;   /* scope->moves when that was found out */

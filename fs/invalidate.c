@@ -21,9 +21,9 @@
  * Deadlocks. Invalidating an entry waits in the kernel for the directory's lock, which is held by
  * whoever waits for our answer to a create or look-up in it. So it is done by a thread of its own
  * that holds nothing and answers nothing; the observer, which the version layer calls without
- * locks, waits for it. A handler does not wait: the receive thread may come here when a look-up
- * finds that git moved a branch, and then only queues. The epoch takes no lock in the kernel and is
- * sent on the spot.
+ * locks, waits for it. But a handler that finds that git moved a branch, or deleted one, only
+ * queues: it may be what the kernel waits for. The epoch takes no lock in the kernel and is sent on
+ * the spot.
  */
 
 #include "fs-private.h"
@@ -367,10 +367,10 @@ static void wait_for_answers(PfsMount *mount)
 	g_mutex_unlock(&mount->reply_lock);
 }
 
-static void on_changed(void *data, ProllyBranch *branch, const ProllyPlace *places, size_t n)
+static void on_changed(void *data, ProllyBranch *branch, const ProllyPlace *places, size_t n,
+		       bool may_wait)
 {
 	PfsMount *mount = data;
-	bool is_handler = g_thread_self() == mount->receiver;
 	PfsScope *scope = pfs_scope_find_branch(&mount->table, branch);
 	Job *job;
 
@@ -378,7 +378,7 @@ static void on_changed(void *data, ProllyBranch *branch, const ProllyPlace *plac
 		return; /* the kernel knows nothing of it */
 	g_atomic_int_inc(&scope->moves);
 	g_atomic_int_inc(&scope->changes);
-	if (!is_handler)
+	if (may_wait)
 		wait_for_answers(mount);
 	if (places && n <= PROLLY_OBSERVER_PLACES_MAX) {
 		job = job_new();
@@ -387,7 +387,7 @@ static void on_changed(void *data, ProllyBranch *branch, const ProllyPlace *plac
 	} else {
 		job = job_for_scope(mount, scope, send_epoch(mount));
 	}
-	submit(mount->notifier, job, !is_handler);
+	submit(mount->notifier, job, may_wait);
 	pfs_scope_unref(&mount->table, scope);
 }
 
@@ -408,6 +408,7 @@ static void collect_branches(PfsMount *mount, Job *job)
 			continue;
 		add_name(job, top->names->parent->id, top->names->name);
 		if (prolly_branch_is_deleted(scope->branch)) {
+			g_atomic_int_inc(&scope->moves);
 			top->references++;
 			g_ptr_array_add(deleted, top);
 		}
@@ -419,20 +420,19 @@ static void collect_branches(PfsMount *mount, Job *job)
 	}
 }
 
-static void on_branches_changed(void *data)
+static void on_branches_changed(void *data, bool may_wait)
 {
 	PfsMount *mount = data;
-	bool is_handler = g_thread_self() == mount->receiver;
 	Job *job = job_new();
 
 	pfs_branches_touch(mount);
-	if (!is_handler)
+	if (may_wait)
 		wait_for_answers(mount);
 	collect_branches(mount, job);
 	if (send_epoch(mount))
 		g_array_set_size(job->notices, 0);
 	add_attributes(job, FUSE_ROOT_ID);
-	submit(mount->notifier, job, !is_handler);
+	submit(mount->notifier, job, may_wait);
 }
 
 static void on_changing(void *data, bool has_ended)

@@ -10,14 +10,11 @@
  * whatever becomes of its name. Therefore whoever may take a name away, or put another content under
  * it, first has the nodes opened (settle), so that the version layer knows of them:
  * - unlink and rename here, the node whose name they take (ops-name.c);
- * - a command, all of them, before its first change; until its end no handle becomes lazy.
+ * - a command, and who finds that git moved a branch, all of them, before the first change; until the
+ *   end no handle becomes lazy.
  *
  * Where a node's key is must not change between asking for it and opening it: so that is done on the
  * receive thread or behind the gate (serve.c).
- *
- * What is left: a branch that git moved in the store's repository is found moved when somebody looks.
- * A handle that is lazy then, of a file with other content now, and whose pages the kernel gave up
- * before they were read, is ESTALE.
  *
  * Rejected: to keep the files of the last closings open. It takes a file for each of those that are
  * read in turn, and each command looks at all open files.
@@ -27,7 +24,7 @@
 
 #include <fcntl.h>
 
-/* Does the kernel have all of INODE, which is what it was, in its pages? Under the table's lock. */
+/* Was the kernel given all of INODE, which is what it was then? Under the table's lock. */
 static bool is_at_hand(const PfsInode *inode)
 {
 	return inode->is_filled && !inode->has_lost && inode->names && !inode->file &&
@@ -39,14 +36,14 @@ bool pfs_lazy_open(PfsMount *mount, PfsHandle *handle)
 	PfsTable *table = &mount->table;
 
 	g_mutex_lock(&table->lock);
-	handle->is_lazy = mount->n_changing == 0 && is_at_hand(handle->inode);
-	if (handle->is_lazy) {
+	bool may = mount->n_changing == 0 && is_at_hand(handle->inode);
+	if (may) {
 		handle->inode->n_open++;
-		handle->is_open = true;
+		handle->is_open = handle->is_lazy = true;
 		g_queue_push_tail_link(&mount->lazy, &handle->lazy);
 	}
 	g_mutex_unlock(&table->lock);
-	return handle->is_lazy;
+	return may;
 }
 
 void pfs_lazy_end(PfsMount *mount, PfsHandle *handle)
@@ -105,8 +102,8 @@ void pfs_lazy_settle(PfsMount *mount, PfsInode *inode)
 	prolly_file_unref(file);
 }
 
-/* (transfer full) The node of a lazy handle, which is less so, as the caller settles it; NULL: none. */
-static PfsInode *take_lazy(PfsMount *mount)
+/* Settles the node of a lazy handle; false: there is none. */
+static bool settle_one(PfsMount *mount)
 {
 	PfsInode *inode = NULL;
 
@@ -119,22 +116,26 @@ static PfsInode *take_lazy(PfsMount *mount)
 		inode->references++;
 	}
 	g_mutex_unlock(&mount->table.lock);
-	return inode;
+	if (inode)
+		pfs_lazy_settle(mount, inode);
+	pfs_inode_unref(&mount->table, inode);
+	return inode != NULL;
 }
 
+/* Behind the gate, so that who finds no lazy handle knows that all of them have a file; a turn each, so
+ * that others are answered between. */
 void pfs_lazy_begin_change(PfsMount *mount)
 {
-	PfsInode *inode;
+	bool more;
 
 	g_mutex_lock(&mount->table.lock);
 	mount->n_changing++;
 	g_mutex_unlock(&mount->table.lock);
-	while ((inode = take_lazy(mount))) {
+	do {
 		pfs_gate_enter(mount);
-		pfs_lazy_settle(mount, inode);
+		more = settle_one(mount);
 		pfs_gate_leave(mount);
-		pfs_inode_unref(&mount->table, inode);
-	}
+	} while (more);
 }
 
 void pfs_lazy_end_change(PfsMount *mount)

@@ -109,7 +109,7 @@ struct ProllyCommand {
 	bool is_terminal;
 	bool colour;
 	bool is_no;      /* exit status 1 */
-	bool changes;    /* prolly_command_check_writable was asked */
+	bool changes;    /* prolly_command_check_writable said that it may */
 	GString *output; /* what is not given to streams yet */
 	bool output_gone;
 };

@@ -157,16 +157,17 @@ bool prolly_working_orphan_files(const ProllyWorking *before, const ProllyWorkin
 	return true;
 }
 
-void prolly_branch_notify_places(ProllyRepo *repo, ProllyBranch *branch, const GPtrArray *owned)
+void prolly_branch_notify_places(ProllyRepo *repo, ProllyBranch *branch, const GPtrArray *owned,
+				 bool is_found)
 {
 	ProllyPlace places[PROLLY_OBSERVER_PLACES_MAX];
 
 	if (!owned || owned->len > G_N_ELEMENTS(places)) {
-		prolly_repo_notify(repo, branch, NULL, 0);
+		prolly_repo_notify(repo, branch, NULL, 0, is_found);
 		return;
 	}
 	for (guint i = 0; i < owned->len; i++)
 		places[i] = ((const ProllyOwnedPlace *)g_ptr_array_index(owned, i))->place;
 	if (owned->len)
-		prolly_repo_notify(repo, branch, places, owned->len);
+		prolly_repo_notify(repo, branch, places, owned->len, is_found);
 }

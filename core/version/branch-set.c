@@ -108,7 +108,7 @@ bool prolly_branch_create(ProllyRepo *repo, const char *name, const ProllyCommit
 	ok = create_locked(repo, name, start, from, out_branch, error);
 	g_mutex_unlock(&repo->body->set_lock);
 	if (ok)
-		prolly_repo_notify_branches(repo);
+		prolly_repo_notify_branches(repo, false);
 	return ok;
 }
 
@@ -304,7 +304,7 @@ bool prolly_branch_forget(ProllyRepo *repo, const char *name, GError **error)
 		g_mutex_unlock(&repo->body->set_lock);
 	}
 	if (ok)
-		prolly_repo_notify_branches(repo);
+		prolly_repo_notify_branches(repo, true);
 	return ok;
 }
 
@@ -411,7 +411,7 @@ bool prolly_branch_delete(ProllyRepo *repo, ProllyBranch *branch, bool force, GE
 	     delete_locked(repo, branch, force, error);
 	unlock_branch(branch);
 	if (ok)
-		prolly_repo_notify_branches(repo);
+		prolly_repo_notify_branches(repo, false);
 	return ok;
 }
 
@@ -492,6 +492,6 @@ bool prolly_branch_rename(ProllyRepo *repo, ProllyBranch *branch, const char *ne
 	ok = rename_locked(repo, branch, new_name, error);
 	unlock_branch(branch);
 	if (ok)
-		prolly_repo_notify_branches(repo);
+		prolly_repo_notify_branches(repo, false);
 	return ok;
 }

@@ -295,16 +295,20 @@ static bool follow_head(ProllyRepo *repo, ProllyBranch *branch, const ProllyComm
 {
 	g_autoptr(GPtrArray) places = NULL;
 	ProllyCommitId known;
-	bool moved;
-	bool ok;
+	bool moved = false;
+	bool ok = true;
 
 	prolly_branch_get_head(branch, &known);
-	if (prolly_commit_id_equal(&known, head) || !g_mutex_trylock(&branch->commit_lock))
+	if (prolly_commit_id_equal(&known, head))
 		return true;
-	ok = follow_head_locked(repo, branch, &moved, &places, error);
-	g_mutex_unlock(&branch->commit_lock);
+	prolly_repo_begin_change(repo);
+	if (g_mutex_trylock(&branch->commit_lock)) {
+		ok = follow_head_locked(repo, branch, &moved, &places, error);
+		g_mutex_unlock(&branch->commit_lock);
+	}
 	if (ok && moved)
-		prolly_branch_notify_places(repo, branch, places);
+		prolly_branch_notify_places(repo, branch, places, true);
+	prolly_repo_end_change(repo);
 	return ok;
 }
 

@@ -386,6 +386,6 @@ bool prolly_load_attach(ProllyLoad *load, GError **error)
 	g_mutex_unlock(&load->branch->write_lock);
 	g_mutex_unlock(&load->branch->commit_lock);
 	if (ok)
-		prolly_repo_notify(load->repo, load->branch, NULL, 0);
+		prolly_repo_notify(load->repo, load->branch, NULL, 0, false);
 	return ok;
 }

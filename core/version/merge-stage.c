@@ -245,7 +245,7 @@ bool prolly_merge_stage(const ProllyStaging *staging, GError **error)
 
 	prolly_generation_clear(&self.generation);
 	if (ok)
-		prolly_repo_notify(staging->repo, staging->branch, NULL, 0);
+		prolly_repo_notify(staging->repo, staging->branch, NULL, 0, false);
 	return ok;
 }
 
@@ -297,6 +297,6 @@ bool prolly_merge_unstage(ProllyRepo *repo, ProllyBranch *branch, uint64_t gener
 	if (!ok)
 		return false;
 	delete_records(repo, branch, generation);
-	prolly_repo_notify(repo, branch, NULL, 0);
+	prolly_repo_notify(repo, branch, NULL, 0, false);
 	return true;
 }

@@ -379,13 +379,13 @@ static void tell(Reconcile *self, GPtrArray *owned)
 	ProllyPlace places[PROLLY_OBSERVER_PLACES_MAX];
 
 	if (!owned || owned->len > G_N_ELEMENTS(places)) {
-		prolly_repo_notify(self->repo, self->branch, NULL, 0);
+		prolly_repo_notify(self->repo, self->branch, NULL, 0, false);
 		return;
 	}
 	for (guint i = 0; i < owned->len; i++)
 		places[i] = ((ProllyOwnedPlace *)g_ptr_array_index(owned, i))->place;
 	if (owned->len)
-		prolly_repo_notify(self->repo, self->branch, places, owned->len);
+		prolly_repo_notify(self->repo, self->branch, places, owned->len, false);
 }
 
 /* *OUT_ID: the head then. */

@@ -363,7 +363,8 @@ bool prolly_branch_take_move(ProllyRepo *repo, ProllyBranch *branch, const Proll
 			     const ProllyState *to, GPtrArray **out_places, GError **error);
 
 /* Tells the observer of OWNED (of ProllyOwnedPlace *): NULL or too many are everything. */
-void prolly_branch_notify_places(ProllyRepo *repo, ProllyBranch *branch, const GPtrArray *owned);
+void prolly_branch_notify_places(ProllyRepo *repo, ProllyBranch *branch, const GPtrArray *owned,
+				 bool is_found);
 
 /* ---- gc-account.c: what decides when garbage is collected ---------------------------------- */
 

@@ -191,13 +191,14 @@ void prolly_repo_set_observer(ProllyRepo *repo, const ProllyObserver *observer, 
 	g_mutex_unlock(&body->observer_lock);
 }
 
-/* The observer, or NULL; end_call must follow if it is one. */
-static const ProllyObserver *begin_call(ProllyRepo *repo, void **out_data)
+/* The observer, or NULL: it is none of its business, unless that is EVERYBODYS. end_call must follow if
+ * there is one. */
+static const ProllyObserver *begin_call(ProllyRepo *repo, bool everybodys, void **out_data)
 {
 	ProllyRepoBody *body = repo->body;
 	const ProllyObserver *observer;
 
-	if (!repo->notify)
+	if (!repo->notify && !everybodys)
 		return NULL;
 	g_mutex_lock(&body->observer_lock);
 	observer = body->observer;
@@ -216,34 +217,35 @@ static void end_call(ProllyRepoBody *body)
 	g_mutex_unlock(&body->observer_lock);
 }
 
-void prolly_repo_notify(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *places, size_t n)
+void prolly_repo_notify(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *places, size_t n,
+			bool is_found)
 {
 	void *data;
-	const ProllyObserver *observer = begin_call(repo, &data);
+	const ProllyObserver *observer = begin_call(repo, is_found, &data);
 
 	if (!observer)
 		return;
 	if (observer->changed)
-		observer->changed(data, branch, places, n);
+		observer->changed(data, branch, places, n, repo->notify);
 	end_call(repo->body);
 }
 
-void prolly_repo_notify_branches(ProllyRepo *repo)
+void prolly_repo_notify_branches(ProllyRepo *repo, bool is_found)
 {
 	void *data;
-	const ProllyObserver *observer = begin_call(repo, &data);
+	const ProllyObserver *observer = begin_call(repo, is_found, &data);
 
 	if (!observer)
 		return;
 	if (observer->branches_changed)
-		observer->branches_changed(data);
+		observer->branches_changed(data, repo->notify);
 	end_call(repo->body);
 }
 
 static void notify_changing(ProllyRepo *repo, bool has_ended)
 {
 	void *data;
-	const ProllyObserver *observer = begin_call(repo, &data);
+	const ProllyObserver *observer = begin_call(repo, true, &data);
 
 	if (!observer)
 		return;

@@ -144,23 +144,26 @@ typedef struct {
 } ProllyPlace;
 
 /*
- * Hears of changes when they are done and before the function that made them returns. Not called
- * for handles made with NOTIFY false. Called from any thread.
+ * Hears of changes when they are done and before the function that made them returns. Not called for
+ * what is done with handles made with NOTIFY false, but for what git did and they find: then
+ * MAY_WAIT is false, as who uses them answers the kernel. Called from any thread.
  */
 typedef struct {
 	/* Keys of BRANCH changed (value, kind, existence). PLACES NULL: too many to name (or a
 	 * namespace came or went). */
-	void (*changed)(void *data, ProllyBranch *branch, const ProllyPlace *places, size_t n);
+	void (*changed)(void *data, ProllyBranch *branch, const ProllyPlace *places, size_t n,
+			bool may_wait);
 	/* The set of branches changed: made, deleted, renamed. */
-	void (*branches_changed)(void *data);
-	/* A caller is about to change something (prolly_repo_begin_change), or has ended. */
+	void (*branches_changed)(void *data, bool may_wait);
+	/* Somebody is about to change something (prolly_repo_begin_change), whatever handle he has, or
+	 * has ended. */
 	void (*changing)(void *data, bool has_ended);
 } ProllyObserver;
 
 /* One observer at most; NULL removes it. OBSERVER must outlive it. */
 void prolly_repo_set_observer(ProllyRepo *repo, const ProllyObserver *observer, void *data);
 /* Brackets what changes branches or keys on behalf of a command, for an observer that has to do
- * something before it. Holding no lock. */
+ * something before it. No lock of a branch or of the repository's may be held. Any thread. */
 void prolly_repo_begin_change(ProllyRepo *repo);
 void prolly_repo_end_change(ProllyRepo *repo);
 

@@ -489,7 +489,7 @@ bool prolly_branch_reset(ProllyRepo *repo, ProllyBranch *branch, const ProllyCom
 	if (ok)
 		*out_from = self.old->head;
 	if (ok && (!self.places || self.places->len))
-		prolly_branch_notify_places(repo, branch, self.places);
+		prolly_branch_notify_places(repo, branch, self.places, false);
 	prolly_generation_clear(&self.generation);
 	g_clear_pointer(&self.places, g_ptr_array_unref);
 	g_clear_pointer(&self.old, prolly_state_unref);

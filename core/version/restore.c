@@ -369,6 +369,6 @@ bool prolly_working_restore(ProllyRepo *repo, ProllyBranch *branch, const Prolly
 	if (!ok)
 		return false;
 	*out_changes = self.changes;
-	prolly_branch_notify_places(repo, branch, self.namespaces_changed ? NULL : places);
+	prolly_branch_notify_places(repo, branch, self.namespaces_changed ? NULL : places, false);
 	return true;
 }

@@ -69,7 +69,7 @@ static void tell(ProllyTransaction *self)
 		places[i] = ((ProllyOwnedPlace *)g_ptr_array_index(self->places, i))->place;
 	prolly_repo_notify(self->working.repo, self->working.branch,
 			   n <= G_N_ELEMENTS(places) ? places : NULL,
-			   n <= G_N_ELEMENTS(places) ? n : 0);
+			   n <= G_N_ELEMENTS(places) ? n : 0, false);
 }
 
 void prolly_transaction_end(ProllyTransaction *self)

@@ -205,10 +205,11 @@ void prolly_branch_save_state(ProllyBranch *branch, const ProllyState *state, Pr
 bool prolly_repo_next_number(ProllyRepoBody *body, ProllyCounter counter, uint64_t *out_number,
 			     GError **error);
 
-/* Tells the observer, if REPO notifies. No lock may be held but a commit_lock. */
-void prolly_repo_notify(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *places,
-			size_t n);
-void prolly_repo_notify_branches(ProllyRepo *repo);
+/* Tells the observer, if REPO notifies, or nobody did this here: IS_FOUND. No lock may be held but a
+ * commit_lock. */
+void prolly_repo_notify(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *places, size_t n,
+			bool is_found);
+void prolly_repo_notify_branches(ProllyRepo *repo, bool is_found);
 
 /* ---- git.c, journal.c: publishing history ------------------------------------------------- */
 

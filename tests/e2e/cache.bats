@@ -453,6 +453,39 @@ for size in (3, 4000, 0, 4097, 16384, 16385, 100, 5000):
 P
 }
 
+# That git moved a branch is found out by who looks it up, be it the kernel for a text about it.
+@test "what git moves and deletes is seen by all once anybody has looked, and what is open stays" {
+	echo first >"$NS/k"
+	echo same >"$NS/l"
+	commit_all main first
+	echo "the second" >"$NS/k"
+	echo more >"$NS/m"
+	commit_all main second
+	on_main branch side
+	warm "$MNT/main"
+	warm "$MNT/side"
+	watcher_start
+	watcher_sees k "11 the second/"
+	exec 4<"$NS/k" 5<"$NS/l" 6<"$MNT/side/ns/k"
+	store_git update-ref refs/heads/main main~1
+	store_git update-ref -d refs/heads/side
+	ls "$MNT/.prollyfs/conflicts/main" >"$T/out" || true
+	missing "$MNT/.prollyfs/conflicts/side"
+	wait_for 10 file_is "$NS/k" first
+	watcher_sees k "6 first/"
+	watcher_sees m "No such file or directory"
+	watcher_end
+	wait_for 10 missing "$MNT/side"
+	python3 - <<'P'
+import os
+for file, content in ((4, b"the second\n"), (5, b"same\n"), (6, b"the second\n")):
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    assert os.read(file, 100) == content, (file, content)
+P
+	exec 4<&- 5<&- 6<&-
+	is "$(on_main --json status | json .changes)" '[]'
+}
+
 # Of what the kernel has in its pages nothing is asked when it is opened again. So it is opened, its name
 # is taken, or gets another content, the pages are thrown away, and only then it is read.
 @test "what is open and not yet read stays what it was, whatever becomes of its name" {

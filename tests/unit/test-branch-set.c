@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The set of branches: who looks a branch up that is in use waits for nobody; and who looks one up while
- * others make, delete and rename it finds one object of it at most, and of what is gone nothing.
+ * The set of branches: who looks a branch up that is in use waits for nobody; and who looks one up
+ * while others make, delete and rename it finds one object of it at most, and of what is gone nothing.
  */
 #include "repo-fixture.h"
 

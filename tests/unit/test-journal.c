@@ -15,7 +15,8 @@ typedef struct {
 	char *places;
 } Heard;
 
-static void hear_change(void *data, ProllyBranch *branch, const ProllyPlace *places, size_t n)
+static void hear_change(void *data, ProllyBranch *branch, const ProllyPlace *places, size_t n,
+			bool may_wait)
 {
 	Heard *heard = data;
 	GString *text = g_string_new(places ? "" : "many");
@@ -28,7 +29,7 @@ static void hear_change(void *data, ProllyBranch *branch, const ProllyPlace *pla
 	heard->places = g_string_free(text, FALSE);
 }
 
-static void hear_branches(void *data)
+static void hear_branches(void *data, bool may_wait)
 {
 	((Heard *)data)->branches++;
 }
