@@ -138,9 +138,12 @@ struct PfsInode {
 	uint64_t identity; /* of the content that the kernel may have cached; 0: not known, because
 			      it was written through the kernel since */
 	gint seen_moves;   /* scope->moves when that was found out */
-	gint listed_changes; /* of a directory: scope->changes when it was last opened, + 1; 0: never */
-	bool is_adopted;     /* identity was taken over as it stood, not compared */
-	bool is_orphan;      /* it had names and has none now */
+	uint64_t names_changes; /* of a directory: times that a name in it, or below, came or went
+				   through the kernel */
+	uint64_t listed_names;  /* that when it was last opened, + 1; 0: never */
+	gint listed_moves;      /* scope->moves then */
+	bool is_adopted;        /* identity was taken over as it stood, not compared */
+	bool is_orphan;         /* it had names and has none now */
 	ProllyKind value_kind;
 	mode_t mode; /* as last told */
 	uid_t uid;
@@ -243,6 +246,8 @@ void pfs_table_keep(PfsTable *table, PfsInode *inode, ProllyFile *file);
 bool pfs_orphan_stays_kept(PfsTable *table, PfsInode *inode);
 /* INODE's content changes through the kernel. */
 void pfs_table_touch(PfsTable *table, PfsInode *inode);
+/* A name in DIR came or went through the kernel. */
+void pfs_table_touch_names(PfsTable *table, PfsInode *dir);
 /* A handle less has INODE's file open; the last gives the file up, unless it is an orphan's. Not
  * IS_STAGED: what was written is lost by that. False if it is, and the kernel may have it cached. */
 bool pfs_table_close(PfsTable *table, PfsInode *inode, bool is_executed, bool is_staged);

@@ -663,6 +663,14 @@ void pfs_table_touch(PfsTable *table, PfsInode *inode)
 	g_mutex_unlock(&table->lock);
 }
 
+void pfs_table_touch_names(PfsTable *table, PfsInode *dir)
+{
+	g_mutex_lock(&table->lock);
+	for (; dir; dir = dir->names ? dir->names->parent : NULL)
+		dir->names_changes++;
+	g_mutex_unlock(&table->lock);
+}
+
 void pfs_table_told(PfsTable *table, PfsInode *inode, const struct stat *attr)
 {
 	g_mutex_lock(&table->lock);

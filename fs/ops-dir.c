@@ -31,7 +31,9 @@
  * drops them when something in it is made or removed through it, or we say so. That is not enough: what
  * it takes from an answer that was sent before such news it may store after them, and a directory that
  * is there for its keys alone comes and goes with them. So at each opening it is told to drop what it
- * has (no keep_cache), unless the scope was not changed at all since the opening before.
+ * has (no keep_cache), unless since the opening before the scope was not changed behind the kernel, and
+ * no name came or went through it in the directory or below. (Git, say, makes and removes a lock
+ * whenever it looks through all directories.)
  *
  * A plain answer has names, numbers and types alone, so the times of its entries are not found out,
  * which would be most of its price. An entry that was read for a plain answer and is then given in
@@ -174,16 +176,16 @@ static bool pin_state(PfsMount *mount, PfsDirHandle *handle, GError **error)
 					  &handle->directory, error);
 }
 
-/* What the kernel keeps of the names is right if nothing changed since it may have begun to. */
-static void let_cache(PfsMount *mount, const PfsDirHandle *handle, struct fuse_file_info *fi)
+/* What the kernel keeps of the names is right if nothing changed since it may have begun to: MOVES is
+ * the scope's, from before the directory was read. */
+static void let_cache(PfsMount *mount, PfsInode *inode, gint moves, struct fuse_file_info *fi)
 {
-	PfsInode *inode = handle->inode;
-	gint changes = handle->changes + 1;
-
 	g_mutex_lock(&mount->table.lock);
 	fi->cache_readdir = true;
-	fi->keep_cache = inode->listed_changes == changes;
-	inode->listed_changes = changes;
+	fi->keep_cache =
+		inode->listed_names == inode->names_changes + 1 && inode->listed_moves == moves;
+	inode->listed_names = inode->names_changes + 1;
+	inode->listed_moves = moves;
 	g_mutex_unlock(&mount->table.lock);
 }
 
@@ -193,6 +195,7 @@ void pfs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	PfsInode *inode = pfs_table_find(&mount->table, ino);
 	PfsAccount *account;
 	PfsDirHandle *handle;
+	gint moves;
 
 	if (!inode) {
 		fuse_reply_err(req, ESTALE);
@@ -204,8 +207,9 @@ void pfs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	handle = handle_new(mount, inode, account);
+	moves = inode->scope ? g_atomic_int_get(&inode->scope->moves) : 0;
 	if (holds_keys(handle) && pin_state(mount, handle, NULL)) /* else reading says why */
-		let_cache(mount, handle, fi);
+		let_cache(mount, inode, moves, fi);
 	fi->fh = (uintptr_t)handle;
 	if (fuse_reply_open(req, fi) < 0)
 		handle_free(mount, handle); /* interrupted: no release will come */

@@ -86,6 +86,13 @@ static PfsInode *request_dir(fuse_req_t req, fuse_ino_t id)
 	return dir;
 }
 
+/* A name in DIR came or went. */
+static void note_name(PfsMount *mount, PfsInode *dir)
+{
+	pfs_scope_touch(dir->scope);
+	pfs_table_touch_names(&mount->table, dir);
+}
+
 /* ---- Making ------------------------------------------------------------------------------ */
 
 bool pfs_make_key(fuse_req_t req, PfsInode *dir, const char *name, GBytes *stored, mode_t mode,
@@ -108,7 +115,7 @@ bool pfs_make_key(fuse_req_t req, PfsInode *dir, const char *name, GBytes *store
 	if (!prolly_edit_put(mount->repo, dir->scope->branch, &place, stored, &attrs,
 			     PROLLY_EDIT_EXCLUSIVE, &entry.attrs, error))
 		return false;
-	pfs_scope_touch(dir->scope);
+	note_name(mount, dir);
 	entry.stored = g_bytes_ref(stored);
 	entry.kind = value.kind;
 	entry.length = value.length;
@@ -206,7 +213,7 @@ static bool make_directory(fuse_req_t req, PfsInode *dir, const char *name, mode
 	if (!prolly_edit_make_directory(mount->repo, dir->scope->branch, &place, &attrs, &made,
 					error))
 		return false;
-	pfs_scope_touch(dir->scope);
+	note_name(mount, dir);
 	pfs_found_directory(mount, dir->scope, &made, out_found);
 	return true;
 }
@@ -245,7 +252,7 @@ static bool link_key(PfsMount *mount, PfsInode *inode, PfsInode *dir, const char
 	to_place = pfs_place_get(&to.key);
 	if (!prolly_edit_link(mount->repo, dir->scope->branch, &from_place, &to_place, NULL, error))
 		return false;
-	pfs_scope_touch(dir->scope);
+	note_name(mount, dir);
 	if (!pfs_keys_find(mount, dir, name, out_found, &found_it, error))
 		return false;
 	if (!found_it)
@@ -325,7 +332,7 @@ void pfs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	leaver = begin_leaving(mount, dir, name);
 	done = remove_key(mount, dir, name, &error);
 	if (done) {
-		pfs_scope_touch(dir->scope);
+		note_name(mount, dir);
 		pfs_table_unlink(&mount->table, dir, name);
 		fuse_reply_err(req, 0);
 	} else {
@@ -376,7 +383,7 @@ void pfs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		pfs_reply_error(req, "rmdir", error);
 		return;
 	}
-	pfs_scope_touch(dir->scope);
+	note_name(mount, dir);
 	pfs_table_unlink(&mount->table, dir, name);
 	uncover_key(mount, dir, name);
 	fuse_reply_err(req, 0);
@@ -496,7 +503,8 @@ static bool rename_keys(PfsMount *mount, ProllyBranch *branch, const Rename *ren
 static void note_renamed(PfsMount *mount, PfsInode *from, const char *from_name, PfsInode *to,
 			 const char *to_name, unsigned flags, const Rename *rename)
 {
-	pfs_scope_touch(from->scope);
+	note_name(mount, from);
+	note_name(mount, to);
 	if (flags & PROLLY_RENAME_EXCHANGE) {
 		pfs_table_exchange(&mount->table, from, from_name, to, to_name);
 		return;

@@ -325,6 +325,38 @@ listings()
 	is "$(ls "$NS" && ls "$NS/d")" $'d\n2\n3'
 }
 
+@test "a directory's list is kept while others change" {
+	local before
+	mkdir "$NS/d" "$NS/other"
+	echo 1 >"$NS/d/1"
+	echo 4 | on_main put ns/e/f/4
+	is "$(ls "$NS/d" && ls "$NS/e")" $'1\nf'
+	is "$(ls "$NS/d" && ls "$NS/e")" $'1\nf'
+	before=$(listings)
+	echo 2 >"$NS/other/2"
+	echo more >>"$NS/d/1"
+	chmod 700 "$NS/d/1"
+	mv "$NS/other/2" "$NS/other/3"
+	rm "$NS/other/3"
+	rmdir "$NS/other"
+	is "$(ls "$NS/d" && ls "$NS/e")" $'1\nf'
+	is "$(listings)" "$before"
+	is "$(ls "$NS")" $'d\ne'
+	mkdir "$NS/g"
+	is "$(ls "$NS" && ls "$NS/g")" $'d\ne\ng'
+	mv "$NS/d" "$NS/g/d"
+	is "$(ls "$NS" && ls "$NS/g" && ls "$NS/g/d")" $'e\ng\nd\n1'
+	ln "$NS/g/d/1" "$NS/g/2"
+	ln -s 1 "$NS/g/d/3"
+	is "$(ls "$NS" && ls "$NS/g" && ls "$NS/g/d")" $'e\ng\n2\nd\n1\n3'
+	mv "$NS/g/d/1" "$NS/e/f/4"
+	is "$(ls "$NS/g/d" && ls "$NS/e" && ls "$NS/e/f")" $'3\nf\n4'
+	echo 5 | on_main put ns/h/5
+	is "$(ls "$NS")" $'e\ng\nh'
+	on_main -q restore .
+	is "$(ls "$NS")" ""
+}
+
 @test "what is there all the time is listed once, whatever is made, deleted and listed meanwhile" {
 	python3 - "$NS" "$CTL" "$MNT/main" <<'P'
 import os, subprocess, sys
