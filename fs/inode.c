@@ -544,8 +544,10 @@ static void move_name(PfsTable *table, PfsName *from, PfsInode *parent, const ch
 	remove_name(table, from);
 	add_name(table, inode, parent, name);
 	inode->references--;
-	if (pfs_inode_is_directory(inode))
-		table->renames++;
+	if (!pfs_inode_is_directory(inode))
+		return;
+	table->renames++;
+	inode->names_changes++; /* ".." */
 }
 
 void pfs_table_rename(PfsTable *table, PfsInode *from, const char *from_name, PfsInode *to,

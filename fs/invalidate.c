@@ -360,9 +360,12 @@ static void add_place(PfsMount *mount, PfsScope *scope, const ProllyPlace *place
 
 /* ---- The observer ------------------------------------------------------------------------ */
 
-/* Answers made before a change that was counted are with the kernel when this returns. */
+/* Answers made before a change that was counted are with the kernel when this returns. (They are made
+ * by the receive thread.) */
 static void wait_for_answers(PfsMount *mount)
 {
+	if (g_thread_self() == mount->receiver)
+		return;
 	g_mutex_lock(&mount->reply_lock);
 	g_mutex_unlock(&mount->reply_lock);
 }
@@ -378,8 +381,7 @@ static void on_changed(void *data, ProllyBranch *branch, const ProllyPlace *plac
 		return; /* the kernel knows nothing of it */
 	g_atomic_int_inc(&scope->moves);
 	g_atomic_int_inc(&scope->changes);
-	if (may_wait)
-		wait_for_answers(mount);
+	wait_for_answers(mount);
 	if (places && n <= PROLLY_OBSERVER_PLACES_MAX) {
 		job = job_new();
 		for (size_t i = 0; i < n; i++)
@@ -426,8 +428,7 @@ static void on_branches_changed(void *data, bool may_wait)
 	Job *job = job_new();
 
 	pfs_branches_touch(mount);
-	if (may_wait)
-		wait_for_answers(mount);
+	wait_for_answers(mount);
 	collect_branches(mount, job);
 	if (send_epoch(mount))
 		g_array_set_size(job->notices, 0);

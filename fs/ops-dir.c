@@ -57,6 +57,8 @@ struct PfsDirHandle {
 	GList link;                 /* in mount->dir_handles */
 	ProllyDirectory *directory; /* keys; pinned; NULL: not yet */
 	gint changes;               /* of the scope, when it was pinned */
+	gint moves;                 /* likewise */
+	uint64_t names_changes;     /* and the directory's */
 	bool is_used;               /* it was read from */
 	GPtrArray *names;           /* no keys; as pfs_branches_list gives them */
 	size_t taken;               /* of the account's bytes, for them */
@@ -158,6 +160,17 @@ static bool list_names(PfsMount *mount, PfsDirHandle *handle, GError **error)
 	return take_names(mount, handle, names, error);
 }
 
+static void note_pinned(PfsMount *mount, PfsDirHandle *handle)
+{
+	PfsInode *inode = handle->inode;
+
+	handle->changes = g_atomic_int_get(&inode->scope->changes);
+	g_mutex_lock(&mount->table.lock);
+	handle->moves = g_atomic_int_get(&inode->scope->moves);
+	handle->names_changes = inode->names_changes;
+	g_mutex_unlock(&mount->table.lock);
+}
+
 static bool pin_state(PfsMount *mount, PfsDirHandle *handle, GError **error)
 {
 	PfsInode *inode = handle->inode;
@@ -166,7 +179,7 @@ static bool pin_state(PfsMount *mount, PfsDirHandle *handle, GError **error)
 
 	if (!holds_keys(handle))
 		return list_names(mount, handle, error);
-	handle->changes = g_atomic_int_get(&inode->scope->changes);
+	note_pinned(mount, handle);
 	if (!pfs_table_get_place(&mount->table, inode, &place)) {
 		handle->names = g_ptr_array_new(); /* a removed directory is empty */
 		return true;
@@ -176,16 +189,29 @@ static bool pin_state(PfsMount *mount, PfsDirHandle *handle, GError **error)
 					  &handle->directory, error);
 }
 
-/* What the kernel keeps of the names is right if nothing changed since it may have begun to: MOVES is
- * the scope's, from before the directory was read. */
-static void let_cache(PfsMount *mount, PfsInode *inode, gint moves, struct fuse_file_info *fi)
+/* What the kernel keeps of the names is right if nothing changed since it may have begun to. */
+static void let_cache(PfsMount *mount, const PfsDirHandle *handle, struct fuse_file_info *fi)
 {
+	PfsInode *inode = handle->inode;
+
 	g_mutex_lock(&mount->table.lock);
 	fi->cache_readdir = true;
-	fi->keep_cache =
-		inode->listed_names == inode->names_changes + 1 && inode->listed_moves == moves;
-	inode->listed_names = inode->names_changes + 1;
-	inode->listed_moves = moves;
+	fi->keep_cache = inode->listed_names == handle->names_changes + 1 &&
+			 inode->listed_moves == handle->moves;
+	inode->listed_names = handle->names_changes + 1;
+	inode->listed_moves = handle->moves;
+	g_mutex_unlock(&mount->table.lock);
+}
+
+/* The kernel may append what HANDLE reads to what it keeps of a newer reading: not if they differ. */
+static void note_answered(PfsMount *mount, const PfsDirHandle *handle)
+{
+	PfsInode *inode = handle->inode;
+
+	g_mutex_lock(&mount->table.lock);
+	if (inode->listed_names != handle->names_changes + 1 ||
+	    inode->listed_moves != handle->moves)
+		inode->listed_names = 0;
 	g_mutex_unlock(&mount->table.lock);
 }
 
@@ -195,7 +221,6 @@ void pfs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	PfsInode *inode = pfs_table_find(&mount->table, ino);
 	PfsAccount *account;
 	PfsDirHandle *handle;
-	gint moves;
 
 	if (!inode) {
 		fuse_reply_err(req, ESTALE);
@@ -207,9 +232,8 @@ void pfs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	handle = handle_new(mount, inode, account);
-	moves = inode->scope ? g_atomic_int_get(&inode->scope->moves) : 0;
 	if (holds_keys(handle) && pin_state(mount, handle, NULL)) /* else reading says why */
-		let_cache(mount, inode, moves, fi);
+		let_cache(mount, handle, fi);
 	fi->fh = (uintptr_t)handle;
 	if (fuse_reply_open(req, fi) < 0)
 		handle_free(mount, handle); /* interrupted: no release will come */
@@ -539,6 +563,7 @@ static void read_directory(fuse_req_t req, bool is_plus, size_t size, off_t offs
 			   struct fuse_file_info *fi)
 {
 	PfsMount *mount = pfs_mount(req);
+	bool has_nodes = is_plus && holds_keys(dir_handle(fi));
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GString) answer = g_string_new(NULL);
 
@@ -547,13 +572,15 @@ static void read_directory(fuse_req_t req, bool is_plus, size_t size, off_t offs
 		return;
 	}
 	g_string_set_size(answer, MIN(size, ANSWER_MAX));
-	if (is_plus)
+	if (has_nodes)
 		g_mutex_lock(&mount->reply_lock);
+	if (holds_keys(dir_handle(fi)))
+		note_answered(mount, dir_handle(fi));
 	if (fill(req, dir_handle(fi), is_plus, (uint64_t)offset, answer, &error))
 		fuse_reply_buf(req, answer->str, answer->len);
 	else
 		pfs_reply_error(req, "readdir", error);
-	if (is_plus)
+	if (has_nodes)
 		g_mutex_unlock(&mount->reply_lock);
 }
 

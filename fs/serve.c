@@ -6,9 +6,9 @@
  * A request costs 8 to 19 us of waking up, whatever the server does, and handing it to another
  * thread costs that again. So one thread receives, and answers inline whatever needs no waiting,
  * which is nearly everything. What may wait goes, with the buffer it came in, to one of two pools:
- *   disk      fsync, large writes that must wait for others, large reads that were not loaded ahead,
- *             closing what has much to be staged, renames of directories, making, deleting and
- *             renaming branches, which is synced: bounded
+ *   disk      fsync, writes that must make room first or wait for others, large reads that were not
+ *             loaded ahead, closing what has much to be staged, renames of directories, making,
+ *             deleting and renaming branches, which is synced: bounded
  *   control   commands: control files, texts, computed attributes. Unbounded, since one that waits
  *             may wait for another (a framed read for the write that feeds it)
  * A handler is the same code on either; which one it runs on is decided here, by opcode, node and
@@ -37,7 +37,7 @@
 #include <unistd.h>
 
 #define DISK_WORKERS   4
-#define LARGE_IO       (64u << 10) /* bytes of a read or write that may wait for the disk */
+#define LARGE_IO       (64u << 10) /* bytes of a read that may wait for the disk */
 #define LARGE_FLUSH    (1u << 20)  /* bytes not staged yet that a close should not stage inline */
 #define SPARE_REQUESTS 4
 #define NSEC_PER_USEC  1000
@@ -164,7 +164,7 @@ static GThreadPool *choose_for_write(Server *self, const struct fuse_buf *buffer
 		return NULL;
 	if (handle_of(in->fh)->session)
 		return self->control;
-	if (!handle_of(in->fh)->file || in->size < LARGE_IO ||
+	if (!handle_of(in->fh)->file ||
 	    prolly_file_has_room(handle_of(in->fh)->file, in->offset, in->size))
 		return NULL;
 	return self->disk;

@@ -108,13 +108,17 @@ static bool check_parent(const char *store, const char *dir, GError **error)
 
 /* ---- What is there ----------------------------------------------------------------------- */
 
+static char *new_marker(const char *id)
+{
+	return g_strdup_printf("# A backup of a prollyfs store, which the next one replaces: see "
+			       "prollyfs-ctl(1).\n[" GROUP "]\n" KEY "=%s\n",
+			       id);
+}
+
 static bool write_marker(const char *dir, const char *id, GError **error)
 {
 	g_autofree char *path = g_build_filename(dir, MARKER, NULL);
-	g_autofree char *text =
-		g_strdup_printf("# A backup of a prollyfs store, which the next one replaces: see "
-				"prollyfs-ctl(1).\n[" GROUP "]\n" KEY "=%s\n",
-				id);
+	g_autofree char *text = new_marker(id);
 	prolly_autofd int fd =
 		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
@@ -210,12 +214,36 @@ static void remove_partial(const char *partial)
 	(void)prolly_remove_tree(partial, NULL);
 }
 
-static bool is_lock_alone(const char *partial)
+/* Is the marker there what a write of it, for the store ID, may have left when it was cut off: fewer
+ * bytes, or zeros for some of them? */
+static bool is_marker_begun(const char *partial, const char *id)
+{
+	g_autofree char *path = g_build_filename(partial, MARKER, NULL);
+	g_autofree char *whole = new_marker(id);
+	prolly_autofd int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	char text[MARKER_MAX];
+	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text));
+
+	if (len < 0 || (size_t)len > strlen(whole))
+		return false;
+	for (ssize_t i = 0; i < len; i++)
+		if (text[i] && text[i] != whole[i])
+			return false;
+	return true;
+}
+
+/* Nothing is in it but the lock, and the marker of which a part is written at most: its making was cut
+ * off. */
+static bool is_just_begun(const char *partial, const char *id)
 {
 	g_autoptr(GDir) dir = g_dir_open(partial, 0, NULL);
-	const char *name = dir ? g_dir_read_name(dir) : NULL;
+	const char *name;
 
-	return name && strcmp(name, "lock") == 0 && !g_dir_read_name(dir);
+	while (dir && (name = g_dir_read_name(dir)))
+		if (strcmp(name, "lock") != 0 &&
+		    (strcmp(name, MARKER) != 0 || !is_marker_begun(partial, id)))
+			return false;
+	return dir != NULL;
 }
 
 static bool take_partial(ProllyBackupPlace *place, const char *id, GError **error)
@@ -223,21 +251,23 @@ static bool take_partial(ProllyBackupPlace *place, const char *id, GError **erro
 	const char *partial = place->partial;
 	g_autofree char *found = NULL;
 	struct stat st;
+	bool is_ours;
 
 	if (mkdir(partial, 0700) < 0 && errno != EEXIST)
 		return prolly_throw_errno(error, errno, "make %s", partial);
 	if (lstat(partial, &st) < 0)
 		return prolly_throw_errno(error, errno, "%s", partial);
 	found = load_marker(partial);
+	is_ours = g_strcmp0(found, id) == 0;
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
-	    (found ? strcmp(found, id) != 0 : !is_empty(partial) && !is_lock_alone(partial)))
+	    (!is_ours && !is_just_begun(partial, id)))
 		return prolly_throw(error, PROLLY_ERROR_EXISTS,
 				    "%s is in the way: the backup is built there", partial);
 	if (!prolly_lock_take(partial, NULL, 0, &place->lock_fd, error))
 		return false;
 	if (chmod(partial, 0700) < 0)
 		return prolly_throw_errno(error, errno, "%s", partial);
-	return empty_partial(partial, error) && (found || write_marker(partial, id, error));
+	return empty_partial(partial, error) && (is_ours || write_marker(partial, id, error));
 }
 
 /* Better now than when all is copied. */

@@ -102,7 +102,7 @@ bool prolly_branch_create(ProllyRepo *repo, const char *name, const ProllyCommit
 	g_auto(ProllyGuard) guard = prolly_guard_enter(repo);
 	bool ok;
 
-	if (!prolly_branch_check_name(name, error))
+	if (!prolly_branch_check_name(name, error) || !prolly_branch_forget(repo, name, error))
 		return false;
 	g_mutex_lock(&repo->body->set_lock);
 	ok = create_locked(repo, name, start, from, out_branch, error);
@@ -294,6 +294,7 @@ bool prolly_branch_forget(ProllyRepo *repo, const char *name, GError **error)
 		return false;
 	if (!id)
 		return true;
+	prolly_repo_begin_change(repo);
 	if (branch) {
 		lock_branch(branch);
 		ok = forget_locked(repo, name, branch, error);
@@ -305,6 +306,7 @@ bool prolly_branch_forget(ProllyRepo *repo, const char *name, GError **error)
 	}
 	if (ok)
 		prolly_repo_notify_branches(repo, true);
+	prolly_repo_end_change(repo);
 	return ok;
 }
 
@@ -449,7 +451,7 @@ static void set_name(ProllyBranch *branch, const char *name)
 	g_free(branch->name);
 	branch->name = g_strdup(name);
 	g_mutex_unlock(&branch->state_lock);
-	g_hash_table_insert(table, branch->name, branch);
+	g_hash_table_replace(table, branch->name, branch);
 	g_mutex_unlock(&branch->body->branches_lock);
 }
 
@@ -486,7 +488,8 @@ bool prolly_branch_rename(ProllyRepo *repo, ProllyBranch *branch, const char *ne
 {
 	bool ok;
 
-	if (!prolly_branch_check_name(new_name, error))
+	if (!prolly_branch_check_name(new_name, error) ||
+	    !prolly_branch_forget(repo, new_name, error))
 		return false;
 	lock_branch(branch);
 	ok = rename_locked(repo, branch, new_name, error);

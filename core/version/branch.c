@@ -64,7 +64,7 @@ ProllyBranch *prolly_branch_new(ProllyRepoBody *body, uint32_t id, const char *n
 	branch->hints = prolly_hints_new();
 	branch->moves = prolly_move_cache_new();
 	g_mutex_lock(&body->branches_lock);
-	g_hash_table_insert(body->branches, branch->name, branch);
+	g_hash_table_replace(body->branches, branch->name, branch);
 	g_mutex_unlock(&body->branches_lock);
 	return branch;
 }

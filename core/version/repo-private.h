@@ -348,7 +348,8 @@ bool prolly_branch_list_lost(ProllyRepo *repo, bool is_locked, GPtrArray **out_r
 			     GError **error);
 /* Drops what the database has of all branches that were deleted, at an opening. */
 bool prolly_branch_drop_lost(ProllyRepo *repo, GError **error);
-/* The same of one that git deleted while the store is open; who holds it finds it deleted. */
+/* The same of one that git deleted while the store is open, if it did; who holds it finds it
+ * deleted. No lock may be held. */
 bool prolly_branch_forget(ProllyRepo *repo, const char *name, GError **error);
 /* Makes the initial commit and branch NAME at it. */
 bool prolly_branch_create_first(ProllyRepo *repo, const char *name, GError **error);

@@ -198,8 +198,31 @@ sys.stdin.read()' "$NS/open"; }
 	run -2 ctl "$STORE" backup "$B"
 	[ "$output" = "prollyfs-ctl: $B.partial is in the way: the backup is built there" ]
 	[ "$(cat "$B.partial/file")" = mine ] && [ ! -e "$B" ]
+	mv "$B.partial/file" "$B.partial/backup"
+	run -2 ctl "$STORE" backup "$B"
+	[ "$(cat "$B.partial/backup")" = mine ]
 	run -2 ctl "$STORE" backup
 	run -2 ctl :memory: backup "$B"
+}
+
+# The marker comes first; what is cut off while it is written is begun again.
+@test "a backup that was cut off at its very beginning is in nobody's way" {
+	"$CTL" init "$STORE" >/dev/null
+	ctl "$STORE" -q backup "$B"
+	local length size
+	size=$(stat -c %s "$B/backup")
+	for length in 0 1 $((size - 10)); do
+		mkdir "$B.partial"
+		touch "$B.partial/lock"
+		head -c "$length" "$B/backup" >"$B.partial/backup"
+		ctl "$STORE" -q backup "$B"
+		mkdir "$B.partial"
+		head -c "$length" "$B/backup" >"$B.partial/backup"
+		truncate -s "$size" "$B.partial/backup"
+		ctl "$STORE" -q backup "$B"
+		[ ! -e "$B.partial" ]
+	done
+	run -0 ctl "$B" fsck
 }
 
 @test "through a mount: not into one, not for a branch, not by a relative path" {
