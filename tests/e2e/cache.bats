@@ -494,15 +494,16 @@ P
 	echo more >"$NS/m"
 	commit_all main second
 	on_main branch side
+	echo staged >"$MNT/side/ns/s"
 	warm "$MNT/main"
 	warm "$MNT/side"
 	watcher_start
 	watcher_sees k "11 the second/"
-	exec 4<"$NS/k" 5<"$NS/l" 6<"$MNT/side/ns/k"
-	store_git update-ref refs/heads/main main~1
+	exec 4<"$NS/k" 5<"$NS/l" 6<"$MNT/side/ns/k" 7<"$MNT/side/ns/s"
 	store_git update-ref -d refs/heads/side
-	ls "$MNT/.prollyfs/conflicts/main" >"$T/out" || true
 	missing "$MNT/.prollyfs/conflicts/side"
+	store_git update-ref refs/heads/main main~1
+	ls "$MNT/.prollyfs/conflicts/main" >"$T/out" || true
 	wait_for 10 file_is "$NS/k" first
 	watcher_sees k "6 first/"
 	watcher_sees m "No such file or directory"
@@ -510,11 +511,11 @@ P
 	wait_for 10 missing "$MNT/side"
 	python3 - <<'P'
 import os
-for file, content in ((4, b"the second\n"), (5, b"same\n"), (6, b"the second\n")):
+for file, content in ((4, b"the second\n"), (5, b"same\n"), (6, b"the second\n"), (7, b"staged\n")):
     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
     assert os.read(file, 100) == content, (file, content)
 P
-	exec 4<&- 5<&- 6<&-
+	exec 4<&- 5<&- 6<&- 7<&-
 	is "$(on_main --json status | json .changes)" '[]'
 }
 

@@ -29,6 +29,50 @@ static void test_held(Fixture *self, gconstpointer data)
 	prolly_repo_free(repo);
 }
 
+/* ---- What git deleted -------------------------------------------------------------------- */
+
+static void make_or_rename(ProllyRepo *repo, bool is_rename)
+{
+	g_autoptr(ProllyBranch) other = lookup(repo, "other");
+	g_autoptr(GError) error = NULL;
+	ProllyBranch *made = NULL;
+	ProllyCommitId head;
+
+	if (is_rename) {
+		prolly_branch_rename(repo, other, "side", &error);
+	} else {
+		get_head(repo, "main", &head);
+		prolly_branch_create(repo, "side", &head, NULL, &made, &error);
+		prolly_branch_unref(made);
+	}
+	g_assert_no_error(error);
+}
+
+/* Who holds one that git deleted has something else than what gets its name. */
+static void test_made_again(Fixture *self, gconstpointer data)
+{
+	for (int is_rename = 0; is_rename < 2; is_rename++) {
+		ProllyRepo *repo = is_rename ? open_spec(self->store) : new_store(self);
+		ProllyBranch *held, *first, *second;
+
+		if (!is_rename)
+			run("git --git-dir '%s/git' branch other main", self->store);
+		run("git --git-dir '%s/git' branch -f side main", self->store);
+		held = lookup(repo, "side");
+		run("git --git-dir '%s/git' update-ref -d refs/heads/side", self->store);
+		make_or_rename(repo, is_rename);
+		g_assert_true(prolly_branch_is_deleted(held));
+		first = lookup(repo, "side");
+		g_assert_true(first != held);
+		prolly_branch_unref(held);
+		second = lookup(repo, "side");
+		g_assert_true(first == second);
+		prolly_branch_unref(first);
+		prolly_branch_unref(second);
+		prolly_repo_free(repo);
+	}
+}
+
 /* ---- Many at a time ---------------------------------------------------------------------- */
 
 /* What all workers hold: number of a branch -> its object, and how often. */
@@ -188,6 +232,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 
 	WITH_STORE("branches/held", test_held);
+	WITH_STORE("branches/made-again", test_made_again);
 	WITH_STORE("branches/threads", test_threads);
 	return g_test_run();
 }
