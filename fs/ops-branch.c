@@ -198,7 +198,7 @@ static bool delete_branch(PfsMount *mount, const char *name, GError **error)
 		return false;
 	if (!empty)
 		return prolly_throw(error, PROLLY_ERROR_NOT_EMPTY, "branch %s has files", name);
-	return prolly_branch_delete(mount->repo, branch, false, error);
+	return prolly_branch_delete(mount->repo, branch, name, false, error);
 }
 
 void pfs_branch_rmdir(fuse_req_t req, PfsInode *dir, const char *name)
@@ -231,7 +231,7 @@ static bool rename_branch(PfsMount *mount, const char *from, const char *to, GEr
 		return false;
 	if (!branch) /* a level, or .prollyfs */
 		return prolly_throw(error, PROLLY_ERROR_DENIED, "%s is no branch", from);
-	return prolly_branch_rename(mount->repo, branch, to, error);
+	return prolly_branch_rename(mount->repo, branch, from, to, error);
 }
 
 void pfs_branch_rename(fuse_req_t req, PfsInode *from, const char *from_name, PfsInode *to,

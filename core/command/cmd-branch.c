@@ -221,7 +221,7 @@ static bool delete_branches(ProllyCommand *command, bool force, GError **error)
 		if (!find_branch(command, name, &branch, error))
 			return false;
 		prolly_branch_get_head(branch, &head);
-		if (!prolly_branch_delete(command->repo, branch, force, error))
+		if (!prolly_branch_delete(command->repo, branch, name, force, error))
 			return false;
 		if (!command->quiet && !command->json)
 			prolly_command_print(command, "Deleted branch %s (was %.*s).\n", name,
@@ -240,8 +240,8 @@ static bool rename_branch(ProllyCommand *command, GError **error)
 	if (n != 1 && n != 2)
 		return prolly_throw(error, PROLLY_ERROR_USAGE, "branch: -m takes OLD NEW");
 	return find_branch(command, old_name, &branch, error) &&
-	       prolly_branch_rename(command->repo, branch, prolly_command_argument(command, n - 1),
-				    error);
+	       prolly_branch_rename(command->repo, branch, old_name,
+				    prolly_command_argument(command, n - 1), error);
 }
 
 /* ---- The command ------------------------------------------------------------------------- */

@@ -404,12 +404,21 @@ static bool delete_locked(ProllyRepo *repo, ProllyBranch *branch, bool force, GE
 	return true;
 }
 
-bool prolly_branch_delete(ProllyRepo *repo, ProllyBranch *branch, bool force, GError **error)
+/* Somebody may have renamed it since it was found. */
+static bool check_still(ProllyBranch *branch, const char *name, GError **error)
+{
+	return !name || strcmp(branch->name, name) == 0 ||
+	       prolly_throw(error, PROLLY_ERROR_NOT_FOUND, "branch '%s' was renamed", name);
+}
+
+bool prolly_branch_delete(ProllyRepo *repo, ProllyBranch *branch, const char *name, bool force,
+			  GError **error)
 {
 	bool ok;
 
 	lock_branch(branch);
-	ok = (force || prolly_files_flush_all(repo, branch, error)) &&
+	ok = check_still(branch, name, error) &&
+	     (force || prolly_files_flush_all(repo, branch, error)) &&
 	     delete_locked(repo, branch, force, error);
 	unlock_branch(branch);
 	if (ok)
@@ -483,8 +492,8 @@ static bool rename_locked(ProllyRepo *repo, ProllyBranch *branch, const char *ne
 	return true;
 }
 
-bool prolly_branch_rename(ProllyRepo *repo, ProllyBranch *branch, const char *new_name,
-			  GError **error)
+bool prolly_branch_rename(ProllyRepo *repo, ProllyBranch *branch, const char *name,
+			  const char *new_name, GError **error)
 {
 	bool ok;
 
@@ -492,7 +501,7 @@ bool prolly_branch_rename(ProllyRepo *repo, ProllyBranch *branch, const char *ne
 	    !prolly_branch_forget(repo, new_name, error))
 		return false;
 	lock_branch(branch);
-	ok = rename_locked(repo, branch, new_name, error);
+	ok = check_still(branch, name, error) && rename_locked(repo, branch, new_name, error);
 	unlock_branch(branch);
 	if (ok)
 		prolly_repo_notify_branches(repo, false);

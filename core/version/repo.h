@@ -120,10 +120,11 @@ bool prolly_branch_lookup(ProllyRepo *repo, const char *name, ProllyBranch **out
 bool prolly_branch_create(ProllyRepo *repo, const char *name, const ProllyCommitId *start,
 			  ProllyBranch *from, ProllyBranch **out_branch, GError **error);
 /* Without FORCE: NOT_EMPTY if something is staged or a commit is on no other branch. The default
- * branch: BUSY. */
-bool prolly_branch_delete(ProllyRepo *repo, ProllyBranch *branch, bool force, GError **error);
-bool prolly_branch_rename(ProllyRepo *repo, ProllyBranch *branch, const char *new_name,
+ * branch: BUSY. One that has another name than NAME (nullable) by now: NOT_FOUND, here and below. */
+bool prolly_branch_delete(ProllyRepo *repo, ProllyBranch *branch, const char *name, bool force,
 			  GError **error);
+bool prolly_branch_rename(ProllyRepo *repo, ProllyBranch *branch, const char *name,
+			  const char *new_name, GError **error);
 /* INVALID if git or the mount's layout refuses NAME. */
 bool prolly_branch_check_name(const char *name, GError **error);
 

@@ -142,7 +142,7 @@ void step_delete_branch(Fuzz *self)
 	int code = expect_deletion(self, force, &is_unknown);
 	g_autoptr(GError) error = NULL;
 
-	done = prolly_branch_delete(self->site.repo, self->branch, force, &error);
+	done = prolly_branch_delete(self->site.repo, self->branch, NULL, force, &error);
 	if (is_unknown && !done)
 		code = PROLLY_ERROR_NOT_EMPTY;
 	expect(&error, code);
@@ -162,7 +162,7 @@ void step_rename_branch(Fuzz *self)
 		code = PROLLY_ERROR_BUSY;
 	else if (!is_free(self, name, self->at))
 		code = PROLLY_ERROR_EXISTS;
-	prolly_branch_rename(self->site.repo, self->branch, site_branches[name], &error);
+	prolly_branch_rename(self->site.repo, self->branch, NULL, site_branches[name], &error);
 	expect(&error, code);
 	if (code >= 0)
 		return;

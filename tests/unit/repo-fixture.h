@@ -286,7 +286,7 @@ static inline void assert_delete(ProllyRepo *repo, const char *name, bool force,
 {
 	g_autoptr(ProllyBranch) branch = lookup(repo, name);
 	g_autoptr(GError) error = NULL;
-	bool ok = prolly_branch_delete(repo, branch, force, &error);
+	bool ok = prolly_branch_delete(repo, branch, NULL, force, &error);
 
 	if (code < 0) {
 		g_assert_no_error(error);

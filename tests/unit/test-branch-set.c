@@ -39,7 +39,7 @@ static void make_or_rename(ProllyRepo *repo, bool is_rename)
 	ProllyCommitId head;
 
 	if (is_rename) {
-		prolly_branch_rename(repo, other, "side", &error);
+		prolly_branch_rename(repo, other, "other", "side", &error);
 	} else {
 		get_head(repo, "main", &head);
 		prolly_branch_create(repo, "side", &head, NULL, &made, &error);
@@ -161,10 +161,10 @@ static void step(Worker *self, GRand *rand)
 	}
 	switch (g_rand_int_range(rand, 0, 8)) {
 	case 0:
-		(void)prolly_branch_delete(self->repo, branch, true, &error);
+		(void)prolly_branch_delete(self->repo, branch, name, true, &error);
 		break;
 	case 1:
-		(void)prolly_branch_rename(self->repo, branch, other, &error);
+		(void)prolly_branch_rename(self->repo, branch, name, other, &error);
 		break;
 	}
 	assert_expected(error);

@@ -97,10 +97,10 @@ static void test_branch_rename(Fixture *self, gconstpointer spec)
 
 	get_head(repo, "a", &old);
 	must_commit(repo, "a", "ns", "k", "v");
-	g_assert_false(prolly_branch_rename(repo, branch, "other/x", &error));
+	g_assert_false(prolly_branch_rename(repo, branch, NULL, "other/x", &error));
 	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_EXISTS);
 	g_clear_error(&error);
-	prolly_branch_rename(repo, branch, "a/b", &error);
+	prolly_branch_rename(repo, branch, NULL, "a/b", &error);
 	g_assert_no_error(error);
 	assert_branches(repo, "a/b main other");
 	name = prolly_branch_dup_name(branch);
@@ -110,7 +110,7 @@ static void test_branch_rename(Fixture *self, gconstpointer spec)
 	prolly_revision_resolve(repo, "a/b@{2}", &past, &error);
 	g_assert_no_error(error);
 	g_assert_true(prolly_commit_id_equal(&past, &old));
-	prolly_branch_rename(repo, branch, "a", &error);
+	prolly_branch_rename(repo, branch, NULL, "a", &error);
 	g_assert_no_error(error);
 	assert_branches(repo, "a main other");
 	g_clear_pointer(&branch, prolly_branch_unref);
