@@ -408,7 +408,7 @@ static bool delete_locked(ProllyRepo *repo, ProllyBranch *branch, bool force, GE
 static bool check_still(ProllyBranch *branch, const char *name, GError **error)
 {
 	return !name || strcmp(branch->name, name) == 0 ||
-	       prolly_throw(error, PROLLY_ERROR_NOT_FOUND, "branch '%s' was renamed", name);
+	       prolly_throw(error, PROLLY_ERROR_NOT_FOUND, "%s: no such branch", name);
 }
 
 bool prolly_branch_delete(ProllyRepo *repo, ProllyBranch *branch, const char *name, bool force,
@@ -478,6 +478,8 @@ static bool rename_locked(ProllyRepo *repo, ProllyBranch *branch, const char *ne
 	if (strcmp(name, repo->body->default_branch) == 0)
 		return prolly_throw(error, PROLLY_ERROR_BUSY,
 				    "branch '%s' is the store's default branch", name);
+	if (strcmp(name, new_name) == 0)
+		return true; /* with what is staged */
 	if (!prolly_ref_check_free(repo, &prolly_ref_branch, new_name, name, error) ||
 	    !prolly_branch_drop_record(repo, new_name, error) ||
 	    !build_rename(repo, name, new_name, &state->head, updates, error))
