@@ -238,6 +238,8 @@ static inline bool pfs_has_branches(const PfsInode *inode)
 }
 /* (transfer full) An open file of INODE, if there is one. */
 ProllyFile *pfs_table_dup_file(PfsTable *table, PfsInode *inode);
+/* FILE is the one that all who have INODE open use, if there is none. Under the table's lock. */
+void pfs_inode_share_file(PfsInode *inode, ProllyFile *file);
 /* orphan.c. INODE is about to lose a name: is it worth to be kept, with its file? */
 bool pfs_table_may_keep(PfsTable *table, const PfsInode *inode);
 /* INODE, if it is an orphan now, has FILE (transfer full), from which it may be opened yet. */
@@ -313,8 +315,8 @@ typedef struct {
 bool pfs_file_open(PfsMount *mount, PfsInode *inode, ProllyFile **out_file, GError **error);
 /* lazy.c: opens HANDLE, which is to be read only, without a file, if nobody sees the difference. */
 bool pfs_lazy_open(PfsMount *mount, PfsHandle *handle);
-/* HANDLE waits for a file no more. Under the table's lock. */
-void pfs_lazy_end(PfsMount *mount, PfsHandle *handle);
+/* HANDLE, which has no file, is closed: (transfer full) the file others have of its node, or NULL. */
+ProllyFile *pfs_lazy_close(PfsMount *mount, PfsHandle *handle);
 /* (transfer none) The file of HANDLE; NULL without an error: it is none of a file. */
 ProllyFile *pfs_handle_get_file(PfsMount *mount, PfsHandle *handle, GError **error);
 /* INODE may lose a name: its lazy handles shall have a file. On the receive thread, or behind the

@@ -656,6 +656,12 @@ ProllyFile *pfs_table_dup_file(PfsTable *table, PfsInode *inode)
 	return file;
 }
 
+void pfs_inode_share_file(PfsInode *inode, ProllyFile *file)
+{
+	if (!inode->file)
+		inode->file = prolly_file_ref(file);
+}
+
 void pfs_table_touch(PfsTable *table, PfsInode *inode)
 {
 	g_mutex_lock(&table->lock);

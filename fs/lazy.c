@@ -46,11 +46,23 @@ bool pfs_lazy_open(PfsMount *mount, PfsHandle *handle)
 	return may;
 }
 
-void pfs_lazy_end(PfsMount *mount, PfsHandle *handle)
+/* HANDLE is lazy no longer. Under the table's lock. */
+static void end(PfsMount *mount, PfsHandle *handle)
 {
 	if (handle->is_lazy)
 		g_queue_unlink(&mount->lazy, &handle->lazy);
 	handle->is_lazy = false;
+}
+
+ProllyFile *pfs_lazy_close(PfsMount *mount, PfsHandle *handle)
+{
+	PfsInode *inode = handle->inode;
+
+	g_mutex_lock(&mount->table.lock);
+	end(mount, handle);
+	ProllyFile *file = inode->file ? prolly_file_ref(inode->file) : NULL;
+	g_mutex_unlock(&mount->table.lock);
+	return file;
 }
 
 /* Opens the file of HANDLE's node, for all of its handles. */
@@ -62,9 +74,8 @@ static bool give_file(PfsMount *mount, PfsHandle *handle, GError **error)
 	if (!pfs_file_open(mount, inode, &file, error))
 		return false;
 	g_mutex_lock(&mount->table.lock);
-	if (!inode->file)
-		inode->file = prolly_file_ref(file);
-	pfs_lazy_end(mount, handle);
+	pfs_inode_share_file(inode, file);
+	end(mount, handle);
 	if (!handle->file)
 		handle->file = g_steal_pointer(&file);
 	g_mutex_unlock(&mount->table.lock);
@@ -96,8 +107,8 @@ void pfs_lazy_settle(PfsMount *mount, PfsInode *inode)
 	if (!is_lazy || !pfs_file_open(mount, inode, &file, NULL))
 		return;
 	g_mutex_lock(&table->lock);
-	if (inode->n_open > 0 && !inode->file)
-		inode->file = g_steal_pointer(&file);
+	if (inode->n_open > 0)
+		pfs_inode_share_file(inode, file);
 	g_mutex_unlock(&table->lock);
 	prolly_file_unref(file);
 }
@@ -111,7 +122,7 @@ static bool settle_one(PfsMount *mount)
 	if (mount->lazy.head) {
 		PfsHandle *handle = mount->lazy.head->data;
 
-		pfs_lazy_end(mount, handle);
+		end(mount, handle);
 		inode = handle->inode;
 		inode->references++;
 	}

@@ -64,12 +64,8 @@ static void close_file(PfsMount *mount, PfsHandle *handle)
 	g_autoptr(ProllyFile) file = handle->file;
 	bool is_staged;
 
-	if (!file) { /* others may have opened it, and written */
-		g_mutex_lock(&mount->table.lock);
-		pfs_lazy_end(mount, handle);
-		g_mutex_unlock(&mount->table.lock);
-		file = pfs_table_dup_file(&mount->table, handle->inode);
-	}
+	if (!file) /* others may have opened it, and written */
+		file = pfs_lazy_close(mount, handle);
 	is_staged = !file || prolly_file_flush(file, NULL);
 	g_clear_pointer(&file, prolly_file_unref);
 	if (pfs_table_close(&mount->table, handle->inode, handle->is_executed, is_staged))
@@ -188,8 +184,7 @@ static bool open_file(PfsMount *mount, PfsHandle *handle, int flags, bool *out_k
 	if (!pfs_file_open(mount, inode, &file, error))
 		return false;
 	g_mutex_lock(&mount->table.lock);
-	if (!inode->file)
-		inode->file = prolly_file_ref(file);
+	pfs_inode_share_file(inode, file);
 	inode->n_open++;
 	handle->is_open = true;
 	handle->is_executed = flags & FLAG_EXECUTE;

@@ -6,12 +6,13 @@
  * with each other, if DIR is there. So DIR is the old backup or the new one at any moment, a power
  * cut included, as what was built is synced before.
  *
- * The file `backup` is the first in it and the last to be removed, on the disk too, and says of which
- * store it is. By that an earlier backup of this
- * store is known, the one thing with something in it that is ever replaced; and so is
- * what an interrupted one has left in DIR.partial, the one thing that is ever removed. The
- * configuration is the last (backup.c), so that nobody takes half a backup for a store. The file goes
- * when the backup is changed by somebody who works in it: what is in it then is nowhere else.
+ * The file `backup`, the marker, is the first in it and the last to be removed, on the disk too, and
+ * says of which store it is. By that an earlier backup of this store is known, the one thing with
+ * something in it that is ever replaced; and so is what an interrupted one has left in DIR.partial, the
+ * one thing that is ever removed. (A marker whose own write was cut off is known by what it may hold
+ * then, alone beside the lock.) The configuration is the last (backup.c), so that nobody takes half a
+ * backup for a store. The marker goes when the backup is changed by somebody who works in it: what
+ * is in it then is nowhere else.
  *
  * Two do not work in one place: who builds has the lock of the store that DIR.partial is to be, and
  * of the one that DIR is, in which somebody may be at work.
@@ -128,14 +129,21 @@ static bool write_marker(const char *dir, const char *id, GError **error)
 	       prolly_sync_path(path, error) && prolly_sync_path(dir, error);
 }
 
-/* (transfer full) Of which store DIR is a backup, or NULL. */
-static char *load_marker(const char *dir)
+/* What DIR's marker holds: its length, or -1. */
+static ssize_t read_marker(const char *dir, char text[MARKER_MAX])
 {
 	g_autofree char *path = g_build_filename(dir, MARKER, NULL);
 	prolly_autofd int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	return fd < 0 ? -1 : read(fd, text, MARKER_MAX);
+}
+
+/* (transfer full) Of which store DIR is a backup, or NULL. */
+static char *load_marker(const char *dir)
+{
 	g_autoptr(GKeyFile) keys = g_key_file_new();
 	char text[MARKER_MAX];
-	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	ssize_t len = read_marker(dir, text);
 
 	if (len < 0 || !g_key_file_load_from_data(keys, text, (gsize)len, G_KEY_FILE_NONE, NULL))
 		return NULL;
@@ -218,11 +226,9 @@ static void remove_partial(const char *partial)
  * bytes, or zeros for some of them? */
 static bool is_marker_begun(const char *partial, const char *id)
 {
-	g_autofree char *path = g_build_filename(partial, MARKER, NULL);
 	g_autofree char *whole = new_marker(id);
-	prolly_autofd int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	char text[MARKER_MAX];
-	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	ssize_t len = read_marker(partial, text);
 
 	if (len < 0 || (size_t)len > strlen(whole))
 		return false;

@@ -59,6 +59,7 @@ class Saver(Stepper):
         self.earlier = self.fetch(image + '/backup')
         self.ctl(image, 'put', NAMESPACES[0] + '/new', 'value')
         self.ctl(image, 'commit', '-m', 'new')
+        self.counts.clear()
 
     def ctl(self, disk, *words):
         subprocess.run([self.build + '/src/prollyfs-ctl', '-C', disk + '/store', '-q', *words],

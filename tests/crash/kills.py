@@ -191,6 +191,7 @@ class Stepper:
         self.environment = {**layer_environment(self.build, self.disk, None, self.control.path),
                             **ENVIRONMENT}
         self.probe = Probe(self.build)
+        self.counts, self.openings = {}, {}
 
     def copy_image(self):
         shutil.rmtree(self.disk, ignore_errors=True)
@@ -205,20 +206,25 @@ class Stepper:
 
     def count(self, words, calls=Control.ALL):
         """The CALLS that WORDS make, and what is wrong if nobody kills them."""
-        self.copy_image()
-        done = self.run(words, Control.PASS, calls=calls)
-        return self.control.n_calls(), done.stderr.decode() if done.returncode else None
+        if (words, calls) not in self.counts:
+            self.copy_image()
+            done = self.run(words, Control.PASS, calls=calls)
+            wrong = done.stderr.decode() if done.returncode else None
+            self.counts[words, calls] = self.control.n_calls(), wrong
+        return self.counts[words, calls]
 
     def count_opening(self, calls):
         """The CALLS that the opening of the image makes."""
+        if calls in self.openings:
+            return self.openings[calls]
         self.copy_image()
         self.control.arm(Control.PASS, calls=calls)
         probe = Probe(self.build, self.environment)
         with probe.open(self.disk + '/store'):
-            n = self.control.n_calls()
+            self.openings[calls] = self.control.n_calls()
         probe.close()
         self.control.disarm()
-        return n
+        return self.openings[calls]
 
     def choose(self, words, n_wanted, r, calls=Control.ALL):
         """N_WANTED numbers of CALLS of WORDS, or all: those of the opening are tried in RECOVERY."""

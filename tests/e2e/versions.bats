@@ -114,6 +114,16 @@ more"
 	file_is "$MNT/.prollyfs/at/feature/x/ns/a" y
 }
 
+@test "branch -m to the name it has: nothing changes, what is staged stays" {
+	two_sides
+	echo staged >"$SIDE/a"
+	on_main branch -m side side
+	file_is "$SIDE/a" staged
+	remount
+	file_is "$SIDE/a" staged
+	is "$(changes side)" '[["ns/a","added"]]'
+}
+
 @test "branch: lists, makes at a revision, deletes, renames" {
 	echo 1 >"$NS/a"
 	commit_all main one

@@ -210,6 +210,7 @@ static void test_threads(Fixture *self, gconstpointer data)
 	GThread *threads[N_THREADS];
 	Worker workers[N_THREADS];
 
+	g_mutex_init(&held.lock);
 	for (guint i = 0; i < N_THREADS; i++) {
 		workers[i] = (Worker){repo, .seed = g_test_rand_int(), .held = &held};
 		get_head(repo, "main", &workers[i].start);
@@ -219,6 +220,7 @@ static void test_threads(Fixture *self, gconstpointer data)
 		g_thread_join(threads[i]);
 	g_hash_table_unref(held.objects);
 	g_hash_table_unref(held.counts);
+	g_mutex_clear(&held.lock);
 	assert_whole(repo);
 	prolly_repo_free(repo);
 	repo = open_spec(self->store);
