@@ -290,8 +290,10 @@ bool prolly_blob_walk_node(const ProllyTreeContext *context, const ProllyHash *h
 		ProllyBlobEntry entry;
 
 		prolly_blob_view_get(view, i, &entry, NULL);
-		if (!prolly_blob_entry_is_hole(&entry) &&
-		    !child(level > 1 ? PROLLY_NODE_TREE : PROLLY_NODE_CHUNK, &entry.hash, data,
+		/* A node of nothing but holes is a node all the same. */
+		if (level == 1 && prolly_blob_entry_is_hole(&entry))
+			continue;
+		if (!child(level > 1 ? PROLLY_NODE_TREE : PROLLY_NODE_CHUNK, &entry.hash, data,
 			   error))
 			return false;
 	}

@@ -44,6 +44,20 @@ used()
 	random_bytes 3000000 12 | cmp - "$MNT/main/ns/large"
 }
 
+# The 63rd chunk of these ends a node of the blob, so the zeros behind have one for themselves.
+@test "gc: zeros at the end of a large value, in a node of their own, stay" {
+	mount_store
+	mkdir "$MNT/main/ns"
+	python3 -c 'import random, sys
+sys.stdout.buffer.write(random.Random(1).randbytes(5000000)[:4470030] + bytes(100000))' >"$T/content"
+	cp "$T/content" "$MNT/main/ns/large"
+	commit_all main
+	is "$(on_main gc --json | jq .reclaimed_nodes)" 0
+	remount
+	cmp "$T/content" "$MNT/main/ns/large"
+	on_main fsck
+}
+
 @test "gc in words: before, reclaimed, after, git" {
 	mount_store
 	mkdir "$MNT/main/ns"

@@ -466,6 +466,76 @@ static void test_walk(Fixture *f, gconstpointer data)
 	tear_down(&other, NULL);
 }
 
+/* Does the top of BLOB, of level 2 or above, refer to a node without data? */
+static bool has_lone_hole(Fixture *f, const ProllyBlob *blob)
+{
+	g_autoptr(ProllyNode) node = NULL;
+	const ProllyBlobView *view;
+	bool has = false;
+
+	prolly_blob_node_load(f->context.store, &blob->hash, blob->height, UINT64_MAX, UINT64_MAX,
+			      &node, NULL);
+	view = prolly_blob_node_get_view(node);
+	for (unsigned i = 0; i < view->count; i++) {
+		ProllyBlobEntry entry;
+
+		prolly_blob_view_get(view, i, &entry, NULL);
+		has |= blob->height > 1 && prolly_blob_entry_is_hole(&entry);
+	}
+	return has;
+}
+
+typedef struct {
+	Fixture *fixture;
+	GHashTable *seen;
+	unsigned level;
+} Closure;
+
+static bool collect_below(ProllyNodeClass node_class, const ProllyHash *hash, void *data,
+			  GError **error)
+{
+	Closure *self = data;
+	Closure below = {self->fixture, self->seen, self->level - 1};
+
+	g_assert_cmpint(node_class, ==, self->level > 1 ? PROLLY_NODE_TREE : PROLLY_NODE_CHUNK);
+	collect_hash(node_class, hash, self->seen, NULL);
+	return below.level == 0 || prolly_blob_walk_node(&self->fixture->context, hash, below.level,
+							 collect_below, &below, error);
+}
+
+/* What a collection marks, node by node, is what there is: a node of nothing but a hole too, which
+ * comes of zeros at the end when a node ended just before them. */
+static void test_walk_nodes(Fixture *f, gconstpointer data)
+{
+	const size_t len = 25000;
+	g_autofree uint8_t *content = g_malloc0(len);
+	unsigned n_lone = 0;
+
+	for (uint64_t seed = 1; seed < 400; seed++) {
+		g_autoptr(GHashTable) seen = g_hash_table_new_full(
+			prolly_hash_table_hash, prolly_hash_table_equal, g_free, NULL);
+		g_autoptr(GHashTable) marked = g_hash_table_new_full(
+			prolly_hash_table_hash, prolly_hash_table_equal, g_free, NULL);
+		g_autoptr(GError) error = NULL;
+		uint64_t state = seed;
+
+		fill_random(&state, content, 20000);
+		content[19999] |= 1;
+		ProllyBlob blob = write_blob(f, content, len, len);
+		Closure closure = {f, marked, blob.height};
+
+		prolly_blob_walk(&f->context, &blob, collect_hash, seen, &error);
+		g_assert_no_error(error);
+		collect_hash(PROLLY_NODE_TREE, &blob.hash, marked, NULL);
+		prolly_blob_walk_node(&f->context, &blob.hash, blob.height, collect_below, &closure,
+				      &error);
+		g_assert_no_error(error);
+		g_assert_cmpuint(g_hash_table_size(marked), ==, g_hash_table_size(seen));
+		n_lone += has_lone_hole(f, &blob);
+	}
+	g_assert_cmpuint(n_lone, >, 0);
+}
+
 static bool ignore_hash(ProllyNodeClass node_class, const ProllyHash *hash, void *data,
 			GError **error)
 {
@@ -691,6 +761,7 @@ int main(int argc, char **argv)
 	ADD_BLOB_TEST("/blob/cost/overwrite", set_up_real, test_cost_overwrite);
 	ADD_BLOB_TEST("/blob/golden", set_up_real, test_golden);
 	ADD_BLOB_TEST("/blob/walk", set_up_tiny, test_walk);
+	ADD_BLOB_TEST("/blob/walk-nodes", set_up_tiny, test_walk_nodes);
 	ADD_BLOB_TEST("/blob/hostile/missing-chunk", set_up_tiny, test_missing_chunk);
 	ADD_BLOB_TEST("/blob/hostile/nodes", set_up_tiny, test_hostile_nodes);
 	ADD_BLOB_TEST("/blob/hostile/fields", set_up_tiny, test_hostile_fields);
