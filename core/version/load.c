@@ -321,27 +321,27 @@ static bool write_head(ProllyLoad *load, GError **error)
 	return prolly_db_write(db, batch, PROLLY_DB_BUFFERED, error);
 }
 
-/* Open files whose keys were loaded go on with what they have. */
-static bool orphan_loaded(ProllyLoad *load, GError **error)
+/* (transfer container) Of ProllyOwnedPlace: the names of open files whose keys were loaded. */
+static bool list_replaced(ProllyLoad *load, GPtrArray **out_names, GError **error)
 {
 	g_autoptr(GPtrArray) names = prolly_files_list_names(load->branch);
 
-	for (guint i = 0; i < names->len; i++) {
+	for (guint i = names->len; i-- > 0;) {
 		const ProllyOwnedPlace *name = g_ptr_array_index(names, i);
 		g_auto(ProllyRecordKey) key = {0};
 		g_autoptr(GBytes) record = NULL;
 
-		if (strcmp(name->place.ns, load->ns) != 0)
-			continue;
 		prolly_record_key_init(&key, prolly_branch_get_id(load->branch), load->generation,
 				       PROLLY_RECORD_ENTRY, load->ns, name->place.key,
 				       name->place.key_len);
-		if (!prolly_db_get(load->repo->body->db, PROLLY_DB_STAGED, NULL, key.data, key.len,
+		if (strcmp(name->place.ns, load->ns) == 0 &&
+		    !prolly_db_get(load->repo->body->db, PROLLY_DB_STAGED, NULL, key.data, key.len,
 				   &record, error))
 			return false;
-		if (record)
-			prolly_files_orphan(load->branch, &name->place);
+		if (!record)
+			g_ptr_array_remove_index_fast(names, i);
 	}
+	*out_names = g_steal_pointer(&names);
 	return true;
 }
 
@@ -351,12 +351,13 @@ static bool attach_locked(ProllyLoad *load, GError **error)
 	ProllyRepoBody *body = load->repo->body;
 	g_autoptr(ProllyState) old = NULL, state = NULL;
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(body->db);
+	g_autoptr(GPtrArray) replaced = NULL;
 	uint64_t top;
 
 	if (prolly_branch_is_deleted(load->branch))
 		return prolly_throw(error, PROLLY_ERROR_STALE, "the branch was deleted meanwhile");
 	if (!prolly_files_flush_all(load->repo, load->branch, error) ||
-	    !orphan_loaded(load, error) ||
+	    !list_replaced(load, &replaced, error) ||
 	    !prolly_repo_next_number(body, PROLLY_COUNTER_GENERATION, &top, error))
 		return false;
 	old = prolly_branch_get_state(load->branch);
@@ -368,6 +369,11 @@ static bool attach_locked(ProllyLoad *load, GError **error)
 		return false;
 	prolly_hints_clear(load->branch->hints);
 	prolly_branch_take_state(load->branch, prolly_state_ref(state));
+	for (guint i = 0; i < replaced->len; i++) { /* they go on with what they have */
+		const ProllyOwnedPlace *name = g_ptr_array_index(replaced, i);
+
+		prolly_files_orphan(load->branch, &name->place);
+	}
 	load->attached = true;
 	return true;
 }

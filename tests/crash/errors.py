@@ -98,9 +98,9 @@ class Site:
             except OSError:
                 pass
 
-    def call(self, *words):
+    def call(self, *words, given=b''):
         done = subprocess.run([self.build + '/src/prollyfs-ctl', '-C', self.mount + '/main', *words],
-                              env={**os.environ, **ENVIRONMENT}, stdin=subprocess.DEVNULL,
+                              env={**os.environ, **ENVIRONMENT}, input=given,
                               capture_output=True, check=False)
         if done.returncode:
             raise Refusal(done.stderr.decode() or 'status %d, and not a word' % done.returncode)
@@ -251,6 +251,19 @@ def close_and_sync(site):
         sync_directory(site)
 
 
+def load_over(site):
+    """A load of the key of an open file: one that did not happen leaves the two together."""
+    site.open('old')
+    try:
+        site.call('load', 'ns', given=b'old\tloaded\n')
+    except Refusal as refusal:
+        os.pwrite(site.fds['old'], b'old', 0)  # so that the kernel asks for its attributes
+        if not os.fstat(site.fds['old']).st_nlink and site.call('get', 'ns/old') != 'loaded':
+            raise OSError(errno.ESTALE, 'the open file has lost its key') from refusal
+        raise  # the sync after it failed
+    site.close('old')
+
+
 CREATE = os.O_RDWR | os.O_CREAT
 OPERATIONS = (
     Operation('create', opening('new', CREATE), writing('new', b'new\n'), closing('new')),
@@ -294,6 +307,7 @@ OPERATIONS = (
     Operation('merge', command('merge', '-m', 'm', 'side'), syncs=True),
     Operation('gc', command('gc', '--prune=now'), syncs=True),
     Operation('put', command('put', 'ns/put', 'value'), syncs=True),
+    Operation('load', load_over),
     Operation('branch', lambda site: sync_directory(site) if 'made' in site.branches() else
               site.call('branch', 'made'), syncs=True),
     Operation('reset', command('reset', '--hard', 'main'), syncs=True),
