@@ -70,7 +70,7 @@ void pfs_control_open(fuse_req_t req, PfsInode *inode, PfsAccount *account,
 		branch = prolly_branch_dup_name(scope->branch);
 	caller = pfs_control_caller(scope, branch, account);
 	caller.is_owner = !caller.confined && fuse_req_ctx(req)->uid == mount->owner;
-	caller.read_only = mount->options->read_only || mount->options->revision;
+	caller.read_only = pfs_mountpoint_is_read_only(mount);
 	handle = pfs_handle_new(mount, inode, account);
 	handle->is_control = true;
 	handle->is_owners = caller.is_owner;

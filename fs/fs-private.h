@@ -421,6 +421,8 @@ void pfs_gate_leave(PfsMount *mount);
 bool pfs_mountpoint_check(const PfsMount *mount, char **out_path, GError **error);
 /* Is it /dev/fd/N, a descriptor that somebody else has mounted? */
 bool pfs_mountpoint_is_descriptor(const char *path);
+/* Does it take no changes now? A mount may be remounted, of which the kernel tells nobody. */
+bool pfs_mountpoint_is_read_only(const PfsMount *mount);
 /* Unmounts lazily: who has something open goes on. */
 bool pfs_mountpoint_detach(const char *path, GError **error);
 /* (transfer full) What the mount is listed as. */

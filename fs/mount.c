@@ -202,7 +202,7 @@ static bool open_store(PfsMount *mount, GError **error)
 
 	if (!prolly_repo_open(options->store, &repo_options, &mount->control_repo, error))
 		return false;
-	if (!options->read_only)
+	if (!options->read_only && !options->revision)
 		prolly_backup_claim(mount->control_repo);
 	mount->repo = prolly_repo_new_handle(mount->control_repo, NULL, false);
 	return true;
@@ -276,7 +276,8 @@ static void start_collector(PfsMount *mount)
 
 /* ---- Mounting ---------------------------------------------------------------------------- */
 
-/* (transfer full) All -o options as one string. Ours come last and so win. */
+/* (transfer full) All -o options as one string, of which the later ones win: what is safe, then what
+ * was asked for, then what must be. */
 static char *mount_options(const PfsMount *mount)
 {
 	const PfsOptions *options = mount->options;
@@ -284,6 +285,7 @@ static char *mount_options(const PfsMount *mount)
 	g_autofree char *fsname = g_strconcat("fsname=", source, NULL);
 	char *text = NULL;
 
+	fuse_opt_add_opt(&text, "nosuid,nodev");
 	for (char **p = options->fuse_options; p && *p; p++)
 		fuse_opt_add_opt(&text, *p);
 	if (options->allow_other)
@@ -292,7 +294,7 @@ static char *mount_options(const PfsMount *mount)
 		fuse_opt_add_opt(&text, "ro");
 	if (options->debug)
 		fuse_opt_add_opt(&text, "debug");
-	fuse_opt_add_opt(&text, "default_permissions,nosuid,nodev,subtype=prollyfs");
+	fuse_opt_add_opt(&text, "default_permissions,subtype=prollyfs");
 	fuse_opt_add_opt_escaped(&text, fsname);
 	return text;
 }

@@ -49,8 +49,22 @@ static void unescape(char *field)
 	*to = '\0';
 }
 
-/* Is LINE of mountinfo a prollyfs on PATH? *OUT_SOURCE (transfer full): its store. */
-static bool match_line(char *line, const char *path, char **out_source)
+typedef struct {
+	char *store;
+	char *options; /* of the file system, whichever way it is mounted */
+} Mounted;
+
+static void mounted_clear(Mounted *mounted)
+{
+	g_free(mounted->store);
+	g_free(mounted->options);
+	*mounted = (Mounted){0};
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Mounted, mounted_clear)
+
+/* Is LINE of mountinfo a prollyfs on PATH? */
+static bool match_line(char *line, const char *path, Mounted *out_mounted)
 {
 	g_auto(GStrv) halves = g_strsplit(line, " - ", 2);
 	g_auto(GStrv) left = NULL;
@@ -60,29 +74,45 @@ static bool match_line(char *line, const char *path, char **out_source)
 		return false;
 	left = g_strsplit(halves[0], " ", 6);
 	right = g_strsplit(halves[1], " ", 3);
-	if (g_strv_length(left) < 5 || g_strv_length(right) < 2 || strcmp(right[0], TYPE))
+	if (g_strv_length(left) < 5 || g_strv_length(right) < 3 || strcmp(right[0], TYPE))
 		return false;
 	unescape(left[4]);
 	unescape(right[1]);
 	if (strcmp(left[4], path))
 		return false;
-	*out_source = g_strdup(right[1]);
+	mounted_clear(out_mounted);
+	out_mounted->store = g_steal_pointer(&right[1]);
+	out_mounted->options = g_steal_pointer(&right[2]);
 	return true;
 }
 
-/* (transfer full) The store of the prollyfs that is mounted on PATH, or NULL. */
-static char *find_mounted(const char *path)
+/* The prollyfs that is mounted on PATH, the topmost of several. False: there is none. */
+static bool find_mounted(const char *path, Mounted *out_mounted)
 {
 	g_autofree char *text = NULL;
 	g_auto(GStrv) lines = NULL;
-	char *source = NULL;
+	bool found = false;
 
 	if (!g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL))
-		return NULL;
+		return false;
 	lines = g_strsplit(text, "\n", -1);
-	for (guint i = 0; lines[i] && !source; i++)
-		match_line(lines[i], path, &source);
-	return source;
+	for (guint i = 0; lines[i]; i++)
+		found |= match_line(lines[i], path, out_mounted);
+	return found;
+}
+
+bool pfs_mountpoint_is_read_only(const PfsMount *mount)
+{
+	g_auto(Mounted) mounted = {0};
+	g_auto(GStrv) options = NULL;
+
+	if (mount->options->revision)
+		return true;
+	/* One that was mounted by somebody else is where we cannot see it. */
+	if (!find_mounted(mount->mountpoint, &mounted))
+		return mount->options->read_only;
+	options = g_strsplit(mounted.options, ",", -1);
+	return g_strv_contains((const char *const *)options, "ro");
 }
 
 /* ---- Getting off ------------------------------------------------------------------------- */
@@ -130,18 +160,19 @@ static char *resolve(const char *path)
 /* What is mounted on PATH already: cleared if it is dead, else an error. */
 static bool check_mounted(const PfsMount *mount, const char *path, GError **error)
 {
-	g_autofree char *source = find_mounted(path);
+	g_auto(Mounted) mounted = {0};
 	struct statvfs ignored;
 
-	if (!source)
+	if (!find_mounted(path, &mounted))
 		return true;
 	/* Not stat(2), which the kernel's cache would answer for the dead. */
 	if (statvfs(path, &ignored) == 0 || errno != ENOTCONN)
 		return prolly_throw(error, PROLLY_ERROR_BUSY,
-				    "mount point %s is busy: %s is mounted there", path, source);
+				    "mount point %s is busy: %s is mounted there", path,
+				    mounted.store);
 	if (!pfs_mountpoint_detach(path, error))
 		return false;
-	pfs_log(mount, LOG_NOTICE, "%s: cleared the dead mount of %s", path, source);
+	pfs_log(mount, LOG_NOTICE, "%s: cleared the dead mount of %s", path, mounted.store);
 	return true;
 }
 

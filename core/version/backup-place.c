@@ -161,7 +161,9 @@ void prolly_backup_forget(const char *path)
 {
 	g_autofree char *marker = g_build_filename(path, MARKER, NULL);
 
-	(void)unlink(marker);
+	/* On the disk before what is changed is. */
+	if (unlink(marker) == 0)
+		(void)prolly_sync_path(path, NULL);
 }
 
 static bool is_empty(const char *dir)

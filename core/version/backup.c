@@ -240,6 +240,8 @@ bool prolly_backup_run(ProllyRepo *repo, const char *dir, const ProllyBackupOpti
 
 void prolly_backup_claim(ProllyRepo *repo)
 {
-	if (g_atomic_int_compare_and_exchange(&repo->body->is_backup, 1, 0))
-		prolly_backup_forget(repo->body->path);
+	if (!g_atomic_int_get(&repo->body->is_backup))
+		return;
+	prolly_backup_forget(repo->body->path);
+	g_atomic_int_set(&repo->body->is_backup, 0);
 }

@@ -27,6 +27,8 @@
  */
 #include "version/file-private.h"
 
+#include "version/backup.h"
+
 #define EXTENTS_NEW   (1u << 20)  /* bytes that a flush records rather than splices */
 #define EXTENTS_MAX   (8u << 20)  /* and in all flushes */
 #define EXTENTS_SHARE 4           /* nor does it leave this part of the length */
@@ -182,6 +184,7 @@ static bool stage(ProllyFile *file, GError **error)
 		.base_length = file->content.base_length,
 		.length = file->content.length,
 	};
+	prolly_backup_claim(file->repo);
 	if (!prolly_staged_put_value_locked(file->repo, file->branch, &name->place, &content,
 					    &times, batch, error) ||
 	    !prolly_db_write(db, batch, PROLLY_DB_BUFFERED, error))

@@ -24,6 +24,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "version/backup.h"
 #include "version/journal-private.h"
 
 struct ProllyPublication {
@@ -330,6 +331,7 @@ bool prolly_publication_write(ProllyPublication *publication, ProllyRepo *repo,
 {
 	bool ok;
 
+	prolly_backup_claim(repo);
 	g_mutex_lock(&repo->body->publish_lock);
 	ok = publish_locked(publication, repo, batch, error);
 	g_mutex_unlock(&repo->body->publish_lock);

@@ -22,6 +22,8 @@
 
 #include <string.h>
 
+#include "version/backup.h"
+
 /* ---- Lifecycle --------------------------------------------------------------------------- */
 
 bool prolly_transaction_begin(ProllyTransaction *self, ProllyRepo *repo, ProllyBranch *branch,
@@ -54,6 +56,7 @@ bool prolly_transaction_write(ProllyTransaction *self, GError **error)
 
 	if (self->has_blobs && !prolly_store_flush(self->working.repo->context.store, NULL, error))
 		return false;
+	prolly_backup_claim(self->working.repo);
 	if (!prolly_db_write(body->db, self->batch, PROLLY_DB_BUFFERED, error))
 		return false;
 	self->is_written = true;

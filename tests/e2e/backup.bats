@@ -155,6 +155,24 @@ sys.stdin.read()' "$NS/open"; }
 	[ "$output" = "prollyfs-ctl: $B is not empty, and no backup" ]
 }
 
+@test "a backup that was mounted to read one revision is replaced, one that was remounted and written is not" {
+	need_root
+	make_store
+	ctl "$STORE" -q backup "$B"
+	mount_store "$B" "$MNT" -o rev=main
+	file_is "$MNT/ns/key2" 'value 2'
+	unmount
+	ctl "$STORE" -q backup "$B"
+
+	mount_store "$B" "$MNT" -o ro
+	"$PROLLYFS" -o remount,rw "$B" "$MNT"
+	echo mine >"$MNT/main/ns/mine"
+	unmount
+	run -2 ctl "$STORE" backup "$B"
+	[ "$output" = "prollyfs-ctl: $B is not empty, and no backup" ]
+	[ "$(ctl "$B" get ns/mine)" = mine ]
+}
+
 @test "tables of one name that a backup made itself are not taken for the store's" {
 	make_store
 	ctl "$STORE" -q backup "$B"

@@ -136,12 +136,33 @@ not_mounted()
 	mountpoint_options | grep -qw noexec
 	if echo two 2>/dev/null >"$MNT/main/key"; then fail "written"; fi
 	file_is "$MNT/main/key" one
+	run ctl "$MNT/main" put key two
+	status_is 2
+	output_has 'the mount is read-only'
+	ctl "$MNT/main" log >/dev/null
 	"$PROLLYFS" "$STORE" "$MNT" -o rw,remount,exec,user_id=0
 	is "$(mountpoint_options | grep -cw noexec)" 0
 	echo three >"$MNT/main/key"
 	file_is "$MNT/main/key" three
 	run "$PROLLYFS" -o remount,ro "$STORE" "$T"
 	[ "$status" -ne 0 ]
+	unmount
+	mount_store "$STORE" "$MNT" -o ro
+	run ctl "$MNT/main" put key four
+	status_is 2
+	"$PROLLYFS" -o remount,rw "$STORE" "$MNT"
+	ctl "$MNT/main" put key four
+	file_is "$MNT/main/key" four
+}
+
+@test "nosuid and nodev, unless the contrary is asked for" {
+	need_root
+	mount_store
+	mountpoint_options | grep -qw nosuid
+	mountpoint_options | grep -qw nodev
+	unmount
+	mount_store "$STORE" "$MNT" -o suid,dev
+	is "$(mountpoint_options | grep -cw 'nosuid\|nodev')" 0
 }
 
 @test "a mount point with spaces and other characters" {
