@@ -255,6 +255,8 @@ static PfsHandle *open_handle(fuse_req_t req, PfsInode *inode, PfsAccount *accou
 		pfs_handle_free(mount, handle);
 		return NULL;
 	}
+	if (is_writing(fi->flags))
+		g_atomic_int_set(&inode->writer, (gint)fuse_req_ctx(req)->pid);
 	fi->fh = (uintptr_t)handle;
 	fi->keep_cache = keep;
 	if (keep && handle->file)
@@ -517,6 +519,7 @@ void pfs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (handle->file) {
 		handle->unflushed = 0;
+		g_atomic_int_set(&handle->inode->writer, 0);
 		done = prolly_file_flush(handle->file, &error);
 	}
 	reply_done(req, "close", done, error);
