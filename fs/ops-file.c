@@ -608,14 +608,16 @@ void pfs_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 static bool copy_range(ProllyFile *in, uint64_t in_offset, ProllyFile *out, uint64_t out_offset,
 		       size_t len, size_t *out_done, GError **error)
 {
-	g_autofree char *buffer = prolly_try_malloc(COPY_STEP, "a copy", error);
-	size_t done = 0, step = COPY_STEP;
+	uint64_t length = prolly_file_get_length(in);
+	size_t room = (size_t)MIN(MIN(len, COPY_STEP), length - MIN(length, in_offset));
+	size_t done = 0, step = room;
+	g_autofree char *buffer = prolly_try_malloc(room, "a copy", error);
 
 	if (!buffer)
 		return false;
-	while (done < len && step == COPY_STEP) {
-		if (!prolly_file_read(in, in_offset + done, buffer, MIN(len - done, COPY_STEP),
-				      &step, error) ||
+	while (room && done < len && step == room) {
+		if (!prolly_file_read(in, in_offset + done, buffer, MIN(len - done, room), &step,
+				      error) ||
 		    !prolly_file_write(out, out_offset + done, buffer, step, error)) {
 			if (!done)
 				return false;

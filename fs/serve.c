@@ -7,8 +7,8 @@
  * thread costs that again. So one thread receives, and answers inline whatever needs no waiting,
  * which is nearly everything. What may wait goes, with the buffer it came in, to one of two pools:
  *   disk      fsync, writes that must make room first or wait for others, large reads that were not
- *             loaded ahead, closing what has much to be staged, renames of directories, making,
- *             deleting and renaming branches, which is synced: bounded
+ *             loaded ahead, large copies, closing what has much to be staged, renames of directories,
+ *             making, deleting and renaming branches, which is synced: bounded
  *   control   commands: control files, texts, computed attributes. Unbounded, since one that waits
  *             may wait for another (a framed read for the write that feeds it)
  * A handler is the same code on either; which one it runs on is decided here, by opcode, node and
@@ -170,6 +170,27 @@ static GThreadPool *choose_for_write(Server *self, const struct fuse_buf *buffer
 	return self->disk;
 }
 
+/* A small file is copied as by a small read and a write. (One that has no file as yet is small, and
+ * what cannot be written to has none: it is refused.) */
+static GThreadPool *choose_for_copy(Server *self, const struct fuse_buf *buffer)
+{
+	const struct fuse_copy_file_range_in *in =
+		REQUEST_BODY(struct fuse_copy_file_range_in, buffer);
+	ProllyFile *from, *to;
+	uint64_t length;
+
+	if (!in)
+		return NULL;
+	from = handle_of(in->fh_in)->file;
+	to = handle_of(in->fh_out)->file;
+	if (!to)
+		return NULL;
+	length = from ? prolly_file_get_length(from) : 0;
+	length -= MIN(length, in->off_in);
+	return length < LARGE_IO && prolly_file_has_room(to, in->off_out, length) ? NULL
+										  : self->disk;
+}
+
 /* Of a control file, a write (control.c). */
 static GThreadPool *choose_for_ioctl(Server *self, const struct fuse_buf *buffer)
 {
@@ -249,6 +270,8 @@ static GThreadPool *choose(Server *self, const struct fuse_buf *buffer)
 		return choose_for_read(self, buffer);
 	case FUSE_WRITE:
 		return choose_for_write(self, buffer);
+	case FUSE_COPY_FILE_RANGE:
+		return choose_for_copy(self, buffer);
 	case FUSE_IOCTL:
 		return choose_for_ioctl(self, buffer);
 	case FUSE_FLUSH:
@@ -273,7 +296,6 @@ static GThreadPool *choose(Server *self, const struct fuse_buf *buffer)
 	case FUSE_FSYNC:
 	case FUSE_FSYNCDIR:
 	case FUSE_FALLOCATE:
-	case FUSE_COPY_FILE_RANGE:
 		return self->disk;
 	default:
 		return NULL;
