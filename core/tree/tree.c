@@ -10,6 +10,8 @@
  * V2  No entry but the last of its node is followed by a cut under the boundary rule; the last is,
  *     but in the last node of a level.
  * V3  The top is a leaf or has two children.
+ * Who verifies many trees need not go below a node that was found sound, but another parent may say
+ * other things of it: so V1 is checked, and what path.c checks, for each.
  *
  * What a look-up costs is waiting for memory. Of 1,000 entries, which are in the processor's cache, it
  * takes 47 ns, of 10,000 72, of a million, without a hint, 390, with one level more: 24 ns a level, and
@@ -363,6 +365,54 @@ static bool has_right_cuts(Verify *self, const ProllyNodeView *view, bool last)
 	return true;
 }
 
+/* V1: keys below NODE, which are greater than BEFORE. (Of an internal node the first key is not the
+ * least below it.) */
+static bool check_bound(const ProllyNode *node, const ProllyNodeView *view, Bound before,
+			GError **error)
+{
+	return !before.view || view->count == 0 ||
+	       prolly_node_compare_entries(view, 0, before.view, before.index) > 0 ||
+	       throw_wrong(node, "overlaps the node before it", error);
+}
+
+/* (transfer full) Child I of PARENT, which is all that PARENT says of it. */
+static ProllyNode *load_child(const ProllyTreeContext *context, const ProllyNodeView *parent,
+			      uint32_t i, const ProllyNodeView **out_view, GError **error)
+{
+	const ProllyNodeView *view;
+	g_autoptr(ProllyNode) node = prolly_path_load_child(context, parent, i, &view, error);
+
+	if (!node)
+		return NULL;
+	if (prolly_node_compare_entries(view, view->count - 1, parent, i) != 0) {
+		throw_wrong(node, "has another last key than its parent says", error);
+		return NULL;
+	}
+	*out_view = view;
+	return g_steal_pointer(&node);
+}
+
+/*
+ * The same of one that is sound, with all below it: what another parent says of it is still to be
+ * checked, and where it begins, for which its first leaf has to be seen.
+ */
+static bool verify_known(Verify *self, const ProllyNodeView *parent, uint32_t i, Bound before,
+			 GError **error)
+{
+	ProllyStore *store = self->verifier->known_store;
+	ProllyTreeContext context = {store ? store : self->context->store, self->context->format};
+	const ProllyNodeView *view;
+	g_autoptr(ProllyNode) node = load_child(&context, parent, i, &view, error);
+
+	while (node && before.view && view->level > 0) {
+		ProllyNode *above = node;
+
+		node = prolly_path_load_child(&context, view, 0, &view, error);
+		prolly_node_unref(above);
+	}
+	return node && check_bound(node, view, before, error);
+}
+
 static bool verify_node(Verify *self, const ProllyNode *node, const ProllyNodeView *view,
 			Bound before, bool last, GError **error);
 
@@ -370,13 +420,9 @@ static bool load_and_verify(Verify *self, const ProllyNodeView *parent, uint32_t
 			    bool last, GError **error)
 {
 	const ProllyNodeView *view;
-	g_autoptr(ProllyNode) node = prolly_path_load_child(self->context, parent, i, &view, error);
+	g_autoptr(ProllyNode) node = load_child(self->context, parent, i, &view, error);
 
-	if (!node)
-		return false;
-	if (prolly_node_compare_entries(view, view->count - 1, parent, i) != 0)
-		return throw_wrong(node, "has another last key than its parent says", error);
-	return verify_node(self, node, view, before, last, error);
+	return node && verify_node(self, node, view, before, last, error);
 }
 
 /* True, and told, if FLAW (transfer full) is damage; else it is the ERROR. */
@@ -409,15 +455,16 @@ static bool verify_child(Verify *self, const ProllyNodeView *parent, uint32_t i,
 	const ProllyHash *hash = node_get_child_hash(parent, i);
 	uint64_t n_damages = self->n_damages;
 	GError *flaw = NULL;
+	bool known;
 
 	if (!verifier)
 		return load_and_verify(self, parent, i, before, last, error);
-	if (verifier->is_known(hash, verifier->data))
-		return true;
-	if (!load_and_verify(self, parent, i, before, last, &flaw))
+	known = verifier->is_known(hash, verifier->data);
+	if (!(known ? verify_known(self, parent, i, before, &flaw)
+		    : load_and_verify(self, parent, i, before, last, &flaw)))
 		return note_damage(self, hash, before, (Bound){parent, i}, flaw, error);
 	/* The last of a level need not end at a cut, where others have to. */
-	if (!last && self->n_damages == n_damages)
+	if (!known && !last && self->n_damages == n_damages)
 		verifier->note_sound(hash, verifier->data);
 	return true;
 }
@@ -436,9 +483,8 @@ static bool tell_entries(Verify *self, const ProllyNodeView *view, GError **erro
 static bool verify_node(Verify *self, const ProllyNode *node, const ProllyNodeView *view,
 			Bound before, bool last, GError **error)
 {
-	if (before.view && view->count > 0 &&
-	    prolly_node_compare_entries(view, 0, before.view, before.index) <= 0)
-		return throw_wrong(node, "overlaps the node before it", error);
+	if (!check_bound(node, view, before, error))
+		return false;
 	if (!has_right_cuts(self, view, last))
 		return throw_wrong(node, "begins or ends where the boundary rule does not cut",
 				   error);

@@ -9,7 +9,7 @@
 
 /* For who checks many trees, which share nodes, and wants to hear of all that is wrong. */
 typedef struct {
-	/* Was NODE, with all below it, told to be sound? */
+	/* Was NODE, with all below it, told to be sound? Then only what refers to it is checked. */
 	bool (*is_known)(const ProllyHash *node, void *data);
 	void (*note_sound)(const ProllyHash *node, void *data);
 	/* Each entry. False: stop. */
@@ -18,6 +18,9 @@ typedef struct {
 	void (*damage)(const ProllyHash *node, GByteArray *after, GByteArray *last,
 		       const GError *flaw, void *data);
 	void *data;
+	/* (nullable) Where nodes that are known are read once more, for what is said of them: a cache
+	 * will do. */
+	ProllyStore *known_store;
 } ProllyTreeVerifier;
 
 /* False, with ERROR, if it was stopped, or could not go on for another reason than damage. */

@@ -5,8 +5,9 @@
  * First the heads of branches are looked at, each under its own name, then all other commits that
  * references and reflogs reach, each once (fsck-git.c); then the working sets. What they share is
  * shared here too: a node (or a large value) that was found sound, with all below it, is remembered
- * by a bit in a census (6.3 bytes a node), and not read again. What is not sound is not remembered,
- * so each commit and branch that has it comes upon it again, and is named.
+ * by a bit in a census (6.3 bytes a node), and what is below is not looked at again; that it is what
+ * another node says of it is, in the cache. What is not sound is not remembered, so each commit and
+ * branch that has it comes upon it again, and is named.
  *
  * Nodes are read whatever the cache has, so what is verified is what is on the disk. A large value is
  * cut and hashed once more, which has to give the same (blob-verify.c).
@@ -246,6 +247,7 @@ static bool check_tree(ProllyFsck *self, const char *ns, const ProllyTree *tree,
 		.entry = ns ? check_entry : pass_entry,
 		.damage = note_node,
 		.data = self,
+		.known_store = self->repo->body->store,
 	};
 
 	self->ns = ns;
@@ -391,6 +393,7 @@ static bool check_merge_tree(const ProllyTree *tree, void *data, GError **error)
 		.entry = pass_entry,
 		.damage = note_node,
 		.data = self,
+		.known_store = self->repo->body->store,
 	};
 
 	self->rev = MERGES;
