@@ -39,12 +39,14 @@ typedef struct {
 	ProllyStore *store;        /* reads what is on the disk */
 	ProllyTreeContext context; /* on it */
 	ProllyStore *scratch;      /* keeps nothing */
-	ProllyCensus *sound;
-	GHashTable *commits;   /* ProllyCommitId: those that were looked at */
-	GHashTable *by_name;   /* kind and object -> ProllyFound, owned by it */
-	GPtrArray *found;      /* the same, in order */
-	GPtrArray *lost;       /* of ProllyLost */
-	GPtrArray *references; /* of char *: names of those that cannot be read */
+	ProllyCensus *sound;       /* of nodes of trees */
+	GHashTable *sound_blobs;   /* tags of references to large values */
+	uint32_t secret[4];        /* in tags */
+	GHashTable *commits;       /* ProllyCommitId: those that were looked at */
+	GHashTable *by_name;       /* kind and object -> ProllyFound, owned by it */
+	GPtrArray *found;          /* the same, in order */
+	GPtrArray *lost;           /* of ProllyLost */
+	GPtrArray *references;     /* of char *: names of those that cannot be read */
 
 	git_repository *git; /* a fresh one; NULL: in memory */
 	unsigned n_reads;

@@ -4,10 +4,11 @@
  *
  * First the heads of branches are looked at, each under its own name, then all other commits that
  * references and reflogs reach, each once (fsck-git.c); then the working sets. What they share is
- * shared here too: a node (or a large value) that was found sound, with all below it, is remembered
- * by a bit in a census (6.3 bytes a node), and what is below is not looked at again; that it is what
- * another node says of it is, in the cache. What is not sound is not remembered, so each commit and
- * branch that has it comes upon it again, and is named.
+ * shared here too: a node that was found sound, with all below it, is remembered by a bit in a census
+ * (6.3 bytes a node), and what is below is not looked at again; that it is what another node says of
+ * it is, in the cache. A large value is remembered as it was referred to, by a number (some 20 bytes)
+ * that nobody can foresee, and not read again: its hash with another length is another value. What is
+ * not sound is not remembered, so each commit and branch that has it comes upon it again, and is named.
  *
  * Nodes are read whatever the cache has, so what is verified is what is on the disk. A large value is
  * cut and hashed once more, which has to give the same (blob-verify.c).
@@ -137,17 +138,31 @@ static void note_blob(ProllyNodeClass node_class, const ProllyHash *hash, uint64
 	lost->length = len;
 }
 
+/* A number of what refers to BLOB: of its hash, but of its length and height as well. */
+static gpointer make_tag(const ProllyFsck *self, const ProllyBlob *blob)
+{
+	uint8_t claim[16 + PROLLY_HASH_SIZE];
+	ProllyHash hash;
+
+	prolly_set_le64(claim, blob->length);
+	prolly_set_le64(claim + 8, blob->height);
+	memcpy(claim + 16, &blob->hash, PROLLY_HASH_SIZE);
+	prolly_hash_compute2(self->secret, sizeof(self->secret), claim, sizeof(claim), &hash);
+	return (gpointer)(uintptr_t)prolly_get_le64(hash.bytes);
+}
+
 static bool check_blob(ProllyFsck *self, const ProllyBlob *blob, GError **error)
 {
 	ProllyBlobVerifier verifier = {.scratch = self->scratch, .damage = note_blob, .data = self};
+	gpointer tag = make_tag(self, blob);
 	bool is_sound;
 
-	if (prolly_census_is_marked(self->sound, &blob->hash))
+	if (g_hash_table_contains(self->sound_blobs, tag))
 		return true;
 	if (!prolly_blob_verify(&self->context, blob, &verifier, &is_sound, error))
 		return false;
 	if (is_sound)
-		prolly_census_mark(self->sound, &blob->hash);
+		g_hash_table_add(self->sound_blobs, tag);
 	return true;
 }
 
@@ -452,6 +467,7 @@ bool prolly_fsck_tell(ProllyFsck *self, const ProllyFound *found, const char *re
 static void fsck_clear(ProllyFsck *self)
 {
 	prolly_census_free(self->sound);
+	g_hash_table_unref(self->sound_blobs);
 	prolly_store_unref(self->scratch);
 	prolly_store_unref(self->store);
 	g_hash_table_unref(self->commits);
@@ -472,6 +488,9 @@ static void fsck_init(ProllyFsck *self, ProllyRepo *repo, const ProllyFsckOption
 	self->store = prolly_store_new_direct(repo->body->store);
 	self->context = (ProllyTreeContext){self->store, repo->body->format};
 	self->scratch = prolly_store_new_void();
+	self->sound_blobs = g_hash_table_new(NULL, NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(self->secret); i++)
+		self->secret[i] = g_random_int();
 	self->commits = g_hash_table_new_full(prolly_commit_id_hash, prolly_commit_id_equal_keys,
 					      g_free, NULL);
 	self->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);

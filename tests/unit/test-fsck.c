@@ -358,6 +358,57 @@ static void test_forms(Fixture *self, gconstpointer data)
 	assert_damaged(repo, 1, "3000 bytes that is not stored apart [main/ns/k]");
 }
 
+static void put_blob(ProllyRepo *repo, const char *key, uint64_t length, uint32_t height,
+		     const ProllyHash *hash)
+{
+	ProllyBlob blob = {.length = length, .height = height, .hash = *hash};
+	g_autoptr(GBytes) stored = prolly_value_new_blob(PROLLY_KIND_FILE, &blob);
+
+	put_stored(repo, key, stored);
+	flush(repo);
+}
+
+static void test_short_apart(Fixture *self, gconstpointer data)
+{
+	g_autoptr(ProllyRepo) repo = new_file_store(self, "file://");
+	g_autoptr(GBytes) content = make_content(1, LONG_VALUE);
+	ProllyBlobEntry chunk;
+
+	make_chunk(repo, g_bytes_get_data(content, NULL), 1024, &chunk);
+	put_blob(repo, "k", 1024, 0, &chunk.hash);
+	assert_damaged(repo, 1, "1024 bytes that is stored apart [main/ns/k]");
+	make_chunk(repo, g_bytes_get_data(content, NULL), 1025, &chunk);
+	put_blob(repo, "k", 1025, 0, &chunk.hash);
+	assert_sound(repo);
+}
+
+/* A value that was found sound is not one that has its hash and something else beside it. */
+static void test_references(Fixture *self, gconstpointer data)
+{
+	g_autoptr(ProllyRepo) repo = new_file_store(self, "file://");
+	g_autoptr(ProllyBranch) branch = lookup(repo, "main");
+	g_autoptr(GBytes) content = make_content(1, LONG_VALUE);
+	ProllyBlobEntry chunk;
+	ProllyTree tree;
+	ProllyHash leaf;
+
+	stage_many(repo, branch, N_KEYS);
+	commit(repo, branch, NULL);
+	get_top(repo, "main", &tree);
+	get_child(repo, &tree, 1, &leaf);
+	make_chunk(repo, g_bytes_get_data(content, NULL), LONG_VALUE, &chunk);
+	put_blob(repo, "k1", LONG_VALUE, 0, &chunk.hash);
+	put_blob(repo, "k2", LONG_VALUE, 0, &chunk.hash);
+	assert_sound(repo);
+	put_blob(repo, "k2", LONG_VALUE + 1, 0, &chunk.hash);
+	assert_damaged(repo, 1, "the chunk has not the length its blob says [main/ns/k2]");
+	put_blob(repo, "k2", LONG_VALUE, 1, &chunk.hash);
+	assert_damaged(repo, 1, "[main/ns/k2]");
+	/* Nor is a node of the tree, which is sound as that, a value. */
+	put_blob(repo, "k2", LONG_VALUE, 1, &leaf);
+	assert_damaged(repo, 1, "not a blob node [main/ns/k2]");
+}
+
 /* ---- The git repository ------------------------------------------------------------------ */
 
 static ProllyRepo *reopen(ProllyRepo *repo, Fixture *self)
@@ -510,6 +561,8 @@ int main(int argc, char **argv)
 	WITH_STORE("fsck/restore", test_restore);
 	WITH_STORE("fsck/cuts", test_cuts);
 	WITH_STORE("fsck/forms", test_forms);
+	WITH_STORE("fsck/short-apart", test_short_apart);
+	WITH_STORE("fsck/references", test_references);
 	WITH_STORE("fsck/reference", test_reference);
 	WITH_STORE("fsck/reference-unknown", test_reference_unknown);
 	WITH_STORE("fsck/reflog", test_reflog);
