@@ -273,10 +273,12 @@ static size_t compute_size(const ProllyNodeView *view)
  * without, as where there is no memory. */
 static ProllyHints *new_hints(const ProllyNodeView *view, ProllyWeighFunc weigh)
 {
+	uint64_t most = MIN(UINT16_MAX, MOST_TAGS * view->count);
 	ProllyHints *self;
 	uint32_t start = 0;
 
-	if (view->keys + view->count * TAGS_AT_ONCE > MIN(UINT16_MAX, MOST_TAGS * view->count))
+	/* Leaves that nobody has seen have as many keys as this node says: up to 2^64 together. */
+	if (view->keys > most || view->keys + view->count * TAGS_AT_ONCE > most)
 		return NULL;
 	self = g_try_malloc0(compute_size(view));
 	if (!self)

@@ -171,6 +171,152 @@ static void test_absent(void)
 	tree_test_stop(&test);
 }
 
+/* ---- Limits ------------------------------------------------------------------------------ */
+
+/* Entries like each other: key I is six digits, its value VALUE_LEN bytes. */
+typedef struct {
+	uint32_t next, n, value_len;
+	char key[8];
+	uint8_t *value;
+} Uniform;
+
+static bool next_uniform(void *data, ProllyEdit *out_edit, bool *out_end, GError **error)
+{
+	Uniform *self = data;
+
+	*out_end = self->next == self->n;
+	if (*out_end)
+		return true;
+	g_snprintf(self->key, sizeof(self->key), "%06u", self->next);
+	prolly_set_le32(self->value, self->next++);
+	*out_edit = (ProllyEdit){(const uint8_t *)self->key, 6, self->value, self->value_len};
+	return true;
+}
+
+static ProllyTree make_uniform(const ProllyTreeContext *context, uint32_t n, uint32_t value_len)
+{
+	g_autofree uint8_t *value = g_malloc0(value_len);
+	Uniform uniform = {.n = n, .value_len = value_len, .value = value};
+	g_autoptr(GError) error = NULL;
+	ProllyTree tree;
+
+	prolly_tree_apply(context, NULL, next_uniform, &uniform, &tree, &error);
+	g_assert_no_error(error);
+	return tree;
+}
+
+static void check_uniform(const ProllyTreeContext *context, const ProllyTree *tree, uint32_t i,
+			  uint32_t value_len)
+{
+	g_auto(ProllyValueRef) value = {0};
+	char key[8];
+
+	g_snprintf(key, sizeof(key), "%06u", i);
+	g_assert_true(prolly_tree_get(context, tree, key, 6, &value, NULL));
+	g_assert_nonnull(value.node);
+	g_assert_cmpuint(value.len, ==, value_len);
+	g_assert_cmpuint(prolly_get_le32(value.data), ==, i);
+}
+
+/* Leaves of 64 KiB and more, whose ends are wider numbers. (There are no hints of them twice over: the
+ * store has links to smaller nodes only.) */
+static void test_large_leaves(void)
+{
+	static const uint32_t value_lens[] = {16000, 70000, 200000};
+	const uint32_t n = 40;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(value_lens); i++) {
+		ProllyFormatParameters parameters = default_parameters();
+		ProllyTree tree;
+		TreeTest test;
+
+		parameters.max = 65536;
+		parameters.scale_shift = 16;
+		tree_test_start(&test, parameters);
+		tree = make_uniform(&test.context, n, value_lens[i]);
+		for (uint32_t k = 0; k < ROUNDS * n; k++)
+			check_uniform(&test.context, &tree, k % n, value_lens[i]);
+		tree_test_stop(&test);
+	}
+}
+
+/* (nullable) What is known of the leaves below TREE's top. */
+static const void *get_hints(const ProllyTreeContext *context, const ProllyTree *tree)
+{
+	const ProllyNodeView *view;
+	g_autoptr(ProllyNode) top = prolly_path_load_top(context, tree, &view, NULL);
+
+	g_assert_cmpuint(view->level, ==, 1);
+	return node_get_hint_slot(view)->hints;
+}
+
+/* More entries below one node than there are places for tags, though not too many to a leaf. */
+static void test_many_tags(void)
+{
+	const uint32_t value_len = 139;
+	ProllyFormatParameters parameters = default_parameters();
+	TreeTest test;
+
+	parameters.max = 65536;
+	parameters.scale_shift = 15;
+	tree_test_start(&test, parameters);
+	for (uint32_t n = 60000; n <= 68000; n += 8000) {
+		ProllyTree tree = make_uniform(&test.context, n, value_len);
+		const ProllyNodeView *view;
+		g_autoptr(ProllyNode) top = prolly_path_load_top(&test.context, &tree, &view, NULL);
+
+		g_assert_cmpuint(n + 8 * view->count, <=, 240 * view->count);
+		for (unsigned round = 0; round < 3; round++) {
+			for (uint32_t i = 0; i < n; i += 7)
+				check_uniform(&test.context, &tree, i, value_len);
+		}
+		g_assert_cmpint(get_hints(&test.context, &tree) != NULL, ==, n <= UINT16_MAX);
+	}
+	tree_test_stop(&test);
+}
+
+/* A node that says of a leaf, which nobody has, that it has so many keys that the sum runs over. */
+static void test_hostile_counts(void)
+{
+	static const uint64_t counts[] = {2, UINT64_MAX - 10, UINT64_MAX - 17, UINT32_MAX};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
+		g_autoptr(GArray) nodes = reference_entries_new();
+		ReferenceEntry entries[] = {
+			{.key = g_bytes_new("a", 1),
+			 .value = g_bytes_new("v", 1),
+			 .keys = 1,
+			 .bytes = 2},
+			{.key = g_bytes_new("b", 1),
+			 .value = g_bytes_new("v", 1),
+			 .keys = 1,
+			 .bytes = 2},
+		};
+		ReferenceEntry children[2], *top;
+		ProllyTree tree;
+		TreeTest test;
+
+		tree_test_start(&test, default_parameters());
+		reference_close(test.store, 0, entries, 2, nodes);
+		children[0] = g_array_index(nodes, ReferenceEntry, 0);
+		children[1] = (ReferenceEntry){.key = g_bytes_new("c", 1), .keys = counts[i]};
+		reference_close(test.store, 1, children, 2, nodes);
+		top = &g_array_index(nodes, ReferenceEntry, 1);
+		tree = (ProllyTree){top->hash, top->keys, top->bytes};
+		for (unsigned round = 0; round < ROUNDS; round++) {
+			g_auto(ProllyValueRef) value = {0};
+
+			g_assert_true(prolly_tree_get(&test.context, &tree, "b", 1, &value, NULL));
+			assert_same_bytes(value.data, value.len, entries[1].value);
+		}
+		g_assert_cmpint(get_hints(&test.context, &tree) != NULL, ==, counts[i] == 2);
+		for (int k = 0; k < 2; k++)
+			reference_entry_clear(&entries[k]);
+		g_bytes_unref(children[1].key);
+		tree_test_stop(&test);
+	}
+}
+
 /* ---- Leaves that come and go, and threads ------------------------------------------------- */
 
 typedef struct {
@@ -251,6 +397,9 @@ int main(int argc, char **argv)
 	g_test_add_data_func("/tree/hint/shapes/default", &standard, test_shapes);
 	g_test_add_func("/tree/hint/edited", test_edited);
 	g_test_add_func("/tree/hint/absent", test_absent);
+	g_test_add_func("/tree/hint/large-leaves", test_large_leaves);
+	g_test_add_func("/tree/hint/many-tags", test_many_tags);
+	g_test_add_func("/tree/hint/hostile-counts", test_hostile_counts);
 	g_test_add_func("/tree/hint/threads", test_threads);
 	g_test_add_func("/tree/hint/evicted", test_evicted);
 	return g_test_run();
