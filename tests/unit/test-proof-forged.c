@@ -128,10 +128,98 @@ static void test_one_child(void)
 	reference_entry_clear(&entry);
 }
 
+/* ---- Three levels ------------------------------------------------------------------------ */
+
+/* (transfer full) A node of LEVEL over one child or two, with their last keys. */
+static GByteArray *encode_inner(unsigned level, const char *const *separators,
+				GByteArray *const *children, size_t n)
+{
+	ReferenceEntry entries[2];
+
+	for (size_t i = 0; i < n; i++)
+		entries[i] = child_entry(separators[i], children[i]);
+	GByteArray *node = reference_encode(level, entries, n, reference_form(level, entries, n));
+	for (size_t i = 0; i < n; i++)
+		reference_entry_clear(&entries[i]);
+	return node;
+}
+
+/* Leaves up to "c", "m" and "z", under a top of "c" and "z". */
+typedef struct {
+	GByteArray *leaves[3];
+	GByteArray *inner[2];
+	GByteArray *top;
+} Deep;
+
+/* FIRST: where the second leaf begins. */
+static void deep_init(Deep *self, const char *first)
+{
+	const char *const keys[3][2] = {{"a", "c"}, {first, "m"}, {"p", "z"}};
+	const char *const separators[] = {"c", "m", "z"}, *const top[] = {"c", "z"};
+
+	for (int i = 0; i < 3; i++)
+		self->leaves[i] = encode_leaf(keys[i]);
+	self->inner[0] = encode_inner(1, separators, self->leaves, 1);
+	self->inner[1] = encode_inner(1, separators + 1, self->leaves + 1, 2);
+	self->top = encode_inner(2, top, self->inner, 2);
+}
+
+static void deep_clear(Deep *self)
+{
+	for (int i = 0; i < 3; i++)
+		g_byte_array_unref(self->leaves[i]);
+	g_byte_array_unref(self->inner[0]);
+	g_byte_array_unref(self->inner[1]);
+	g_byte_array_unref(self->top);
+}
+
+/* Does the proof of these N nodes below the top hold? */
+static bool deep_holds(const Deep *self, const ProllyProofQuery *query, GByteArray *const *nodes,
+		       size_t n)
+{
+	ProllyFormatParameters parameters = tiny_parameters();
+	g_autoptr(ProllyFormat) format = NULL;
+	g_autoptr(GByteArray) out = g_byte_array_new();
+	ProllyTree tree = {0};
+	ProllyHash root;
+
+	g_assert_true(prolly_format_new(&parameters, NULL, &format, NULL));
+	prolly_hash_compute(self->top->data, self->top->len, &tree.top);
+	prolly_tree_get_root(format, &tree, &root);
+	prolly_proof_append_head(out, format->descriptor->data, query);
+	prolly_append_string(out, self->top->data, self->top->len);
+	for (size_t i = 0; i < n; i++)
+		prolly_append_string(out, nodes[i]->data, nodes[i]->len);
+	return holds(out->data, out->len, &root, query);
+}
+
+/* A leaf begins after the key before it, which is two levels above. */
+static void test_begins_before(void)
+{
+	static const char *const firsts[] = {"d", "b", "c"};
+	ProllyKey key = {"f", 1};
+	ProllyProofQuery one = query_of_key(&key);
+	ProllyProofQuery range = {.lower = {"a", 1}, .upper = {"n", 1}};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(firsts); i++) {
+		Deep deep;
+
+		deep_init(&deep, firsts[i]);
+		GByteArray *const path[] = {deep.inner[1], deep.leaves[1]};
+		GByteArray *const all[] = {deep.inner[0], deep.leaves[0], deep.inner[1],
+					   deep.leaves[1], deep.leaves[2]};
+
+		g_assert_cmpint(deep_holds(&deep, &one, path, G_N_ELEMENTS(path)), ==, i == 0);
+		g_assert_cmpint(deep_holds(&deep, &range, all, G_N_ELEMENTS(all)), ==, i == 0);
+		deep_clear(&deep);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/tree/proof/forgeries", test_forgeries);
 	g_test_add_func("/tree/proof/one-child", test_one_child);
+	g_test_add_func("/tree/proof/begins-before", test_begins_before);
 	return g_test_run();
 }
