@@ -30,8 +30,9 @@ static void draft_add(ProllyDraft *draft, const ProllyNodeView *view, uint32_t i
 		record.bytes = key.prefix_len + key.suffix_len +
 			       format_weigh(view->weigh, value, value_len);
 	}
-	draft->total_keys += record.keys;
-	draft->total_bytes += record.bytes;
+	g_assert_false(__builtin_add_overflow(draft->total_keys, record.keys, &draft->total_keys));
+	g_assert_false(
+		__builtin_add_overflow(draft->total_bytes, record.bytes, &draft->total_bytes));
 	memcpy(draft->keys + key_at, key.prefix, key.prefix_len);
 	memcpy(draft->keys + key_at + key.prefix_len, key.suffix, key.suffix_len);
 	memcpy(draft->values + value_at, value, value_len);

@@ -722,50 +722,6 @@ static void test_wrong_tops(void)
 	tree_test_stop(&test);
 }
 
-/* ---- Weighing ---------------------------------------------------------------------------- */
-
-static uint64_t weigh_first_byte(const uint8_t *value, size_t len)
-{
-	return len ? (uint64_t)value[0] << 56 : 0;
-}
-
-/* The same node under two formats: its counts are right in one only. */
-static void test_weighing(void)
-{
-	ProllyFormatParameters defaults = default_parameters();
-	g_autoptr(GTree) model = example_model(2);
-	g_autoptr(GTree) heavy = model_new();
-	g_autoptr(ProllyFormat) format = NULL;
-	g_autoptr(GError) error = NULL;
-	TreeTest test;
-	ProllyTree tree, other;
-	GTreeNode *node;
-
-	tree_test_start(&test, defaults);
-	g_assert_true(prolly_format_new(&defaults, weigh_first_byte, &format, NULL));
-	ProllyTreeContext weighing = {test.store, format};
-
-	tree = apply_batch(&test.context, NULL, model);
-	g_assert_cmpuint(tree.bytes, ==, 2 * (8 + strlen("value of 0")));
-	g_assert_false(prolly_tree_open(&weighing, &tree.top, &other, &error));
-	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_CORRUPT);
-	g_clear_error(&error);
-	assert_verifies(&test.context, &tree);
-	g_assert_false(prolly_tree_open(&weighing, &tree.top, &other, &error));
-	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_CORRUPT);
-	g_clear_error(&error);
-
-	/* Weights that are more than 64 bits together. */
-	model_set_text(heavy, "a", "\x80");
-	other = apply_batch(&weighing, NULL, heavy);
-	g_assert_cmpuint(other.bytes, ==, (UINT64_C(1) << 63) + 1);
-	model_set_text(heavy, "b", "\x80");
-	node = g_tree_node_first(heavy);
-	g_assert_false(prolly_tree_apply(&weighing, NULL, next_of_model, &node, &other, &error));
-	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_TOO_BIG);
-	tree_test_stop(&test);
-}
-
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -783,6 +739,5 @@ int main(int argc, char **argv)
 	g_test_add_func("/tree/node/counts", test_counts);
 	g_test_add_func("/tree/node/hostile-trees", test_hostile_trees);
 	g_test_add_func("/tree/node/wrong-tops", test_wrong_tops);
-	g_test_add_func("/tree/node/weighing", test_weighing);
 	return g_test_run();
 }
