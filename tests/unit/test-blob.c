@@ -720,6 +720,87 @@ static void test_hostile_entries(Fixture *f, gconstpointer data)
 	}
 }
 
+/* A chunk of LEN bytes. */
+static ProllyBlobEntry put_chunk(Fixture *f, size_t len)
+{
+	g_autofree uint8_t *bytes = g_malloc0(len);
+	ProllyBlobEntry entry;
+	ProllyNode *chunk;
+
+	memset(bytes, 'x', len);
+	chunk = prolly_chunk_new_node(f->context.store, bytes, len, &entry, NULL);
+	g_assert_true(prolly_store_put_node(f->context.store, chunk, &entry.hash, NULL));
+	return entry;
+}
+
+static void assert_corrupt(bool ok, GError **error)
+{
+	g_assert_false(ok);
+	g_assert_error(*error, PROLLY_ERROR, PROLLY_ERROR_CORRUPT);
+	g_clear_error(error);
+}
+
+/* All who go down to a child find that it has not what the node above says. */
+static void assert_child_refused(Fixture *f, const ProllyBlob *blob)
+{
+	GError *error = NULL;
+	uint64_t at;
+	uint8_t byte;
+	size_t n;
+
+	assert_corrupt(prolly_blob_read(&f->context, blob, 0, &byte, 1, &n, &error), &error);
+	assert_corrupt(prolly_blob_seek(&f->context, blob, 0, false, &at, &error), &error);
+	assert_corrupt(prolly_blob_seek(&f->context, blob, 0, true, &at, &error), &error);
+}
+
+/* A node of level 2 whose first entry says that its child, of 200 bytes and a hole of 300, has more or
+ * less; the second has 200. */
+static void test_hostile_children(Fixture *f, gconstpointer data)
+{
+	static const struct {
+		int64_t length, data; /* more */
+		bool is_seen;         /* in the node itself: not even its sums are given */
+	} cases[] = {
+		{0, -1, false}, {0, 1, false},   {0, -200, false}, {0, 300, false}, {-1, 0, false},
+		{1, 0, false},  {300, 0, false}, {0, 301, true},   {0, -201, true},
+	};
+	const ProllyBlobEntry lower[] = {put_chunk(f, 200), {.length = 300}};
+	ProllyBlobEntry children[2], top;
+	GError *error = NULL;
+	uint64_t at;
+
+	g_assert_true(prolly_blob_node_put(f->context.store, 1, lower, 2, &children[0], NULL));
+	g_assert_true(prolly_blob_node_put(f->context.store, 1, lower, 1, &children[1], NULL));
+	g_assert_true(prolly_blob_node_put(f->context.store, 2, children, 2, &top, NULL));
+	const ProllyBlob right = {.length = 700, .height = 2, .hash = top.hash};
+
+	g_assert_true(prolly_blob_seek(&f->context, &right, 0, false, &at, NULL));
+	g_assert_cmpuint(at, ==, 200);
+	g_assert_true(prolly_blob_get_allocated(&f->context, &right, &at, NULL));
+	g_assert_cmpuint(at, ==, 400);
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		ProllyBlobEntry entries[] = {children[0], children[1]};
+
+		g_test_message("case %zu", i);
+		entries[0].length += (uint64_t)cases[i].length;
+		entries[0].data += (uint64_t)cases[i].data;
+		g_assert_true(prolly_blob_node_put(f->context.store, 2, entries, 2, &top, NULL));
+		ProllyBlob blob = {.length = top.length, .height = 2, .hash = top.hash};
+
+		assert_child_refused(f, &blob);
+		if (cases[i].is_seen)
+			assert_corrupt(prolly_blob_get_allocated(&f->context, &blob, &at, &error),
+				       &error);
+	}
+	/* One has more than bytes, and the other makes up for it. */
+	children[0].data = 100;
+	children[1].data = 201;
+	g_assert_true(prolly_blob_node_put(f->context.store, 2, children, 2, &top, NULL));
+	const ProllyBlob more = {.length = 700, .height = 2, .hash = top.hash};
+
+	assert_corrupt(prolly_blob_get_allocated(&f->context, &more, &at, &error), &error);
+}
+
 /* A chunk is as long as the blob says, or it is refused. */
 static void test_hostile_chunk(Fixture *f, gconstpointer data)
 {
@@ -766,6 +847,7 @@ int main(int argc, char **argv)
 	ADD_BLOB_TEST("/blob/hostile/nodes", set_up_tiny, test_hostile_nodes);
 	ADD_BLOB_TEST("/blob/hostile/fields", set_up_tiny, test_hostile_fields);
 	ADD_BLOB_TEST("/blob/hostile/entries", set_up_tiny, test_hostile_entries);
+	ADD_BLOB_TEST("/blob/hostile/children", set_up_tiny, test_hostile_children);
 	ADD_BLOB_TEST("/blob/hostile/chunk", set_up_tiny, test_hostile_chunk);
 	return g_test_run();
 }
