@@ -11,7 +11,8 @@
  *                           that is not there), so that three equal times cost two bytes more than
  *                           one
  *   number, group, salt     varints
- *   extended attributes     the rest: (name, value) pairs of strings, names ascending
+ *   extended attributes     the rest: (name, value) pairs of strings, names strictly
+ *                           ascending
  *
  * The same bytes are in staged records, in records of directories and in the branch's tree of
  * committed attributes, whose keys are namespace, NUL, type, rest. A record may name nothing but a
@@ -46,6 +47,38 @@ int64_t prolly_time_now(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* ---- Extended attributes, one by one ----------------------------------------------------- */
+
+typedef struct {
+	const uint8_t *name;
+	size_t name_len;
+	const uint8_t *value;
+	size_t value_len;
+} Xattr;
+
+static bool xattr_next(ProllyReader *reader, Xattr *out)
+{
+	if (prolly_reader_at_end(reader))
+		return false;
+	out->name = prolly_reader_string(reader, &out->name_len);
+	out->value = prolly_reader_string(reader, &out->value_len);
+	return prolly_reader_ok(reader);
+}
+
+/* Are the rest of READER's bytes pairs, by strictly ascending name? */
+static bool xattrs_ascend(ProllyReader reader)
+{
+	Xattr before, xattr;
+
+	for (bool first = true; xattr_next(&reader, &xattr); first = false) {
+		if (!first && prolly_bytes_compare(before.name, before.name_len, xattr.name,
+						   xattr.name_len) >= 0)
+			return false;
+		before = xattr;
+	}
+	return prolly_reader_ok(&reader);
+}
+
 /* ---- Records ----------------------------------------------------------------------------- */
 
 static void append_signed(GByteArray *out, int64_t v)
@@ -58,6 +91,16 @@ static int64_t read_signed(ProllyReader *reader)
 	uint64_t v = prolly_reader_varint(reader);
 
 	return (int64_t)(v >> 1 ^ (~(v & 1) + 1));
+}
+
+/* Of a user or group. */
+static uint32_t read_id(ProllyReader *reader)
+{
+	uint64_t id = prolly_reader_varint(reader);
+
+	if (id > UINT32_MAX)
+		reader->failed = true;
+	return (uint32_t)id;
 }
 
 /* A difference that wraps instead of overflowing: any two times have one. */
@@ -121,9 +164,9 @@ bool prolly_attr_record_parse(const uint8_t *data, size_t len, ProllyAttrRecord 
 	if (bits & PROLLY_ATTR_MODE)
 		attrs->mode = (uint32_t)prolly_reader_varint(&reader) & 07777;
 	if (bits & PROLLY_ATTR_UID)
-		attrs->uid = (uint32_t)prolly_reader_varint(&reader);
+		attrs->uid = read_id(&reader);
 	if (bits & PROLLY_ATTR_GID)
-		attrs->gid = (uint32_t)prolly_reader_varint(&reader);
+		attrs->gid = read_id(&reader);
 	if (bits & PROLLY_ATTR_MTIME)
 		attrs->mtime = read_signed(&reader);
 	if (bits & PROLLY_ATTR_ATIME)
@@ -137,7 +180,7 @@ bool prolly_attr_record_parse(const uint8_t *data, size_t len, ProllyAttrRecord 
 	if (bits & PROLLY_ATTR_SALT)
 		record.salt = prolly_reader_varint(&reader);
 	if (!prolly_reader_ok(&reader) || bits >= PROLLY_ATTR_SALT << 1 ||
-	    (!(bits & PROLLY_ATTR_XATTRS) && !prolly_reader_at_end(&reader)))
+	    !(bits & PROLLY_ATTR_XATTRS ? xattrs_ascend(reader) : prolly_reader_at_end(&reader)))
 		return prolly_throw(error, PROLLY_ERROR_CORRUPT,
 				    "a record of attributes is damaged");
 	attrs->has = (uint32_t)bits;
@@ -219,22 +262,6 @@ uint64_t prolly_attr_derive_ino(const char *ns, const void *key, size_t key_len,
 }
 
 /* ---- Extended attributes ----------------------------------------------------------------- */
-
-typedef struct {
-	const uint8_t *name;
-	size_t name_len;
-	const uint8_t *value;
-	size_t value_len;
-} Xattr;
-
-static bool xattr_next(ProllyReader *reader, Xattr *out)
-{
-	if (prolly_reader_at_end(reader))
-		return false;
-	out->name = prolly_reader_string(reader, &out->name_len);
-	out->value = prolly_reader_string(reader, &out->value_len);
-	return prolly_reader_ok(reader);
-}
 
 static void read_xattrs(ProllyReader *reader, GBytes *xattrs)
 {

@@ -41,6 +41,27 @@ static void try_staged(const uint8_t *data, size_t len)
 	assert_same_bytes(second.attrs, second.attrs_len, record.attrs, record.attrs_len);
 }
 
+/* They are pairs, and go in order: else who sets one would leave others. */
+static void assert_ascending(GBytes *xattrs)
+{
+	g_autoptr(GBytes) name_before = NULL;
+	ProllyReader reader;
+	size_t len;
+	const void *data = g_bytes_get_data(xattrs, &len);
+
+	prolly_reader_init(&reader, data, len);
+	while (!prolly_reader_at_end(&reader)) {
+		size_t name_len, value_len;
+		const uint8_t *name = prolly_reader_string(&reader, &name_len);
+		g_autoptr(GBytes) before = g_steal_pointer(&name_before);
+
+		prolly_reader_string(&reader, &value_len);
+		g_assert_true(prolly_reader_ok(&reader));
+		name_before = g_bytes_new(name, name_len);
+		g_assert_true(!before || g_bytes_compare(before, name_before) < 0);
+	}
+}
+
 static void try_attributes(const uint8_t *data, size_t len)
 {
 	g_autoptr(GByteArray) again = g_byte_array_new();
@@ -52,6 +73,8 @@ static void try_attributes(const uint8_t *data, size_t len)
 		assert_corrupt(error);
 		return;
 	}
+	if (record.attrs.xattrs)
+		assert_ascending(record.attrs.xattrs);
 	prolly_attr_record_append(again, &record);
 	g_assert_true(prolly_attr_record_parse(again->data, again->len, &second, NULL));
 	g_assert_cmpuint(second.attrs.has, ==, record.attrs.has);
