@@ -324,7 +324,6 @@ typedef struct {
 	const ProllyTreeContext *context;
 	GByteArray *key;
 	const ProllyTreeVerifier *verifier; /* NULL: the first flaw is the error */
-	uint64_t n_damages;
 } Verify;
 
 /* An entry of a node above: keys below are greater than it. VIEW NULL: there is none before. */
@@ -442,7 +441,6 @@ static bool note_damage(Verify *self, const ProllyHash *node, Bound before, Boun
 		set_key(after, before.view, before.index);
 	if (last.view)
 		set_key(to, last.view, last.index);
-	self->n_damages++;
 	self->verifier->damage(node, after, to, flaw, self->verifier->data);
 	g_error_free(flaw);
 	return true;
@@ -453,18 +451,19 @@ static bool verify_child(Verify *self, const ProllyNodeView *parent, uint32_t i,
 {
 	const ProllyTreeVerifier *verifier = self->verifier;
 	const ProllyHash *hash = node_get_child_hash(parent, i);
-	uint64_t n_damages = self->n_damages;
 	GError *flaw = NULL;
+	uint64_t n_damages;
 	bool known;
 
 	if (!verifier)
 		return load_and_verify(self, parent, i, before, last, error);
+	n_damages = *verifier->n_damages;
 	known = verifier->is_known(hash, verifier->data);
 	if (!(known ? verify_known(self, parent, i, before, &flaw)
 		    : load_and_verify(self, parent, i, before, last, &flaw)))
 		return note_damage(self, hash, before, (Bound){parent, i}, flaw, error);
 	/* The last of a level need not end at a cut, where others have to. */
-	if (!known && !last && self->n_damages == n_damages)
+	if (!known && !last && *verifier->n_damages == n_damages)
 		verifier->note_sound(hash, verifier->data);
 	return true;
 }

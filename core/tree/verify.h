@@ -17,6 +17,9 @@ typedef struct {
 	/* NODE, which has the keys above AFTER (NULL: all) up to LAST (NULL: the end), is FLAW. */
 	void (*damage)(const ProllyHash *node, GByteArray *after, GByteArray *last,
 		       const GError *flaw, void *data);
+	/* How many damages there are as yet, of nodes and of what ENTRY looks at: a node that has some
+	 * below it is not sound. Who has DATA counts them. */
+	const uint64_t *n_damages;
 	void *data;
 	/* (nullable) Where nodes that are known are read once more, for what is said of them: a cache
 	 * will do. */

@@ -45,6 +45,7 @@ typedef struct {
 	GHashTable *commits;       /* ProllyCommitId: those that were looked at */
 	GHashTable *by_name;       /* kind and object -> ProllyFound, owned by it */
 	GPtrArray *found;          /* the same, in order */
+	uint64_t n_damages;        /* how often one was come upon */
 	GPtrArray *lost;           /* of ProllyLost */
 	GPtrArray *references;     /* of char *: names of those that cannot be read */
 

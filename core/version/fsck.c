@@ -70,6 +70,7 @@ ProllyFound *prolly_fsck_note(ProllyFsck *self, const char *kind, const char *ob
 	ProllyFound *found = find_or_add(self, kind, object, message);
 	guint n = found->commits->len;
 
+	self->n_damages++;
 	if (g_ptr_array_find_with_equal_func(found->paths, path, g_str_equal, NULL))
 		g_free(path);
 	else
@@ -261,6 +262,7 @@ static bool check_tree(ProllyFsck *self, const char *ns, const ProllyTree *tree,
 		.note_sound = note_sound,
 		.entry = ns ? check_entry : pass_entry,
 		.damage = note_node,
+		.n_damages = &self->n_damages,
 		.data = self,
 		.known_store = self->repo->body->store,
 	};
@@ -407,6 +409,7 @@ static bool check_merge_tree(const ProllyTree *tree, void *data, GError **error)
 		.note_sound = note_sound,
 		.entry = pass_entry,
 		.damage = note_node,
+		.n_damages = &self->n_damages,
 		.data = self,
 		.known_store = self->repo->body->store,
 	};

@@ -409,6 +409,27 @@ static void test_references(Fixture *self, gconstpointer data)
 	assert_damaged(repo, 1, "not a blob node [main/ns/k2]");
 }
 
+/* Two branches have the leaf with the value: it is named in both. */
+static void test_shared_leaf(Fixture *self, gconstpointer data)
+{
+	g_autoptr(ProllyRepo) repo = new_file_store(self, "file://");
+	g_autoptr(ProllyBranch) branch = lookup(repo, "main");
+	g_autoptr(GBytes) content = make_content(1, LONG_VALUE);
+	ProllyBlobEntry chunk;
+
+	stage_many(repo, branch, N_KEYS);
+	make_chunk(repo, g_bytes_get_data(content, NULL), LONG_VALUE, &chunk);
+	stage(repo, branch, "k000100", 1, LONG_VALUE);
+	commit(repo, branch, NULL);
+	prolly_branch_unref(create(repo, "other", -1));
+	stage(repo, branch, "k002900", 7, 30);
+	commit(repo, branch, NULL);
+	flush(repo);
+	damage_node(self, "chunk", &chunk.hash);
+	assert_damaged(repo, 1, "[main/ns/k000100]");
+	assert_damaged(repo, 1, "[other/ns/k000100]");
+}
+
 /* ---- The git repository ------------------------------------------------------------------ */
 
 static ProllyRepo *reopen(ProllyRepo *repo, Fixture *self)
@@ -563,6 +584,7 @@ int main(int argc, char **argv)
 	WITH_STORE("fsck/forms", test_forms);
 	WITH_STORE("fsck/short-apart", test_short_apart);
 	WITH_STORE("fsck/references", test_references);
+	WITH_STORE("fsck/shared-leaf", test_shared_leaf);
 	WITH_STORE("fsck/reference", test_reference);
 	WITH_STORE("fsck/reference-unknown", test_reference_unknown);
 	WITH_STORE("fsck/reflog", test_reflog);
