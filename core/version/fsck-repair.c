@@ -16,7 +16,7 @@
  * which names a commit that can be read: git writes that line before it moves a reference.
  *
  * What is put back is seen by everybody at once. Nothing else is touched: what cannot be taken back
- * stays as it is.
+ * stays as it is, and so does a node that is there, but not what refers to it says.
  */
 #include "base/memory.h"
 #include "version/fsck-private.h"
@@ -232,15 +232,27 @@ static bool try_commits(ProllyFsck *self, const ProllyLost *lost, GHashTable *tr
 	return true;
 }
 
-/* *OUT_WHERE (transfer full) NULL: it is nowhere. */
+/* Is it on the disk, and whole? Then it is damaged by what is said of it, or by how it was made. */
+static bool is_there(ProllyFsck *self, const ProllyLost *lost)
+{
+	g_autoptr(ProllyNode) node =
+		prolly_store_get(self->store, lost->node_class, &lost->hash, NULL);
+
+	return node != NULL;
+}
+
+/* *OUT_WHERE (transfer full) NULL: it is nowhere, or no other node would do. */
 static bool repair_node(ProllyFsck *self, const ProllyLost *lost, char **out_where, GError **error)
 {
 	g_autoptr(GHashTable) tried = g_hash_table_new_full(prolly_hash_table_hash,
 							    prolly_hash_table_equal, g_free, NULL);
 	ProllyStore *store = self->repo->body->store;
-	g_autoptr(GBytes) copy = prolly_store_find_copy(store, &lost->hash);
+	g_autoptr(GBytes) copy = NULL;
 
 	*out_where = NULL;
+	if (is_there(self, lost))
+		return true;
+	copy = prolly_store_find_copy(store, &lost->hash);
 	if (copy) {
 		*out_where = g_strdup("taken back from a copy");
 		return prolly_store_restore(store, lost->node_class, &lost->hash, copy, error);
