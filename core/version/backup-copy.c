@@ -85,6 +85,13 @@ static bool copy_contents(ProllyBackupCopy *copy, int in, const struct stat *st,
 	return true;
 }
 
+/* There is no file any more where one was a moment ago. */
+static bool pass_over(ProllyBackupCopy *copy, bool is_fixed)
+{
+	copy->has_lost |= is_fixed;
+	return true;
+}
+
 static bool copy_file(ProllyBackupCopy *copy, const char *from, const char *name, bool is_fixed,
 		      GError **error)
 {
@@ -95,10 +102,8 @@ static bool copy_file(ProllyBackupCopy *copy, const char *from, const char *name
 	if (is_fixed && lstat(to, &st) == 0)
 		return true;
 	in = open(from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (in < 0 && errno == ENOENT) {
-		copy->has_lost |= is_fixed;
-		return true;
-	}
+	if (in < 0 && errno == ENOENT)
+		return pass_over(copy, is_fixed);
 	if (in < 0 || fstat(in, &st) < 0)
 		return prolly_throw_errno(error, errno, "open %s", from);
 	copy->figures.files++;
@@ -150,8 +155,10 @@ bool prolly_backup_copy(ProllyBackupCopy *copy, const char *from, const char *na
 {
 	struct stat st;
 
+	if (lstat(from, &st) < 0 && errno == ENOENT)
+		return pass_over(copy, is_fixed(from, nature));
 	if (lstat(from, &st) < 0)
-		return errno == ENOENT || prolly_throw_errno(error, errno, "read %s", from);
+		return prolly_throw_errno(error, errno, "read %s", from);
 	if (S_ISDIR(st.st_mode))
 		return copy_directory(copy, from, name, &st, nature, error);
 	if (!S_ISREG(st.st_mode))
@@ -159,4 +166,37 @@ bool prolly_backup_copy(ProllyBackupCopy *copy, const char *from, const char *na
 				    "%s is neither a file nor a directory: it cannot be copied",
 				    from);
 	return copy_file(copy, from, name, is_fixed(from, nature), error);
+}
+
+/* FILE is in the backup, and is not to be. */
+static bool take_back(ProllyBackupCopy *copy, const char *file, GError **error)
+{
+	struct stat st;
+
+	if (lstat(file, &st) < 0 || unlink(file) < 0)
+		return prolly_throw_errno(error, errno, "remove %s", file);
+	copy->figures.files--;
+	copy->figures.bytes -= (uint64_t)st.st_size;
+	if (st.st_nlink == 1) { /* no link to that of the backup before */
+		copy->figures.copied_files--;
+		copy->figures.copied_bytes -= (uint64_t)st.st_size;
+	}
+	return true;
+}
+
+bool prolly_backup_drop_gone(ProllyBackupCopy *copy, const char *from, const char *name,
+			     GError **error)
+{
+	g_autofree char *to = g_build_filename(copy->place->partial, name, NULL);
+	g_autoptr(GDir) dir = g_dir_open(to, 0, NULL);
+	const char *entry;
+
+	while (dir && (entry = g_dir_read_name(dir))) {
+		g_autofree char *source = g_build_filename(from, entry, NULL);
+		g_autofree char *file = g_build_filename(to, entry, NULL);
+
+		if (!g_file_test(source, G_FILE_TEST_EXISTS) && !take_back(copy, file, error))
+			return false;
+	}
+	return true;
 }

@@ -34,6 +34,7 @@
 #include "version/gc-private.h"
 
 #define CHECKPOINT   "checkpoint" /* in the store, while a backup is made */
+#define PACKS        "git/objects/pack"
 #define REPACKED_MAX 16
 
 static const char id_key[] = "store-id"; /* of META */
@@ -152,6 +153,7 @@ static bool copy_database(ProllyBackupCopy *copy, const ProllyRepoBody *body, GE
 static bool copy_objects_once(ProllyBackupCopy *copy, const ProllyRepoBody *body, GError **error)
 {
 	g_autofree char *objects = g_build_filename(body->path, "git", "objects", NULL);
+	g_autofree char *packs = g_build_filename(body->path, PACKS, NULL);
 	g_autoptr(GDir) dir = g_dir_open(objects, 0, NULL);
 	g_autofree char *to = g_build_filename(copy->place->partial, "git", "objects", NULL);
 	const char *entry;
@@ -166,16 +168,22 @@ static bool copy_objects_once(ProllyBackupCopy *copy, const ProllyRepoBody *body
 			return false;
 	}
 	copy->has_lost = false;
-	return copy_piece(copy, body, "git/objects/pack", PROLLY_BACKUP_FIXED, error);
+	return !g_file_test(packs, G_FILE_TEST_IS_DIR) ||
+	       prolly_backup_copy(copy, packs, PACKS, PROLLY_BACKUP_FIXED, error);
 }
 
 static bool copy_objects(ProllyBackupCopy *copy, const ProllyRepoBody *body, GError **error)
 {
+	g_autofree char *packs = g_build_filename(body->path, PACKS, NULL);
+
 	for (int i = 0; i < REPACKED_MAX; i++) {
 		if (!copy_objects_once(copy, body, error))
 			return false;
 		if (!copy->has_lost)
 			return true;
+		/* Of a pack that went, a part may have been copied. */
+		if (!prolly_backup_drop_gone(copy, packs, PACKS, error))
+			return false;
 	}
 	return prolly_throw(error, PROLLY_ERROR_BUSY, "%s/git is packed anew all the time",
 			    body->path);
