@@ -17,7 +17,10 @@
  */
 #include "version/gc-private.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define READS_MAX 20000
 
@@ -313,6 +316,50 @@ static bool note_reference(ProllyGc *gc, const char *name, GError **error)
 	return true;
 }
 
+/* The N bytes at TEXT go on with a line of which there were *AT before, the first ones in START. */
+static void note_ids(ProllyGc *gc, const char *text, size_t n, char start[GIT_OID_HEXSZ],
+		     size_t *at)
+{
+	for (size_t i = 0; i < n; i++) {
+		git_oid oid;
+
+		if (text[i] == '\n') {
+			*at = 0;
+			continue;
+		}
+		if (*at < GIT_OID_HEXSZ)
+			start[*at] = text[i];
+		if (++*at == GIT_OID_HEXSZ && git_oid_fromstrn(&oid, start, GIT_OID_HEXSZ) == 0)
+			note_object(gc, &oid, false);
+	}
+}
+
+/*
+ * NAME, of the git directory, has an id at the start of each line: FETCH_HEAD one for each branch that
+ * was fetched, and nothing at all if that failed. Whatever else it has is no damage, nor is the id of
+ * an object that is gone: git's own collections do not keep them.
+ */
+static bool note_file(ProllyGc *gc, const char *name, GError **error)
+{
+	g_autofree char *path = g_build_filename(gc->body->git->dir, name, NULL);
+	prolly_autofd int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	char start[GIT_OID_HEXSZ];
+	char piece[4096];
+	size_t at = 0;
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0 && errno == ENOENT)
+		return true;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return prolly_throw_errno(error, errno, "read %s", path);
+	if (!S_ISREG(st.st_mode))
+		return true;
+	while ((n = read(fd, piece, sizeof(piece))) > 0)
+		note_ids(gc, piece, (size_t)n, start, &at);
+	return n == 0 || prolly_throw_errno(error, errno, "read %s", path);
+}
+
 /* What a branch had whose reference was lost is reached by nothing now, and wanted back. */
 static bool check_none_lost(ProllyGc *gc, bool is_locked, GError **error)
 {
@@ -327,7 +374,7 @@ static bool check_none_lost(ProllyGc *gc, bool is_locked, GError **error)
 
 bool prolly_gc_note_references(ProllyGc *gc, bool is_locked, GError **error)
 {
-	static const char *const others[] = {"HEAD", "ORIG_HEAD", "FETCH_HEAD", "MERGE_HEAD"};
+	static const char *const others[] = {"ORIG_HEAD", "FETCH_HEAD", "MERGE_HEAD"};
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 	ProllyRefs *refs = gc->body->git->refs;
 	bool ok;
@@ -339,7 +386,10 @@ bool prolly_gc_note_references(ProllyGc *gc, bool is_locked, GError **error)
 	g_mutex_unlock(&gc->body->git_lock);
 	for (guint i = 0; ok && i < names->len; i++)
 		ok = note_reference(gc, g_ptr_array_index(names, i), error);
-	for (size_t i = 0; ok && gc->body->git->dir && i < G_N_ELEMENTS(others); i++)
-		ok = note_reference(gc, others[i], error);
+	if (!ok || !gc->body->git->dir)
+		return ok;
+	ok = note_reference(gc, "HEAD", error);
+	for (size_t i = 0; ok && i < G_N_ELEMENTS(others); i++)
+		ok = note_file(gc, others[i], error);
 	return ok;
 }

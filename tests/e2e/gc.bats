@@ -113,6 +113,36 @@ sys.stdout.buffer.write(random.Random(1).randbytes(5000000)[:4470030] + bytes(10
 	exec 5<&-
 }
 
+@test "gc: an empty FETCH_HEAD is nobody's damage, and all that one of several lines names stays" {
+	mount_store
+	mkdir "$MNT/main/ns"
+	commit_all main
+	: >"$STORE/git/FETCH_HEAD"
+	: >"$STORE/git/ORIG_HEAD"
+	on_main -q gc --prune=now
+	local i ids=()
+	for i in 1 2 3; do
+		on_main -q branch "topic$i"
+		random_bytes 100000 "$i" >"$MNT/topic$i/ns/k"
+		commit_all "topic$i"
+		ids+=("$(store_git rev-parse "topic$i")")
+		on_main -q branch -D "topic$i"
+	done
+	{
+		printf '%s\t\tbranch one of somewhere\n' "${ids[0]}"
+		printf '%5000s\n' long
+		printf '%s\tnot-for-merge\tbranch two of somewhere\n' "${ids[1]}"
+		printf 'none\n%040d\n' 7
+	} >"$STORE/git/FETCH_HEAD"
+	remount # what the kernel knows of a branch keeps it
+	on_main -q gc --prune=now
+	for i in 1 2; do
+		random_bytes 100000 "$i" | cmp - "$MNT/.prollyfs/at/${ids[i - 1]}/ns/k"
+	done
+	missing "$MNT/.prollyfs/at/${ids[2]}"
+	store_git fsck --strict
+}
+
 @test "gc: the git repository is one pack without loose objects" {
 	mount_store
 	mkdir "$MNT/main/ns"
