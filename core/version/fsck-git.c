@@ -258,7 +258,8 @@ static bool is_there(ProllyFsck *self, const ProllyCommitId *id)
 	return git_commit_lookup(&commit, git, &oid) == 0;
 }
 
-/* Line NUMBER, from 1, of the reflog of NAME: what it names goes to IDS. */
+/* Line NUMBER, from 1, of the reflog of NAME: what it names goes to IDS. One without its newline may
+ * be what was written of it when the disk was full; the next line takes its place. */
 static void check_line(ProllyFsck *self, const char *name, const char *line, size_t len,
 		       unsigned number, GArray *ids)
 {
@@ -268,6 +269,8 @@ static void check_line(ProllyFsck *self, const char *name, const char *line, siz
 	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
 	const ProllyReflogEntry *entry;
 
+	if (entries->len == 0 && line[len - 1] != '\n')
+		return;
 	if (entries->len == 0) {
 		message = g_strdup_printf("line %u of its reflog is damaged", number);
 		prolly_fsck_note(self, "reflog", name, g_strdup(self->rev), message);
@@ -304,10 +307,10 @@ static bool check_reflog(ProllyFsck *self, const char *name, GArray **out_ids, G
 		text = g_bytes_get_data(log, &len);
 	for (gsize at = 0; at < len;) {
 		const char *newline = memchr(text + at, '\n', len - at);
-		gsize line = newline ? (gsize)(newline - text) - at : len - at;
+		gsize line = newline ? (gsize)(newline + 1 - text) - at : len - at;
 
 		check_line(self, name, text + at, line, ++number, ids);
-		at += line + 1;
+		at += line;
 	}
 	g_mutex_unlock(&self->repo->body->git_lock);
 	*out_ids = g_steal_pointer(&ids);

@@ -318,22 +318,8 @@ static int open_log(const char *path, GError **error)
 	return fd;
 }
 
-static bool append_log(FileRefs *files, const ProllyRefUpdate *update, GError **error)
-{
-	g_autofree char *path = g_strconcat(files->dir, "/logs/", update->name, NULL);
-	g_autofree char *line = prolly_ref_update_to_line(update);
-	prolly_autofd int fd = open_log(path, error);
-
-	if (fd < 0)
-		return false;
-	if (update->log_head && lseek(fd, 0, SEEK_END) == 0 &&
-	    !prolly_write_all(fd, g_bytes_get_data(update->log_head, NULL),
-			      g_bytes_get_size(update->log_head), path, error))
-		return false;
-	return prolly_write_all(fd, line, strlen(line), path, error);
-}
-
-/* After a crash: cuts what is no whole line off the end. *OUT_HAS: the last line is UPDATE's. */
+/* Cuts what is no whole line off the end: a crash has left it, or a full disk. *OUT_HAS: the last line
+ * is UPDATE's. */
 static bool mend_log(FileRefs *files, const ProllyRefUpdate *update, bool *out_has, GError **error)
 {
 	g_autofree char *path = g_strconcat(files->dir, "/logs/", update->name, NULL);
@@ -359,6 +345,37 @@ static bool mend_log(FileRefs *files, const ProllyRefUpdate *update, bool *out_h
 	*out_has = whole >= strlen(line) &&
 		   memcmp(text + whole - strlen(line), line, strlen(line)) == 0;
 	return true;
+}
+
+/* Is FD empty, or does it end with a whole line? */
+static bool ends_whole(int fd)
+{
+	off_t len = lseek(fd, 0, SEEK_END);
+	char last;
+
+	return len == 0 || (pread(fd, &last, 1, len - 1) == 1 && last == '\n');
+}
+
+/* All of UPDATE's, or nothing: the next line would be a part of what is left of this one. */
+static bool append_log(FileRefs *files, const ProllyRefUpdate *update, GError **error)
+{
+	g_autofree char *path = g_strconcat(files->dir, "/logs/", update->name, NULL);
+	g_autofree char *line = prolly_ref_update_to_line(update);
+	prolly_autofd int fd = open_log(path, error);
+	off_t len;
+	bool has;
+
+	if (fd < 0 || (!ends_whole(fd) && !mend_log(files, update, &has, error)))
+		return false;
+	len = lseek(fd, 0, SEEK_END);
+	if ((!update->log_head || len > 0 ||
+	     prolly_write_all(fd, g_bytes_get_data(update->log_head, NULL),
+			      g_bytes_get_size(update->log_head), path, error)) &&
+	    prolly_write_all(fd, line, strlen(line), path, error))
+		return true;
+	if (ftruncate(fd, len) < 0)
+		g_debug("cannot cut %s: %s", path, g_strerror(errno));
+	return false;
 }
 
 /* ---- Moving ------------------------------------------------------------------------------ */

@@ -34,6 +34,12 @@ static char *list_packs(const char *store)
 	return capture("cd '%s/git/objects/pack' && ls", store);
 }
 
+static bool fail_damaged(const ProllyDamage *damage, void *data, GError **error)
+{
+	g_error("%s %s: %s", damage->kind, damage->object, damage->message);
+	return false;
+}
+
 /* B3 of backup.c: several packs become one while they are copied. */
 static void test_repacked(Fixture *self, gconstpointer data)
 {
@@ -43,7 +49,7 @@ static void test_repacked(Fixture *self, gconstpointer data)
 	g_autofree char *copy = g_strconcat(self->store, "-copy", NULL);
 	g_autofree char *left = NULL, *right = NULL, *size = NULL, *count = NULL;
 	g_autoptr(GError) error = NULL;
-	ProllyFsckOptions fsck = {0};
+	ProllyFsckOptions fsck = {.damage = fail_damaged};
 	ProllyBackupFigures figures;
 	uint64_t damaged;
 

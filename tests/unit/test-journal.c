@@ -5,7 +5,13 @@
  * putting an older git directory back, or emptying what it had not synced.
  */
 #include "repo-fixture.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "version/fsck.h"
 #include "version/journal-private.h"
+#include "version/reflog.h"
 
 /* ---- git at work on an open store ---------------------------------------------------------- */
 
@@ -87,6 +93,103 @@ static void test_git_holds_lock(Fixture *self, gconstpointer data)
 	run("rm '%s/git/refs/heads/main.lock'", self->store);
 	must_commit(repo, "main", "ns", "k", "v");
 	g_clear_pointer(&branch, prolly_branch_unref);
+	prolly_repo_free(repo);
+}
+
+/* ---- Reflogs that end in the middle of a line ----------------------------------------------- */
+
+static char *load_log(Fixture *self)
+{
+	return capture("cat '%s/git/logs/refs/heads/main'", self->store);
+}
+
+static bool fail_damaged(const ProllyDamage *damage, void *data, GError **error)
+{
+	g_error("%s %s: %s", damage->kind, damage->object, damage->message);
+	return false;
+}
+
+static void assert_sound(ProllyRepo *repo)
+{
+	g_autoptr(GError) error = NULL;
+	ProllyFsckOptions options = {.damage = fail_damaged};
+	uint64_t damaged;
+
+	prolly_fsck_run(repo, &options, &damaged, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(damaged, ==, 0);
+}
+
+/* What somebody has not ended, of whatever length, does not become a part of the next line. */
+static void test_unfinished_line(Fixture *self, gconstpointer data)
+{
+	static const int lengths[] = {1, 40, 60, 100, 0};
+	ProllyRepo *repo = new_store(self);
+
+	must_commit(repo, "main", "ns", "k", "v");
+	for (size_t i = 0; i < G_N_ELEMENTS(lengths); i++) {
+		g_autoptr(GArray) entries = NULL;
+		ProllyCommitId head;
+		ProllyReflogEntry *last;
+
+		if (lengths[i])
+			run("cd '%s/git/logs/refs/heads' && tail -n 1 main | head -c %d >>main",
+			    self->store, lengths[i]);
+		else
+			run("printf '\\0\\0\\0' >>'%s/git/logs/refs/heads/main'", self->store);
+		assert_sound(repo);
+		must_commit(repo, "main", "ns", "k", "v");
+		get_head(repo, "main", &head);
+		g_assert_true(prolly_reflog_load(repo, "main", &entries, NULL));
+		g_assert_cmpuint(entries->len, ==, i + 3);
+		last = &g_array_index(entries, ProllyReflogEntry, entries->len - 1);
+		g_assert_cmpmem(&last->to, sizeof(head), &head, sizeof(head));
+		assert_sound(repo);
+	}
+	prolly_repo_free(repo);
+}
+
+/* Moves REPO's main to where it is while a file, the reflog, can grow by 60 bytes only. */
+static void move_in_little_room(ProllyRepo *repo, const ProllyCommitId *head, size_t len)
+{
+	ProllyRefs *refs = repo->body->git->refs;
+	ProllyRefUpdate update = {.name = (char *)"refs/heads/main",
+				  .from = *head,
+				  .to = *head,
+				  .log = (char *)"C <c@d> 1 +0000\treset: moving"};
+	struct rlimit before, little;
+	g_autoptr(GError) error = NULL;
+
+	getrlimit(RLIMIT_FSIZE, &before);
+	little = (struct rlimit){.rlim_cur = len + 60, .rlim_max = before.rlim_max};
+	g_mutex_lock(&repo->body->git_lock);
+	refs->ops->lock(refs, &update, &error);
+	g_assert_no_error(error);
+	setrlimit(RLIMIT_FSIZE, &little);
+	refs->ops->apply(refs, &update, &error);
+	setrlimit(RLIMIT_FSIZE, &before);
+	g_mutex_unlock(&repo->body->git_lock);
+	g_assert_no_error(error); /* the reference has moved all the same */
+}
+
+static void test_no_room_for_line(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	g_autofree char *before = NULL, *after = NULL;
+	ProllyCommitId head;
+
+	must_commit(repo, "main", "ns", "k", "v");
+	/* longer than any other file that may grow meanwhile */
+	run("cd '%s/git/logs/refs/heads' && tail -n 1 main >line && yes \"$(cat line)\" | "
+	    "head -n 20000 >>main && rm line",
+	    self->store);
+	before = load_log(self);
+	get_head(repo, "main", &head);
+	signal(SIGXFSZ, SIG_IGN);
+	move_in_little_room(repo, &head, strlen(before) + 1);
+	after = load_log(self);
+	g_assert_cmpuint(strlen(after), ==, strlen(before));
+	g_assert_true(strcmp(after, before) == 0);
 	prolly_repo_free(repo);
 }
 
@@ -230,6 +333,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/version/journal/newer-record", test_newer_record);
 	WITH_STORE("branch/moved-by-git", test_outside_move);
 	WITH_STORE("refs/locked-by-git", test_git_holds_lock);
+	WITH_STORE("refs/unfinished-line", test_unfinished_line);
+	WITH_STORE("refs/no-room-for-line", test_no_room_for_line);
 	g_test_add_func("/version/repo/crash/subprocess", crash_subprocess);
 	g_test_add("/version/journal/crash", Fixture, NULL, set_up, test_crash, tear_down);
 	g_test_add("/version/journal/lost-git", Fixture, "rm -r git && mv ../git-before git",
