@@ -5,7 +5,8 @@
  * A guard is a change under way. What it has put or found may be referred to by nothing yet, so a
  * collection waits until every guard that was there when it began is gone (gc.c). Guards are counted
  * in two turns: a collection has new ones counted in the other turn, and waits for the old turn's to
- * come to nothing. New guards never wait.
+ * come to nothing. New guards never wait. The other turn has none by then, unless a collection was
+ * ended while it waited; they are waited for before.
  *
  * A holder is an object that keeps trees or values alive for as long as it lives: a published state,
  * an open file, a load, a snapshot. It is in a list of the store's and is asked what it holds, without
@@ -56,24 +57,38 @@ static void wait_a_little(ProllyUsage *usage)
 	usage->n_waiting--;
 }
 
-bool prolly_usage_wait(ProllyGc *gc, GError **error)
+/* Until the guards of TURN have come to nothing. The lock is held, but while the caller is told. */
+static bool wait_for_turn(ProllyGc *gc, unsigned turn, GError **error)
 {
 	ProllyUsage *usage = &gc->body->usage;
 	bool ok = true;
-	unsigned old;
 
-	if (!prolly_gc_tell(gc, PROLLY_GC_WAITING, 0, 0, error))
-		return false;
-	g_mutex_lock(&usage->lock);
-	old = usage->turn;
-	usage->turn = !old;
-	while (ok && usage->n_inside[old] > 0) {
-		uint64_t n = usage->n_inside[old];
+	while (ok && usage->n_inside[turn] > 0) {
+		uint64_t n = usage->n_inside[turn];
 
 		wait_a_little(usage);
 		g_mutex_unlock(&usage->lock);
 		ok = prolly_gc_tell(gc, PROLLY_GC_WAITING, 0, n, error);
 		g_mutex_lock(&usage->lock);
+	}
+	return ok;
+}
+
+bool prolly_usage_wait(ProllyGc *gc, GError **error)
+{
+	ProllyUsage *usage = &gc->body->usage;
+	unsigned old;
+	bool ok;
+
+	if (!prolly_gc_tell(gc, PROLLY_GC_WAITING, 0, 0, error))
+		return false;
+	g_mutex_lock(&usage->lock);
+	old = usage->turn;
+	/* One that ended while it waited has left the turn with guards in it that are older. */
+	ok = wait_for_turn(gc, !old, error);
+	if (ok) {
+		usage->turn = !old;
+		ok = wait_for_turn(gc, old, error);
 	}
 	g_mutex_unlock(&usage->lock);
 	return ok;

@@ -477,6 +477,62 @@ static void test_under_way(Fixture *self, gconstpointer kind)
 	g_cond_clear(&slow.cond);
 }
 
+typedef struct {
+	Slow *slow;
+	bool has_waited;
+	bool went_on; /* without waiting */
+} Second;
+
+static bool cancel_waiting(ProllyGcPhase phase, uint64_t done, uint64_t total, void *data,
+			   GError **error)
+{
+	return phase != PROLLY_GC_WAITING || total == 0 ||
+	       prolly_throw(error, PROLLY_ERROR_CANCELLED, "enough");
+}
+
+static bool await_again(ProllyGcPhase phase, uint64_t done, uint64_t total, void *data,
+			GError **error)
+{
+	Second *second = data;
+
+	second->has_waited |= phase == PROLLY_GC_WAITING && total > 0;
+	second->went_on |= phase > PROLLY_GC_MARKING && !second->has_waited;
+	if (second->has_waited || second->went_on)
+		note(second->slow, &second->slow->is_awaited);
+	return true;
+}
+
+/* A collection that was ended while it waited does not keep the next one from waiting. */
+static void test_wait_cancelled(Fixture *self, gconstpointer kind)
+{
+	g_autoptr(ProllyRepo) repo = open_kind(self, kind);
+	g_autoptr(ProllyView) view = open_live(repo, "main");
+	Slow slow = {.repo = repo};
+	Second second = {.slow = &slow};
+	ProllyGcOptions options = {.prune_before = PROLLY_GC_NOW, .progress = cancel_waiting};
+	g_autoptr(GError) error = NULL;
+	ProllyGcFigures figures;
+	GThread *thread;
+
+	g_mutex_init(&slow.lock);
+	g_cond_init(&slow.cond);
+	thread = g_thread_new("slow", change_slowly, &slow);
+	wait_until(&slow, &slow.has_put);
+	g_assert_false(prolly_gc_run(repo, &options, &figures, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_CANCELLED);
+	g_clear_error(&error);
+
+	options.progress = await_again;
+	options.data = &second;
+	prolly_gc_run(repo, &options, &figures, &error);
+	g_assert_no_error(error);
+	g_assert_true(second.has_waited && !second.went_on);
+	g_thread_join(thread);
+	assert_content(view, "k", 1, HUGE_VALUE);
+	g_mutex_clear(&slow.lock);
+	g_cond_clear(&slow.cond);
+}
+
 static gpointer work(gpointer data)
 {
 	Worker *worker = data;
@@ -623,6 +679,7 @@ int main(int argc, char **argv)
 	WITH_BOTH("gc/missing", test_missing);
 	WITH_STORE("gc/between", test_between);
 	WITH_BOTH("gc/under-way", test_under_way);
+	WITH_BOTH("gc/wait-cancelled", test_wait_cancelled);
 	WITH_BOTH("gc/threads", test_threads);
 	g_test_add("/version/gc/threads/file", Fixture, "file://", set_up, test_threads, tear_down);
 	WITH_STORE("gc/killed", test_killed);
