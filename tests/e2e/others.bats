@@ -197,6 +197,22 @@ reachable()
 
 # ---- What one may not do -------------------------------------------------------------------------
 
+@test "a backup is not built in a directory that somebody else has put there" {
+	ctl . -q init "$STORE"
+	local backup=$T/backup
+	install -d -o nobody "$backup.partial"
+	run ctl "$STORE" backup "$backup"
+	status_is 2
+	is "$output" "prollyfs-ctl: $backup.partial is in the way: the backup is built there"
+	is "$(ls -A "$backup.partial")" ""
+	is "$(stat -c '%U %a' "$backup.partial")" 'nobody 755'
+	missing "$backup"
+	chown root "$backup.partial"
+	ctl "$STORE" -q backup "$backup"
+	run ctl "$backup" fsck
+	is "$output" 'nothing is damaged'
+}
+
 @test "the hidden directories are closed to others, by whatever way" {
 	mount_store "$STORE" "$MNT" -o allow_other
 	mkdir "$MNT/main/ns"
