@@ -185,6 +185,35 @@ static void test_stale(Fixture *self, gconstpointer spec)
 	prolly_repo_free(repo);
 }
 
+/* Only what is there is moved to. */
+static void test_gone(Fixture *self, gconstpointer spec)
+{
+	ProllyRepo *repo = spec ? open_spec(spec) : new_store(self);
+	g_autoptr(ProllyBranch) branch = lookup(repo, "main");
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(repo->body->db);
+	g_autoptr(GBytes) written = NULL;
+	g_autoptr(GError) error = NULL;
+	ProllyPublication *publication = NULL;
+	ProllyCommitId gone = {{0x12, 0x34}};
+	ProllyCommitId before;
+	ProllyCommitId after;
+
+	get_head(repo, "main", &before);
+	prolly_publication_new_move(repo, branch, &gone, "reset", &publication, &error);
+	g_assert_no_error(error);
+	prolly_db_batch_put(batch, PROLLY_DB_META, "x", 1, "y", 1);
+	g_assert_false(prolly_publication_publish(publication, repo, &before, batch, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_STALE);
+	prolly_db_get(repo->body->db, PROLLY_DB_META, NULL, "x", 1, &written, NULL);
+	g_assert_null(written);
+	get_head(repo, "main", &after);
+	g_assert_true(prolly_commit_id_equal(&before, &after));
+	must_commit(repo, "main", "ns", "k", "1"); /* nothing is locked */
+	g_clear_pointer(&batch, prolly_db_batch_free);
+	g_clear_pointer(&branch, prolly_branch_unref);
+	prolly_repo_free(repo);
+}
+
 static void assert_resolves(ProllyRepo *repo, const char *rev, const ProllyCommitId *expected)
 {
 	g_autoptr(GError) error = NULL;
@@ -450,6 +479,7 @@ int main(int argc, char **argv)
 	WITH_BOTH("branch/rename", test_branch_rename);
 	WITH_BOTH("commit/namespaces", test_commit);
 	WITH_BOTH("publication/stale", test_stale);
+	WITH_BOTH("publication/gone", test_gone);
 	WITH_BOTH("revision/resolve", test_revisions);
 	WITH_BOTH("log/graph", test_graph);
 	WITH_STORE("commit/stock-git", test_git);

@@ -96,6 +96,43 @@ static void test_git_holds_lock(Fixture *self, gconstpointer data)
 	prolly_repo_free(repo);
 }
 
+/* Locks that are older than the machine's boot have nobody who could hold them. */
+static void test_old_locks(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+
+	prolly_branch_unref(create(repo, "b", -1));
+	prolly_repo_free(repo);
+	run("cd '%s/git' && git --git-dir=. pack-refs --all && "
+	    "touch -d 2001-01-01 refs/heads/main.lock packed-refs.lock",
+	    self->store);
+	repo = open_spec(self->store);
+	must_commit(repo, "main", "ns", "k", "v");
+	assert_delete(repo, "b", true, -1);
+	assert_branches(repo, "main");
+	prolly_repo_free(repo);
+	run("test -z \"$(find '%s/git' -name '*.lock')\"", self->store);
+}
+
+/* Somebody is at work. */
+static void test_new_locks(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	g_autoptr(ProllyBranch) branch = NULL;
+	g_autoptr(GError) error = NULL;
+
+	prolly_repo_free(repo);
+	run("cd '%s/git' && touch refs/heads/main.lock packed-refs.lock", self->store);
+	repo = open_spec(self->store);
+	branch = lookup(repo, "main");
+	g_assert_false(commit_key(repo, branch, "ns", "k", "v", NULL, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_BUSY);
+	run("cd '%s/git' && rm refs/heads/main.lock packed-refs.lock", self->store);
+	must_commit(repo, "main", "ns", "k", "v");
+	g_clear_pointer(&branch, prolly_branch_unref);
+	prolly_repo_free(repo);
+}
+
 /* ---- Reflogs that end in the middle of a line ----------------------------------------------- */
 
 static char *load_log(Fixture *self)
@@ -210,12 +247,16 @@ static void crash_subprocess(void)
 	_exit(0);
 }
 
-static void crash(Fixture *self)
+static void crash_in(Fixture *self, const char *subprocess)
 {
 	g_setenv(CRASH_STORE, self->store, TRUE);
-	g_test_trap_subprocess("/version/repo/crash/subprocess", 0,
-			       G_TEST_SUBPROCESS_INHERIT_STDERR);
+	g_test_trap_subprocess(subprocess, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
 	g_test_trap_assert_passed();
+}
+
+static void crash(Fixture *self)
+{
+	crash_in(self, "/version/repo/crash/subprocess");
 }
 
 static void assert_recovered(Fixture *self)
@@ -262,6 +303,79 @@ static void test_crash_then_git(Fixture *self, gconstpointer data)
 	repo = open_spec(self->store);
 	assert_value(repo, "main", "a", NULL);
 	assert_value(repo, "made", "b", "1");
+	prolly_repo_free(repo);
+}
+
+/* References whose locking is the end of the process. */
+typedef struct {
+	ProllyRefs base;
+	ProllyRefs *real;
+} MortalRefs;
+
+static bool lock_and_die(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)
+{
+	ProllyRefs *real = ((MortalRefs *)refs)->real;
+
+	_exit(real->ops->lock(real, update, error) ? 0 : 1);
+}
+
+static void locked_subprocess(void)
+{
+	ProllyRepo *repo = open_spec(g_getenv(CRASH_STORE));
+	g_autoptr(ProllyBranch) branch = lookup(repo, "main");
+	MortalRefs mortal = {.real = repo->body->git->refs};
+	ProllyRefsOps ops = {.lock = lock_and_die};
+
+	mortal.base.ops = &ops;
+	repo->body->git->refs = &mortal.base;
+	commit_key(repo, branch, "ns", "a", "1", NULL, NULL);
+	_exit(1);
+}
+
+/* The end comes when the reference is locked, and nothing of what was to be is written yet. */
+static void test_crash_locked(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo;
+
+	init_store(self);
+	crash_in(self, "/version/repo/locked/subprocess");
+	run("test -e '%s/git/refs/heads/main.lock'", self->store);
+	repo = open_spec(self->store);
+	assert_value(repo, "main", "a", NULL);
+	must_commit(repo, "main", "ns", "a", "2");
+	prolly_repo_free(repo);
+}
+
+static void unapplied_subprocess(void)
+{
+	const char *store = g_getenv(CRASH_STORE);
+	ProllyRepo *repo = open_spec(store);
+	g_autoptr(ProllyBranch) branch = lookup(repo, "main");
+	g_autoptr(GError) error = NULL;
+
+	must_commit(repo, "main", "ns", "a", "1");
+	run("cd '%s/git' && git --git-dir=. pack-refs --all && mkdir refs/heads/main && "
+	    "touch refs/heads/main/.in-the-way",
+	    store);
+	g_assert_false(commit_key(repo, branch, "ns", "a", "2", NULL, &error));
+	g_assert_true(prolly_journal_trim(repo->body->journal, NULL));
+	_exit(0);
+}
+
+/* A move that is in the journal and cannot be made stays there until it can. */
+static void test_crash_unapplied(Fixture *self, gconstpointer data)
+{
+	g_autofree char *log = NULL;
+	ProllyRepo *repo;
+
+	init_store(self);
+	crash_in(self, "/version/repo/unapplied/subprocess");
+	run("rm -r '%s/git/refs/heads/main'", self->store);
+	repo = open_spec(self->store);
+	assert_value(repo, "main", "a", "2");
+	log = capture("git --git-dir='%s/git' log --format=%%s main", self->store);
+	g_assert_cmpstr(log, ==, "a = 2\na = 1\nInitial commit");
+	must_commit(repo, "main", "ns", "a", "3");
 	prolly_repo_free(repo);
 }
 
@@ -333,9 +447,13 @@ int main(int argc, char **argv)
 	g_test_add_func("/version/journal/newer-record", test_newer_record);
 	WITH_STORE("branch/moved-by-git", test_outside_move);
 	WITH_STORE("refs/locked-by-git", test_git_holds_lock);
+	WITH_STORE("refs/old-locks", test_old_locks);
+	WITH_STORE("refs/new-locks", test_new_locks);
 	WITH_STORE("refs/unfinished-line", test_unfinished_line);
 	WITH_STORE("refs/no-room-for-line", test_no_room_for_line);
 	g_test_add_func("/version/repo/crash/subprocess", crash_subprocess);
+	g_test_add_func("/version/repo/locked/subprocess", locked_subprocess);
+	g_test_add_func("/version/repo/unapplied/subprocess", unapplied_subprocess);
 	g_test_add("/version/journal/crash", Fixture, NULL, set_up, test_crash, tear_down);
 	g_test_add("/version/journal/lost-git", Fixture, "rm -r git && mv ../git-before git",
 		   set_up, test_crash, tear_down);
@@ -357,6 +475,8 @@ int main(int argc, char **argv)
 		   set_up, test_crash, tear_down);
 	g_test_add_func("/version/journal/hostile-records", test_hostile_records);
 	WITH_STORE("journal/then-git", test_crash_then_git);
+	WITH_STORE("journal/locked", test_crash_locked);
+	WITH_STORE("journal/unapplied", test_crash_unapplied);
 	WITH_STORE("journal/trimmed", test_trimmed);
 	return g_test_run();
 }
