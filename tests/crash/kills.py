@@ -9,7 +9,8 @@
    and what opens the store after that, likewise.
 
 The layer under the daemon (disk-shim.c) kills. After each kill the store has to open, to pass fsck,
-and to have every value, commit, branch and tag that a caller was told of (promises.py).
+and to have every value, commit, branch and tag that a caller was told of (promises.py). And it has to
+work: nothing of what is done to it by a later user may be refused, such as for a lock that is nobody's.
 """
 
 import argparse
@@ -97,10 +98,11 @@ class Victim:
         return Mount(self.build, self.store, self.mount, self.environment, self.dir + '/daemon.log')
 
     def live_and_die(self):
-        """What the kill hit."""
+        """What the kill hit, and what was refused (nullable) though nobody had been killed yet."""
         hit = self.r.choices(('while it opens the store', 'while it collects', 'at work'),
                              (2, 3, 5))[0]
         wait = self.r.randrange(CALLS[hit])
+        self.control.arm(Control.PASS)
         if hit == 'while it opens the store':
             self.control.arm(Control.KILL, wait)
         daemon = self.start()
@@ -112,9 +114,10 @@ class Victim:
         while daemon.is_alive() and not failure:
             failure = self.workload.run(
                 1, self.workload.commander.collect if hit == 'while it collects' else None)
+        was_killed = self.control.n_struck() > 0
         daemon.kill()
         self.control.disarm()
-        return '%s, at call %d' % (hit, wait)
+        return '%s, at call %d' % (hit, wait), None if was_killed else failure
 
     def judge(self):
         for text in read_notes(self.log)[self.n_fed:]:
@@ -147,8 +150,10 @@ def kill_under_load(options, scratch, report):
         seed = '%s %d' % (options.seed, i)
         victim = Victim(options.build, '%s/%d' % (scratch, i), seed)
         for n in range(min(KILLS_OF_A_STORE, options.kills - i)):
-            what = victim.live_and_die()
+            what, refusal = victim.live_and_die()
             complaints = victim.judge()
+            if refusal:
+                complaints.append('refused: %s' % refusal)
             report.add('store "%s", kill %d %s' % (seed, n, what), complaints)
             if complaints:
                 print('# store and notes: ' + victim.keep(), flush=True)
@@ -247,15 +252,19 @@ class Stepper:
         self.run(words, Control.KILL, at)
         if again is not None:
             self.run(('status',), Control.KILL, again)
-        return look(self.probe, self.disk + '/store', promises, random.Random(at))
+        complaints = look(self.probe, self.disk + '/store', promises, random.Random(at))
+        branch = note['branch'] if note and note['what'] == 'moving' else 'main'
+        done = self.run(('-b', branch, 'commit', '--allow-empty', '-m', 'after'), Control.PASS)
+        if done.returncode:
+            complaints.append('refused: ' + done.stderr.decode())
+        return complaints
 
     def close(self):
         self.probe.close()
         self.control.close()
 
 
-def kill_by_steps(options, scratch, report):
-    stepper = Stepper(options, make_image(options, scratch), scratch)
+def kill_by_steps_of(options, stepper, state, report):
     r = random.Random(options.seed + ' steps')
     for words, note in COMMANDS:
         if options.commands and words[0] not in options.commands:
@@ -266,10 +275,19 @@ def kill_by_steps(options, scratch, report):
             continue
         for at in stepper.choose(words, options.steps, r):
             again = r.randrange(60) if r.random() < 0.5 else None
-            report.add('%s, killed at call %d of %d%s' % (
-                words[0], at, n, '' if again is None else ', and recovery at call %d' % again),
+            report.add('%s, of a store %s, killed at call %d of %d%s' % (
+                words[0], state, at, n, '' if again is None else ', and recovery at call %d' % again),
                 stepper.step(words, note, at, again))
     stepper.close()
+
+
+def kill_by_steps(options, scratch, report):
+    """Of a store that has a journal of what is not synced yet, and of one that has none."""
+    victim = make_image(options, scratch)
+    kill_by_steps_of(options, Stepper(options, victim, scratch), 'that a kill has left', report)
+    subprocess.run([options.build + '/src/prollyfs-ctl', '-C', victim.store, 'status'],
+                   stdout=subprocess.DEVNULL, check=True)
+    kill_by_steps_of(options, Stepper(options, victim, scratch), 'that was closed', report)
 
 
 def main():
