@@ -143,6 +143,37 @@ sys.stdout.buffer.write(random.Random(1).randbytes(5000000)[:4470030] + bytes(10
 	store_git fsck --strict
 }
 
+@test "gc: a pack with a .keep file stays, with its commits and all that they have" {
+	mount_store
+	mkdir "$MNT/topic" "$MNT/topic/ns"
+	local i id objects=$STORE/git/objects kept
+	for i in 1 2; do
+		random_bytes 100000 "$i" >"$MNT/topic/ns/k"
+		commit_all topic
+	done
+	id=$(store_git rev-parse topic)
+	store_git repack -adq
+	kept=$(basename "$objects"/pack/*.pack .pack)
+	touch "$objects/pack/$kept.keep"
+	ctl "$MNT/main" -q branch -D topic
+	echo more >"$MNT/main/f"
+	commit_all main
+	remount # what the kernel knows of a branch keeps it
+	on_main -q gc --prune=now
+	present "$objects/pack/$kept.pack"
+	present "$objects/pack/$kept.idx"
+	random_bytes 100000 2 | cmp - "$MNT/.prollyfs/at/$id/ns/k"
+	random_bytes 100000 1 | cmp - "$MNT/.prollyfs/at/$id~1/ns/k"
+	store_git fsck --strict
+	# until somebody takes the mark away
+	rm "$objects/pack/$kept.keep"
+	remount
+	on_main -q gc --prune=now
+	missing "$objects/pack/$kept.pack"
+	missing "$MNT/.prollyfs/at/$id"
+	store_git fsck --strict
+}
+
 @test "gc: the git repository is one pack without loose objects" {
 	mount_store
 	mkdir "$MNT/main/ns"

@@ -114,6 +114,27 @@ more"
 	file_is "$MNT/.prollyfs/at/feature/x/ns/a" y
 }
 
+@test "a branch where a directory of branches was has a reflog" {
+	echo x >"$NS/a"
+	commit_all main
+	local name
+	for name in feature/x feature/deep/y; do
+		on_main branch "$name"
+		echo "$name" >"$MNT/$name/ns/a"
+		ctl "$MNT/$name" -q commit -m "on $name"
+	done
+	on_main -q branch -D feature/x
+	on_main -q branch -D feature/deep/y
+	mkdir -p "$STORE/git/logs/refs/heads/feature/deep" # as a git leaves it that is interrupted
+	on_main -q branch feature
+	echo y >"$MNT/feature/ns/a"
+	ctl "$MNT/feature" -q commit -m 'on feature'
+	local heads
+	heads=$(printf '%s\n' "$(head_of feature)" "$(head_of main)")
+	is "$(ctl "$MNT/feature" --json reflog feature | json .commit | tr -d '"')" "$heads"
+	is "$(store_git log -g --format=%H feature)" "$heads"
+}
+
 @test "branch -m to the name it has: nothing changes, what is staged stays" {
 	two_sides
 	echo staged >"$SIDE/a"

@@ -185,6 +185,46 @@ static void test_stale(Fixture *self, gconstpointer spec)
 	prolly_repo_free(repo);
 }
 
+/* Where moves are no more remembered, what came with them is younger than it was, and never lost: the
+ * oldest goes on from where the branch began. */
+static void test_many_moves(Fixture *self, gconstpointer spec)
+{
+	ProllyRepo *repo = spec ? open_spec(spec) : new_store(self);
+	ProllyPlace place = {"ns", (const uint8_t *)"k", 1};
+	g_autoptr(ProllyBranch) branch = NULL;
+	g_autoptr(ProllyState) old = NULL;
+	g_autoptr(ProllyView) view = NULL;
+	g_auto(ProllyEntry) entry = {0};
+	g_autoptr(GError) error = NULL;
+	ProllyCommitId sides[2];
+	ProllyState *state;
+	int64_t oldest;
+	bool found;
+
+	must_commit(repo, "main", "ns", "k", "1");
+	get_head(repo, "main", &sides[1]);
+	must_commit(repo, "main", "ns", "other", "1");
+	get_head(repo, "main", &sides[0]);
+	branch = create(repo, "b", -1);
+	old = prolly_branch_get_state(branch);
+	state = prolly_state_copy(old);
+	for (int i = 0; i < 300; i++)
+		prolly_state_add_move(state, &sides[i % 2], &sides[(i + 1) % 2]);
+	g_assert_cmpuint(state->moves->len, <, 300);
+	oldest = g_array_index(state->moves, ProllyMove, 0).time;
+	prolly_branch_take_state(branch, state);
+
+	view = prolly_view_new_live(repo, branch);
+	prolly_view_get(view, &place, true, &entry, &found, &error);
+	g_assert_no_error(error);
+	g_assert_true(found);
+	g_assert_cmpint(entry.attrs.mtime, ==, oldest);
+	g_clear_pointer(&view, prolly_view_unref);
+	g_clear_pointer(&old, prolly_state_unref);
+	g_clear_pointer(&branch, prolly_branch_unref);
+	prolly_repo_free(repo);
+}
+
 /* Only what is there is moved to. */
 static void test_gone(Fixture *self, gconstpointer spec)
 {
@@ -478,6 +518,7 @@ int main(int argc, char **argv)
 	WITH_BOTH("branch/delete", test_branch_delete);
 	WITH_BOTH("branch/rename", test_branch_rename);
 	WITH_BOTH("commit/namespaces", test_commit);
+	WITH_BOTH("branch/many-moves", test_many_moves);
 	WITH_BOTH("publication/stale", test_stale);
 	WITH_BOTH("publication/gone", test_gone);
 	WITH_BOTH("revision/resolve", test_revisions);
