@@ -28,6 +28,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <git2/refdb.h>
+#include <git2/sys/repository.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -420,6 +422,20 @@ static bool put_lock(FileRefs *files, const char *path, const char *text, bool *
 				     error);
 }
 
+/* While git holds the lock PATH, which is in the way of UPDATE. */
+static bool wait_for_lock(const ProllyRefUpdate *update, const char *path, gint64 deadline,
+			  GError **error)
+{
+	do {
+		if (g_get_monotonic_time() >= deadline)
+			return prolly_throw(error, PROLLY_ERROR_BUSY,
+					    "%s is locked by another git process (%s exists)",
+					    update->name, path);
+		g_usleep(LOCK_POLL_US);
+	} while (access(path, F_OK) == 0);
+	return true;
+}
+
 /* Makes PATH, a lock file, with the reference's new value in it. */
 static bool make_lock(FileRefs *files, const char *path, const ProllyRefUpdate *update,
 		      GError **error)
@@ -434,16 +450,8 @@ static bool make_lock(FileRefs *files, const char *path, const ProllyRefUpdate *
 			return false;
 		if (!exists)
 			return true;
-		if (drop_left_lock(files, path))
-			continue;
-		do {
-			if (g_get_monotonic_time() >= deadline)
-				return prolly_throw(error, PROLLY_ERROR_BUSY,
-						    "%s is locked by another git process "
-						    "(%s exists)",
-						    update->name, path);
-			g_usleep(LOCK_POLL_US);
-		} while (access(path, F_OK) == 0);
+		if (!drop_left_lock(files, path) && !wait_for_lock(update, path, deadline, error))
+			return false;
 	}
 }
 
@@ -480,13 +488,30 @@ static bool is_move(const ProllyRefUpdate *update)
 	return !prolly_commit_id_is_zero(&update->from) && !prolly_commit_id_is_zero(&update->to);
 }
 
+/* A reference that is to be deleted from packed-refs needs git's lock of that file then. */
+static bool check_packed(FileRefs *files, const ProllyRefUpdate *update, GError **error)
+{
+	gint64 deadline = g_get_monotonic_time() + LOCK_WAIT_US;
+	g_autofree char *lock = get_lock_path(files, "packed-refs");
+	guint at;
+
+	if (!prolly_commit_id_is_zero(&update->to) || access(lock, F_OK) < 0)
+		return true;
+	if (!load_packed(files, error))
+		return false;
+	at = find_packed(files, update->name);
+	return at == files->packed->len ||
+	       strcmp(g_ptr_array_index(files->packed, at), update->name) != 0 ||
+	       wait_for_lock(update, lock, deadline, error);
+}
+
 static bool files_lock(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)
 {
 	FileRefs *files = as_files(refs);
 	g_autofree char *lock = get_lock_path(files, update->name);
 
 	if (!is_move(update))
-		return compare(refs, update, error);
+		return compare(refs, update, error) && check_packed(files, update, error);
 	if (!make_lock(files, lock, update, error))
 		return false;
 	if (!compare(refs, update, error)) {
@@ -550,6 +575,17 @@ static bool stands_at(const git_reference *reference, const ProllyCommitId *id)
 	return target && memcmp(target->id, id->bytes, PROLLY_COMMIT_ID_SIZE) == 0;
 }
 
+/* libgit2 takes a reference out of what it knows of packed-refs before it writes that: if it cannot, it
+ * would not find it there again. */
+static void forget_packed(git_repository *repo)
+{
+	git_refdb *fresh = NULL;
+
+	if (git_refdb_open(&fresh, repo) == 0)
+		(void)git_repository_set_refdb(repo, fresh);
+	git_refdb_free(fresh);
+}
+
 static bool delete_ref(FileRefs *files, const ProllyRefUpdate *update, GError **error)
 {
 	g_autoptr(git_reference) reference = NULL;
@@ -561,8 +597,11 @@ static bool delete_ref(FileRefs *files, const ProllyRefUpdate *update, GError **
 		return true;
 	if (result == 0)
 		result = git_reference_delete(reference);
-	if (result < 0 && result != GIT_EMODIFIED && result != GIT_ENOTFOUND)
-		return prolly_throw_git(error, result, "delete %s", update->name);
+	if (result < 0 && result != GIT_EMODIFIED && result != GIT_ENOTFOUND) {
+		prolly_throw_git(error, result, "delete %s", update->name);
+		forget_packed(files->repo);
+		return false;
+	}
 	return true;
 }
 

@@ -133,6 +133,33 @@ static void test_new_locks(Fixture *self, gconstpointer data)
 	prolly_repo_free(repo);
 }
 
+/* A packed reference cannot be deleted while somebody is at packed-refs, nor is it said to be; whether
+ * that is seen before (PATH is a lock file), or when the deletion is decided already (a link, which is
+ * in the way of one). */
+static void test_locked_packed(Fixture *self, gconstpointer make_lock)
+{
+	bool is_seen = g_str_has_prefix(make_lock, "touch");
+	ProllyRepo *repo = new_store(self);
+	g_autoptr(ProllyBranch) branch = NULL;
+	g_autoptr(GError) error = NULL;
+
+	prolly_branch_unref(create(repo, "b", -1));
+	run("cd '%s/git' && git --git-dir=. pack-refs --all && %s packed-refs.lock", self->store,
+	    (const char *)make_lock);
+	branch = lookup(repo, "b");
+	g_assert_false(prolly_branch_delete(repo, branch, NULL, true, &error));
+	g_clear_pointer(&branch, prolly_branch_unref);
+	if (is_seen)
+		g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_BUSY);
+	run("rm '%s/git/packed-refs.lock'", self->store);
+	if (is_seen)
+		assert_delete(repo, "b", true, -1);
+	must_commit(repo, "main", "ns", "k", "v");
+	assert_branches(repo, "main");
+	prolly_repo_free(repo);
+	run("! grep refs/heads/b '%s/git/packed-refs'", self->store);
+}
+
 /* ---- Reflogs that end in the middle of a line ----------------------------------------------- */
 
 static char *load_log(Fixture *self)
@@ -449,6 +476,10 @@ int main(int argc, char **argv)
 	WITH_STORE("refs/locked-by-git", test_git_holds_lock);
 	WITH_STORE("refs/old-locks", test_old_locks);
 	WITH_STORE("refs/new-locks", test_new_locks);
+	g_test_add("/version/refs/locked-packed", Fixture, "touch", set_up, test_locked_packed,
+		   tear_down);
+	g_test_add("/version/refs/locked-packed-late", Fixture, "ln -s nowhere", set_up,
+		   test_locked_packed, tear_down);
 	WITH_STORE("refs/unfinished-line", test_unfinished_line);
 	WITH_STORE("refs/no-room-for-line", test_no_room_for_line);
 	g_test_add_func("/version/repo/crash/subprocess", crash_subprocess);
