@@ -29,21 +29,26 @@
 /* ---- What the two threads share ---------------------------------------------------------- */
 
 typedef struct {
+	gint references; /* atomic */
 	int fd;
 	bool by_ioctl; /* the mount is read-only (session.h) */
 	ProllyStreams streams;
 	uint8_t *input; /* room for a frame of standard input; its thread's, once that runs */
 } Call;
 
-static void call_close(void *call)
+static Call *call_ref(Call *call)
 {
-	close(((Call *)call)->fd);
-	g_free(((Call *)call)->input);
+	g_atomic_int_inc(&call->references);
+	return call;
 }
 
 static void call_unref(Call *call)
 {
-	g_atomic_rc_box_release_full(call, call_close);
+	if (!g_atomic_int_dec_and_test(&call->references))
+		return;
+	close(call->fd);
+	g_free(call->input);
+	g_free(call);
 }
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Call, call_unref)
@@ -124,7 +129,7 @@ static void *send_input(void *data)
 
 static void start_input(Call *call)
 {
-	GThread *thread = g_thread_new("prollyfs-input", send_input, g_atomic_rc_box_acquire(call));
+	GThread *thread = g_thread_new("prollyfs-input", send_input, call_ref(call));
 	g_thread_unref(thread);
 }
 
@@ -254,7 +259,8 @@ static Call *open_call(const char *ctl_path, const ProllyStreams *streams, GErro
 		prolly_throw_errno(error, errno, "%s", ctl_path);
 		return NULL;
 	}
-	Call *call = g_atomic_rc_box_new0(Call);
+	Call *call = g_new0(Call, 1);
+	call->references = 1;
 	call->fd = fd;
 	call->by_ioctl = by_ioctl;
 	call->streams = *streams;

@@ -268,9 +268,7 @@ static bool run(Committing *self, ProllyCommitId *out_id, uint64_t *out_changes,
 /* Values were put there, of which something is left, most likely. */
 static bool got_values(Committing *self, uint64_t generation)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->branch->write_lock);
-
-	return self->branch->valued == generation;
+	return __atomic_load_n(&self->branch->valued, __ATOMIC_RELAXED) == generation;
 }
 
 /* Under commit_lock. Should nothing be left of what was staged, it may be false: then the fold finds

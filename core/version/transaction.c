@@ -210,7 +210,8 @@ void prolly_transaction_put(ProllyTransaction *self, const ProllyPlace *place,
 	staged.stored = stored;
 	staged.stored_len = len;
 	self->has_blobs |= len && stored[0] & PROLLY_VALUE_BLOB;
-	self->working.branch->valued = self->generation;
+	/* without the lock by who renames ahead */
+	__atomic_store_n(&self->working.branch->valued, self->generation, __ATOMIC_RELAXED);
 	put_record(self, place, &staged, record);
 }
 

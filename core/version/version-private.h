@@ -175,7 +175,7 @@ struct ProllyBranch {
 	ProllyHints *hints;     /* hints.c: what is known of directories; protected by write_lock */
 	ProllyMoveCache *moves; /* moves.c: when moves changed what; has a lock of its own */
 	ProllyWatch *watch;     /* rename-ahead.c: nullable; protected by write_lock */
-	uint64_t valued; /* a generation that values were put into; protected by write_lock */
+	uint64_t valued;        /* atomic: the generation that a value was put into last */
 };
 
 /* ---- repo.c, branch.c, state.c ----------------------------------------------------------- */
