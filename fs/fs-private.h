@@ -540,6 +540,8 @@ bool pfs_conflicts_list(PfsMount *mount, PfsInode *dir, GPtrArray **out_names, G
  * ends with '/'. */
 bool pfs_branches_list(PfsMount *mount, PfsInode *dir, GPtrArray **out_names, GError **error);
 bool pfs_meta_list(PfsMount *mount, PfsInode *dir, GPtrArray **out_names, GError **error);
+/* (transfer full) The branch name that NAME in DIR is or begins. */
+char *pfs_branch_full_name(const PfsInode *dir, const char *name);
 /* Branch names below PREFIX (NULL: all), cut at the next '/' (levels end with '/'). */
 bool pfs_branch_level(PfsMount *mount, const char *prefix, GPtrArray **out_names, GError **error);
 

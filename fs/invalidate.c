@@ -393,7 +393,18 @@ static void on_changed(void *data, ProllyBranch *branch, const ProllyPlace *plac
 	pfs_scope_unref(&mount->table, scope);
 }
 
-/* Nodes of branches that were deleted stand for nothing now; all names of branches go into JOB. */
+/* Does TOP, the directory of a branch, stand for nothing now, or has it another name? */
+static bool has_lost_name(const PfsInode *top)
+{
+	ProllyBranch *branch = top->scope->branch;
+	g_autofree char *known = pfs_branch_full_name(top->names->parent, top->names->name);
+	g_autofree char *now = prolly_branch_dup_name(branch);
+
+	return prolly_branch_is_deleted(branch) || strcmp(known, now);
+}
+
+/* Nodes of branches that were deleted stand for nothing now. Their names go into JOB, and those that
+ * branches had before they were renamed. */
 static void collect_branches(PfsMount *mount, Job *job)
 {
 	g_autoptr(GPtrArray) deleted = g_ptr_array_new();
@@ -406,7 +417,7 @@ static void collect_branches(PfsMount *mount, Job *job)
 		PfsScope *scope = value;
 		PfsInode *top = scope->branch ? scope->top : NULL;
 
-		if (!top || !top->names)
+		if (!top || !top->names || !has_lost_name(top))
 			continue;
 		add_name(job, top->names->parent->id, top->names->name);
 		if (prolly_branch_is_deleted(scope->branch)) {

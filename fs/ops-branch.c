@@ -36,8 +36,7 @@ void pfs_branches_touch(PfsMount *mount)
 	g_mutex_unlock(&mount->table.lock);
 }
 
-/* (transfer full) The branch name that NAME in DIR is or begins. */
-static char *full_name(const PfsInode *dir, const char *name)
+char *pfs_branch_full_name(const PfsInode *dir, const char *name)
 {
 	return dir->path ? g_strconcat(dir->path, "/", name, NULL) : g_strdup(name);
 }
@@ -94,7 +93,7 @@ bool pfs_found_scope(PfsMount *mount, PfsScope *scope, PfsFound *out_found, GErr
 bool pfs_branches_find(PfsMount *mount, PfsInode *dir, const char *name, PfsFound *out_found,
 		       bool *out_found_it, GError **error)
 {
-	g_autofree char *full = full_name(dir, name);
+	g_autofree char *full = pfs_branch_full_name(dir, name);
 	g_autoptr(ProllyBranch) branch = NULL;
 
 	*out_found_it = false;
@@ -145,7 +144,7 @@ static bool make_branch(PfsMount *mount, const char *name, GError **error)
 void pfs_branch_mkdir(fuse_req_t req, PfsInode *dir, const char *name)
 {
 	PfsMount *mount = pfs_mount(req);
-	g_autofree char *full = full_name(dir, name);
+	g_autofree char *full = pfs_branch_full_name(dir, name);
 	g_autoptr(GError) error = NULL;
 	PfsFound found = {0};
 	bool found_it = false;
@@ -204,7 +203,7 @@ static bool delete_branch(PfsMount *mount, const char *name, GError **error)
 void pfs_branch_rmdir(fuse_req_t req, PfsInode *dir, const char *name)
 {
 	PfsMount *mount = pfs_mount(req);
-	g_autofree char *full = full_name(dir, name);
+	g_autofree char *full = pfs_branch_full_name(dir, name);
 	g_autoptr(GError) error = NULL;
 
 	if (dir->kind == PFS_KIND_ROOT && !strcmp(name, PFS_META_NAME)) {
@@ -238,8 +237,8 @@ void pfs_branch_rename(fuse_req_t req, PfsInode *from, const char *from_name, Pf
 		       const char *to_name, unsigned flags)
 {
 	PfsMount *mount = pfs_mount(req);
-	g_autofree char *from_full = full_name(from, from_name);
-	g_autofree char *to_full = full_name(to, to_name);
+	g_autofree char *from_full = pfs_branch_full_name(from, from_name);
+	g_autofree char *to_full = pfs_branch_full_name(to, to_name);
 	g_autoptr(GError) error = NULL;
 
 	if (flags & PROLLY_RENAME_EXCHANGE) {

@@ -91,8 +91,11 @@ watcher_end()
 
 @test "a merge of thousands of keys is seen whole" {
 	entries 1 5000 | on_main load ns
+	mkdir -p "$NS/gone/below"
+	echo x >"$NS/gone/below/k"
 	commit_all main base
 	mkdir "$MNT/side"
+	rm -r "$MNT/side/ns/gone"
 	entries 1 5000 -after | ctl "$MNT/side" load ns
 	entries 6000 6999 | ctl "$MNT/side" load ns
 	for n in 0000001 0000777 0005000; do
@@ -107,6 +110,8 @@ watcher_end()
 	watcher_sees k0006500 "10 value 6500"
 	watcher_sees k0000777 "No such file or directory"
 	watcher_end
+	# which asks for nothing that the kernel thinks it knows
+	is "$(errno_of "os.open('$NS/gone', os.O_PATH)")" ENOENT
 	is "$(ls "$NS" | wc -l)" 5997
 	is "$(find "$NS" -type f -exec grep -L after {} + | wc -l)" 1000
 }
@@ -256,6 +261,29 @@ P
 	is "$(cat <&4)" x
 	exec 4<&-
 	is "$(ls "$MNT")" main
+}
+
+@test "who stands in a branch stays in it while others are made, renamed and deleted" {
+	echo x >"$NS/k"
+	commit_all main
+	on_main branch f/x
+	cd "$MNT/main"
+	for words in "branch other" "branch -m other another" "branch -D another"; do
+		"$CTL" $words
+		is "$("$CTL" --json status | json .branch)" '"main"'
+		is "$(/bin/pwd)" "$MNT/main"
+		file_is "$MNT/f/x/ns/k" x
+	done
+	cd "$MNT/f/x/ns"
+	on_main branch f/y
+	is "$(/bin/pwd)" "$MNT/f/x/ns"
+	on_main branch -m f/x f/z
+	missing "$MNT/f/x"
+	file_is "$MNT/f/z/ns/k" x
+	is "$(/bin/pwd)" "$MNT/f/z/ns"
+	on_main branch -D f/z
+	missing "$MNT/f/z"
+	! touch new 2>"$T/out"
 }
 
 @test "who stands in a directory stays in it over a merge" {
@@ -432,6 +460,13 @@ cost()
 	start=$(requests "$what")
 	"${@:2}" >&2
 	echo $(($(requests "$what") - 2 * start + before))
+}
+
+@test "a name that is absent is looked up once, and each time by a kernel that is told only of names" {
+	local again=0
+	[ -z "${PROLLYFS_TEST_KERNEL:-}" ] || again=2 # it looks twice
+	missing "$NS/absent"
+	is "$(cost lookup missing "$NS/absent")" "$again"
 }
 
 @test "a small file comes with its opening: not read, nor are its attributes asked for again" {
