@@ -587,6 +587,9 @@ void pfs_notifier_free(PfsNotifier *notifier); /* NULL is allowed */
 void pfs_notifier_observe(PfsMount *mount);
 /* Tells the kernel to forget a name, some time soon. */
 void pfs_notifier_drop_name(PfsMount *mount, fuse_ino_t parent, const char *name);
+/* A name in DIR is gone. If that was the last, and DIR is no more, as where a key has its name, tells
+ * the kernel to forget the name that the key had meanwhile. */
+void pfs_notifier_drop_covered(PfsMount *mount, PfsInode *dir);
 /* Tells the kernel to forget some of the oldest nodes. */
 void pfs_notifier_shed(PfsMount *mount);
 

@@ -476,6 +476,27 @@ void pfs_notifier_drop_name(PfsMount *mount, fuse_ino_t parent, const char *name
 	submit(mount->notifier, job, false);
 }
 
+void pfs_notifier_drop_covered(PfsMount *mount, PfsInode *dir)
+{
+	g_autofree char *covered = NULL;
+	PfsInode *parent = NULL, *key;
+
+	g_mutex_lock(&mount->table.lock);
+	if (dir->kind == PFS_KIND_DIRECTORY && dir->names) {
+		parent = dir->names->parent;
+		parent->references++;
+		covered = g_strconcat(dir->names->name, "%prolly-key", NULL);
+	}
+	g_mutex_unlock(&mount->table.lock);
+	if (!parent)
+		return;
+	key = pfs_table_find_name(&mount->table, parent, covered);
+	if (key && !exists(mount, dir))
+		pfs_notifier_drop_name(mount, parent->id, covered);
+	pfs_inode_unref(&mount->table, key);
+	pfs_inode_unref(&mount->table, parent);
+}
+
 void pfs_notifier_shed(PfsMount *mount)
 {
 	g_autoptr(GArray) aged = NULL;

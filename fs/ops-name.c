@@ -8,7 +8,8 @@
  * follows, and the scope's count of changes is moved, so that open directories know that the state
  * they pinned has been overtaken (ops-dir.c). The kernel keeps its own caches right for what it
  * asked for, but for one case: a directory that goes away uncovers a key of the same name, which
- * was NAME%prolly-key meanwhile.
+ * was NAME%prolly-key meanwhile. It goes by rmdir or rename, or with the last name in it, since there
+ * is no place for the marker of an empty directory where a key is.
  */
 
 #include "fs-private.h"
@@ -91,6 +92,13 @@ static void note_name(PfsMount *mount, PfsInode *dir)
 {
 	pfs_scope_touch(dir->scope);
 	pfs_table_touch_names(&mount->table, dir);
+}
+
+/* One that went. */
+static void note_gone(PfsMount *mount, PfsInode *dir)
+{
+	note_name(mount, dir);
+	pfs_notifier_drop_covered(mount, dir);
 }
 
 /* ---- Making ------------------------------------------------------------------------------ */
@@ -332,7 +340,7 @@ void pfs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	leaver = begin_leaving(mount, dir, name);
 	done = remove_key(mount, dir, name, &error);
 	if (done) {
-		note_name(mount, dir);
+		note_gone(mount, dir);
 		pfs_table_unlink(&mount->table, dir, name);
 		fuse_reply_err(req, 0);
 	} else {
@@ -383,7 +391,7 @@ void pfs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		pfs_reply_error(req, "rmdir", error);
 		return;
 	}
-	note_name(mount, dir);
+	note_gone(mount, dir);
 	pfs_table_unlink(&mount->table, dir, name);
 	uncover_key(mount, dir, name);
 	fuse_reply_err(req, 0);
@@ -503,7 +511,7 @@ static bool rename_keys(PfsMount *mount, ProllyBranch *branch, const Rename *ren
 static void note_renamed(PfsMount *mount, PfsInode *from, const char *from_name, PfsInode *to,
 			 const char *to_name, unsigned flags, const Rename *rename)
 {
-	note_name(mount, from);
+	note_gone(mount, from);
 	note_name(mount, to);
 	if (flags & PROLLY_RENAME_EXCHANGE) {
 		pfs_table_exchange(&mount->table, from, from_name, to, to_name);

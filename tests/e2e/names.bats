@@ -169,3 +169,22 @@ keys()
 	is "$(on_main ls -r ns | grep prolly-key)" $'a%prolly-key\na!%prolly-key' # an empty a stays
 	is "$(on_main diff --name-only | grep prolly-key)" $'ns/b%prolly-key\nns/c%prolly-key'
 }
+
+# It is told some time soon.
+@test "a key has its name back when the directory of that name goes, in whatever way" {
+	local way ns=0
+	for way in "mv d z" "rm d/b" "mv d/b z" "rmdir d/c" "mv d/c z"; do
+		ns=$((++ns))
+		mkdir "$MNT/main/$ns"
+		cd "$MNT/main/$ns"
+		printf 'd\tK\nd/b\tB\n' | on_main load "$ns"
+		[ "$way" = "${way/d\/c/}" ] || { mkdir d/c && rm d/b; }
+		file_is d%prolly-key K
+		[ -d d ]
+		# shellcheck disable=SC2086
+		$way
+		wait_for 10 missing d%prolly-key
+		file_is d K
+		is "$(ls | grep -v z)" d
+	done
+}
