@@ -235,13 +235,23 @@ static bool truncate_opened(fuse_req_t req, PfsInode *inode, ProllyFile *file, i
 	return true;
 }
 
+/* HANDLE is not opened after all. Unless the kernel was to KEEP what it has cached, the next who opens
+ * has it dropped. */
+static void undo_open(PfsMount *mount, PfsHandle *handle, bool keep)
+{
+	g_mutex_lock(&mount->table.lock);
+	handle->inode->has_lost |= !keep;
+	g_mutex_unlock(&mount->table.lock);
+	pfs_handle_free(mount, handle);
+}
+
 /* (transfer full) A handle of INODE as FLAGS say. Takes ACCOUNT over, even on an error. */
 static PfsHandle *open_handle(fuse_req_t req, PfsInode *inode, PfsAccount *account,
 			      struct fuse_file_info *fi, GError **error)
 {
 	PfsMount *mount = pfs_mount(req);
 	PfsHandle *handle;
-	bool keep;
+	bool keep = true;
 
 	if (is_writing(fi->flags) && !inode->scope->branch) {
 		pfs_account_close(mount, account, false);
@@ -252,7 +262,7 @@ static PfsHandle *open_handle(fuse_req_t req, PfsInode *inode, PfsAccount *accou
 	if (!open_file(mount, handle, fi->flags, &keep, error) ||
 	    ((fi->flags & O_TRUNC) &&
 	     !truncate_opened(req, inode, handle->file, fi->flags, error))) {
-		pfs_handle_free(mount, handle);
+		undo_open(mount, handle, keep);
 		return NULL;
 	}
 	if (is_writing(fi->flags))
@@ -333,7 +343,7 @@ void pfs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (!handle)
 		pfs_reply_error(req, "open", error);
 	else if (fuse_reply_open(req, fi) < 0)
-		pfs_handle_free(mount, handle);
+		undo_open(mount, handle, fi->keep_cache);
 }
 
 /* Makes NAME, or without O_EXCL takes the one that came into being since the kernel looked. What is
@@ -397,7 +407,7 @@ void pfs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 		else
 			pfs_reply_error(req, "create", error);
 	} else if (fuse_reply_create(req, &param, fi) < 0) {
-		pfs_handle_free(mount, handle);
+		undo_open(mount, handle, fi->keep_cache);
 		pfs_table_forget(&mount->table, param.ino, 1);
 	}
 }
