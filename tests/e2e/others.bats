@@ -142,6 +142,19 @@ os._exit(0)
 	is "$(on_main get ns/a)" 1
 }
 
+@test "requests of control files that were answered are none that wait" {
+	mount_store "$STORE" "$MNT" -o allow_other,ctl_gid=12001
+	mkdir "$MNT/main/ns"
+	users '
+BECOME(12001)
+fd = OPEN(".prollyfs/ctl", os.O_RDWR)
+def run(n):
+    os.write(fd, b"ls\n")
+    assert os.read(fd, 100) == b"ns\n" and not os.read(fd, 100)
+assert HAVE(run, 300) == (300, "no error")
+'
+}
+
 @test "texts and names of branches: kept as long as they may be" {
 	ctl . init "$STORE"
 	local i message
@@ -154,7 +167,19 @@ os._exit(0)
 		printf 'branch %0.200d/%0.200d\n' "$i" "$i"
 	done >"$MNT/.prollyfs/ctl"
 	users '
+def read(n):  # what is closed counts no more
+    fd = os.open(".prollyfs/log/main", os.O_RDONLY)
+    while os.read(fd, 1 << 20):
+        pass
+    os.close(fd)
+def names(n):
+    fd = os.open(".", os.O_DIRECTORY)
+    assert len(os.listdir(fd)) == 301
+    os.close(fd)
 BECOME(12001)
+OPEN(".", os.O_DIRECTORY)
+assert HAVE(read, 80) == (80, "no error")
+assert HAVE(names, 80) == (80, "no error")
 n, error = HAVE(lambda n: OPEN(".prollyfs/log/main"), 100)
 assert error == "EDQUOT" and 50 < n < 56, (n, error)
 BECOME(12002)
@@ -245,6 +270,48 @@ refused(os.rmdir, "main")
 refused(os.rename, "main", "other")
 '
 	file_is "$MNT/main/ns/f" x
+}
+
+@test "a control file that is passed on obeys who may command, and its owner's only its owner" {
+	mount_store "$STORE" "$MNT" -o allow_other,ctl_gid=12001
+	users '
+import fcntl
+LINE = b"status\n"
+def ctl():
+    return OPEN(".prollyfs/ctl", os.O_RDWR)
+def ioctl(fd):
+    fcntl.ioctl(fd, 1 << 30 | len(LINE) << 16 | ord("P") << 8 | 1, LINE)
+def write(fd):
+    os.write(fd, LINE)
+def refused(fd):
+    for give in write, ioctl:
+        assert HAVE(lambda n: give(fd), 1) == (0, "EACCES"), give
+def obeyed(fd):
+    for give in write, ioctl:
+        give(fd)
+        while os.read(fd, 1 << 20):
+            pass
+owners = ctl()
+obeyed(owners)
+BECOME(12001)
+refused(owners)
+obeyed(ctl())
+passed = fds[-1]
+BECOME(65534)
+refused(owners)
+refused(passed)
+BECOME(12003)  # in a group that is not theirs first
+os.seteuid(0)
+os.setgroups([12005, 12001])
+os.seteuid(12003)
+obeyed(ctl())
+obeyed(passed)
+refused(owners)
+os.seteuid(0)
+os.setgroups([])
+os.seteuid(12003)
+refused(fds[-1])
+'
 }
 
 @test "a member of ctl_gid's group commands, and runs nothing and opens nothing outside" {
