@@ -323,6 +323,22 @@ assert os.listdir(sys.argv[1]) == ["only"]
 P
 }
 
+@test "a directory handle that was overtaken brings no deleted name back" {
+	entries 1 3000 | on_main load ns
+	python3 - "$NS" "$CTL" "$MNT/main" <<'P'
+import os, subprocess, sys
+os.chdir(sys.argv[1])
+deleted = ["k%07d" % n for n in range(50, 1001, 20)]
+with os.scandir() as entries:
+    next(entries)
+    os.stat("k0002990")
+    subprocess.run([sys.argv[2], "-C", sys.argv[3], "-q", "delete", *("ns/" + name for name in deleted)],
+                   check=True)
+    assert len(list(entries)) >= 2999 - len(deleted)
+assert not [name for name in deleted if os.path.exists(name)]
+P
+}
+
 # listings: requests for names of directories so far
 listings()
 {

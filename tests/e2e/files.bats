@@ -710,6 +710,45 @@ for size in range(80):
 "
 }
 
+# own ATTRIBUTE PATH...
+own()
+{
+	getfattr --absolute-names --only-values -n "user.prollyfs.$1" "${@:2}"
+}
+
+@test "of a directory: staged if anything below is; a namespace's and a branch's hash are their roots" {
+	mkdir "$NS/d" "$NS/e"
+	echo 1 | tee "$NS/d/k" >"$NS/e/k"
+	commit_all main one
+	is "$(own staged "$NS/d" "$NS/e" "$NS" "$MNT/main")" 0000
+	echo 2 >"$NS/d/k"
+	is "$(own staged "$NS/d" "$NS/e" "$NS" "$MNT/main")" 1011
+	is "$(own hash "$NS")" "$(on_main root ns)"
+	is "$(own hash "$MNT/main")" "$(on_main root)"
+	isnt "$(on_main root)" "$(on_main root ns)"
+}
+
+@test "a program that runs is not truncated, small or not, by who opens it to read" {
+	echo 'int pause(void); int main(void) { return pause(); }' >"$T/program.c"
+	cc -s -o "$T/program" "$T/program.c"
+	local size program
+	size=$(stat -c %s "$T/program")
+	[ "$size" -le 16384 ] || fail "a program of $size bytes"
+	cp "$T/program" "$NS/program"
+	remount
+	cmp "$NS/program" "$T/program"
+	cmp "$NS/program" "$T/program" # from what the kernel was given
+	"$NS/program" 3>&- &
+	program=$!
+	wait_for 10 test "$NS/program" -ef "/proc/$program/exe"
+	is "$(errno_of "os.open('$NS/program', os.O_RDONLY | os.O_TRUNC)")" ETXTBSY
+	is "$(stat -c %s "$NS/program")" "$size"
+	kill "$program"
+	! wait "$program"
+	is "$(errno_of "os.open('$NS/program', os.O_RDONLY | os.O_TRUNC)")" ok
+	is "$(stat -c %s "$NS/program")" 0
+}
+
 @test "user.prollyfs.hash, commit and staged can be read and are not listed" {
 	echo x >"$NS/f"
 	is "$(getfattr --only-values -n user.prollyfs.staged "$NS/f")" 1

@@ -150,6 +150,25 @@ mtime()
 	is "$(stat -c '%i %y %z' "$NS/same")" "$same"
 }
 
+@test "whether a file is executable is versioned, who else may what is not: the x bits follow" {
+	echo x >"$NS/f"
+	chmod 644 "$NS/f"
+	commit_all main plain
+	mkdir "$MNT/side"
+	chmod 755 "$MNT/side/ns/f"
+	commit_all side executable
+	chmod 600 "$NS/f"
+	on_main -q commit --allow-empty -m mine
+	on_main -q merge side
+	is "$(stat -c %a "$NS/f")" 700
+	on_main -q reset --hard HEAD~1
+	is "$(stat -c %a "$NS/f")" 600
+	chmod 711 "$NS/f"
+	commit_all main executable
+	on_main -q reset --hard HEAD~1
+	is "$(stat -c %a "$NS/f")" 600
+}
+
 @test "what nobody gave attributes to has sensible ones" {
 	printf 'a\t1\nd/b\t2\n' | on_main load ns
 	commit_all main

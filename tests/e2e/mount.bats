@@ -388,6 +388,29 @@ not_mounted()
 	is "$(errno_of "open('$MNT/ns/key', 'w')")" EROFS
 }
 
+@test "-o rev=: commands only read" {
+	local root
+	mount_store
+	mkdir "$MNT/main/ns"
+	echo one >"$MNT/main/ns/key"
+	commit_all main one
+	remount -o rev=main
+	root=$(root_of "$MNT")
+	for words in "put ns/key x" "branch x" "tag x" "gc"; do
+		# shellcheck disable=SC2086
+		run ctl "$MNT" $words
+		status_is 2
+		output_has read-only
+	done
+	run ctl "$MNT" log --oneline
+	status_is 0
+	output_has one
+	is "$(ctl "$MNT" branch)" "* main"
+	is "$(root_of "$MNT")" "$root"
+	remount
+	is "$(root_of "$MNT/main")" "$root"
+}
+
 @test "-o rev= of none: exit 1, named" {
 	ctl . init "$STORE"
 	mount_here -o rev=nothing~3 "$STORE" "$MNT"
