@@ -609,6 +609,8 @@ ways = {
     "load": ("k", lambda: ctl("load", "ns", data=b"k\t" + NEW + b"\n"), OLD),
     "reset": ("k", lambda: ctl("reset", "--hard", "HEAD~1"), OLD),
     "merge": ("k", lambda: ctl("merge", "-m", "m", "side"), OLD),
+    "revert": ("k", lambda: ctl("revert", "HEAD"), OLD),
+    "cherry-pick": ("k", lambda: ctl("cherry-pick", "side"), OLD),
     "restore": ("staged", lambda: ctl("restore", "staged"), OLD),
     "commit": ("staged", lambda: ctl("commit", "-m", "staged"), OLD),
     "the branch goes": ("k", lambda: ctl("-b", "main", "branch", "-D", "way"), OLD),

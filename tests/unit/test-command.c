@@ -505,9 +505,30 @@ static void test_confined(Fixture *f, gconstpointer data)
 static void test_read_only(Fixture *f, gconstpointer data)
 {
 	static const char *const CHANGES[] = {
-		"put ns/k1 x", "delete ns/k1", "load ns",        "commit -m x --allow-empty",
-		"merge side",  "branch new",   "branch -D side", "branch -m side x"};
+		"put ns/k1 x",
+		"delete ns/k1",
+		"load ns",
+		"restore ns/k1",
+		"reset --hard HEAD~1",
+		"reset ns/k1",
+		"commit -m x --allow-empty",
+		"merge side",
+		"merge --continue",
+		"merge --abort",
+		"revert HEAD",
+		"cherry-pick side",
+		"resolve --all",
+		"branch new",
+		"branch -f side main",
+		"branch -D side",
+		"branch -m side x",
+		"tag new",
+		"tag -d v1",
+		"gc",
+		"fsck --repair",
+	};
 	make_history(f);
+	done(f, "tag v1");
 	f->caller.read_only = true;
 	for (size_t i = 0; i < G_N_ELEMENTS(CHANGES); i++)
 		refused(f, EROFS, "read-only", CHANGES[i]);
