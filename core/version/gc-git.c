@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define READS_MAX 20000
+#define FILE_MAX  (64 << 20) /* bytes of FETCH_HEAD and the like: hundreds of thousands of lines */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_odb_object, git_odb_object_free)
 
@@ -355,6 +356,9 @@ static bool note_file(ProllyGc *gc, const char *name, GError **error)
 		return prolly_throw_errno(error, errno, "read %s", path);
 	if (!S_ISREG(st.st_mode))
 		return true;
+	if (st.st_size > FILE_MAX)
+		return prolly_throw(error, PROLLY_ERROR_CORRUPT, "%s: %" G_GINT64_FORMAT " bytes",
+				    path, (gint64)st.st_size);
 	while ((n = read(fd, piece, sizeof(piece))) > 0)
 		note_ids(gc, piece, (size_t)n, start, &at);
 	return n == 0 || prolly_throw_errno(error, errno, "read %s", path);

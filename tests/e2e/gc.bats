@@ -141,6 +141,9 @@ sys.stdout.buffer.write(random.Random(1).randbytes(5000000)[:4470030] + bytes(10
 	done
 	missing "$MNT/.prollyfs/at/${ids[2]}"
 	store_git fsck --strict
+	truncate -s 100G "$STORE/git/FETCH_HEAD" # it would be read for minutes
+	run -2 on_main gc
+	output_has "$STORE/git/FETCH_HEAD: 107374182400 bytes"
 }
 
 @test "gc: a pack with a .keep file stays, with its commits and all that they have" {
