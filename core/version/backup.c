@@ -172,6 +172,22 @@ static bool copy_objects_once(ProllyBackupCopy *copy, const ProllyRepoBody *body
 	       prolly_backup_copy(copy, packs, PACKS, PROLLY_BACKUP_FIXED, error);
 }
 
+/* Has the backup all PACKS that there are now? While git packs anew, who lists them may see neither the
+ * old ones nor the new. */
+static bool has_packs(const ProllyBackupCopy *copy, const char *packs)
+{
+	g_autoptr(GDir) dir = g_dir_open(packs, 0, NULL);
+	const char *entry;
+
+	while (dir && (entry = g_dir_read_name(dir))) {
+		g_autofree char *to = g_build_filename(copy->place->partial, PACKS, entry, NULL);
+
+		if (g_str_has_suffix(entry, ".pack") && !g_file_test(to, G_FILE_TEST_EXISTS))
+			return false;
+	}
+	return true;
+}
+
 static bool copy_objects(ProllyBackupCopy *copy, const ProllyRepoBody *body, GError **error)
 {
 	g_autofree char *packs = g_build_filename(body->path, PACKS, NULL);
@@ -179,7 +195,7 @@ static bool copy_objects(ProllyBackupCopy *copy, const ProllyRepoBody *body, GEr
 	for (int i = 0; i < REPACKED_MAX; i++) {
 		if (!copy_objects_once(copy, body, error))
 			return false;
-		if (!copy->has_lost)
+		if (!copy->has_lost && has_packs(copy, packs))
 			return true;
 		/* Of a pack that went, a part may have been copied. */
 		if (!prolly_backup_drop_gone(copy, packs, PACKS, error))

@@ -11,6 +11,7 @@
 
 typedef struct {
 	Fixture *fixture;
+	const char *options; /* of git repack */
 	bool has_packed;
 } Packer;
 
@@ -23,7 +24,7 @@ static bool pack_meanwhile(uint64_t files, uint64_t bytes, void *data, GError **
 	g_autoptr(GDir) dir = g_dir_open(packs, 0, NULL);
 
 	if (!packer->has_packed && dir && g_dir_read_name(dir)) {
-		run("git --git-dir='%s/git' repack -adq", store);
+		run("git --git-dir='%s/git' repack %s", store, packer->options);
 		packer->has_packed = true;
 	}
 	return true;
@@ -40,11 +41,11 @@ static bool fail_damaged(const ProllyDamage *damage, void *data, GError **error)
 	return false;
 }
 
-/* B3 of backup.c: several packs become one while they are copied. */
-static void test_repacked(Fixture *self, gconstpointer data)
+/* B3 of backup.c: several packs become one while they are copied, or OPTIONS leave them beside it. */
+static void test_repacked(Fixture *self, gconstpointer options_of_git)
 {
 	ProllyRepo *repo = new_store(self);
-	Packer packer = {.fixture = self};
+	Packer packer = {.fixture = self, .options = options_of_git};
 	ProllyBackupOptions options = {.progress = pack_meanwhile, .data = &packer};
 	g_autofree char *copy = g_strconcat(self->store, "-copy", NULL);
 	g_autofree char *left = NULL, *right = NULL, *size = NULL, *count = NULL;
@@ -87,6 +88,8 @@ int main(int argc, char **argv)
 	set_identity();
 	g_test_init(&argc, &argv, NULL);
 
-	WITH_STORE("backup/repacked", test_repacked);
+	g_test_add("/version/backup/repacked", Fixture, "-adq", set_up, test_repacked, tear_down);
+	g_test_add("/version/backup/packed-beside", Fixture, "-aq", set_up, test_repacked,
+		   tear_down);
 	return g_test_run();
 }
