@@ -444,6 +444,18 @@ static gpointer change_slowly(gpointer data)
 	return NULL;
 }
 
+/* Returns when SELF, a change, is under way. */
+static GThread *start_slow(Slow *self)
+{
+	GThread *thread;
+
+	g_mutex_init(&self->lock);
+	g_cond_init(&self->cond);
+	thread = g_thread_new("slow", change_slowly, self);
+	wait_until(self, &self->has_put);
+	return thread;
+}
+
 static bool await_slow(ProllyGcPhase phase, uint64_t done, uint64_t total, void *data,
 		       GError **error)
 {
@@ -465,10 +477,7 @@ static void test_under_way(Fixture *self, gconstpointer kind)
 	ProllyGcFigures figures;
 	GThread *thread;
 
-	g_mutex_init(&slow.lock);
-	g_cond_init(&slow.cond);
-	thread = g_thread_new("slow", change_slowly, &slow);
-	wait_until(&slow, &slow.has_put);
+	thread = start_slow(&slow);
 	prolly_gc_run(repo, &options, &figures, &error);
 	g_assert_no_error(error);
 	g_thread_join(thread);
@@ -514,10 +523,7 @@ static void test_wait_cancelled(Fixture *self, gconstpointer kind)
 	ProllyGcFigures figures;
 	GThread *thread;
 
-	g_mutex_init(&slow.lock);
-	g_cond_init(&slow.cond);
-	thread = g_thread_new("slow", change_slowly, &slow);
-	wait_until(&slow, &slow.has_put);
+	thread = start_slow(&slow);
 	g_assert_false(prolly_gc_run(repo, &options, &figures, &error));
 	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_CANCELLED);
 	g_clear_error(&error);
