@@ -34,9 +34,10 @@
 #define PIECES_MIN (32u << 10) /* bytes of a read that is worth to be answered without a copy */
 #define PIECES_MAX 64
 
-#define COPY_STEP (1u << 20)  /* bytes at a time of copy_file_range */
-#define COPY_MAX  (64u << 20) /* bytes of one request: callers ask again */
-#define SHARE_MAX (1u << 30)  /* the same, of one that copies nothing: an answer has 32 bits */
+#define CREATE_TRIES 8           /* while commands take away what is made */
+#define COPY_STEP    (1u << 20)  /* bytes at a time of copy_file_range */
+#define COPY_MAX     (64u << 20) /* bytes of one request: callers ask again */
+#define SHARE_MAX    (1u << 30)  /* the same, of one that copies nothing: an answer has 32 bits */
 
 /* ---- Handles ----------------------------------------------------------------------------- */
 
@@ -372,40 +373,63 @@ static bool make_or_find(fuse_req_t req, PfsInode *dir, const char *name, mode_t
 	return true;
 }
 
+/* Makes NAME in DIR, or finds it, and opens it. */
+static PfsHandle *make_and_open(fuse_req_t req, PfsInode *dir, const char *name, mode_t mode,
+				struct fuse_file_info *fi, struct fuse_entry_param *out_param,
+				GError **error)
+{
+	PfsMount *mount = pfs_mount(req);
+	PfsAccount *account = pfs_account_open(req, false); /* before anything is made */
+	PfsFound found = {0};
+	PfsHandle *handle;
+
+	if (!account) {
+		prolly_throw_errno(error, EMFILE, "create");
+		return NULL;
+	}
+	if (!make_or_find(req, dir, name, mode, fi, &found, error)) {
+		pfs_account_close(mount, account, false);
+		return NULL;
+	}
+	handle = open_handle(req, pfs_enter(mount, dir, name, &found, out_param), account, fi,
+			     error);
+	if (!handle)
+		pfs_table_forget(&mount->table, out_param->ino, 1);
+	return handle;
+}
+
+/* Did a command take away what was just made, or found? */
+static bool was_faster(const GError *error)
+{
+	return prolly_error_is(error, PROLLY_ERROR_NOT_FOUND) ||
+	       g_error_matches(error, PROLLY_ERRNO, ESTALE);
+}
+
 void pfs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		   struct fuse_file_info *fi)
 {
 	PfsMount *mount = pfs_mount(req);
 	PfsInode *dir = pfs_table_find(&mount->table, parent);
 	g_autoptr(GError) error = NULL;
-	PfsFound found = {0};
 	struct fuse_entry_param param;
-	PfsAccount *account;
-	PfsHandle *handle;
-	PfsInode *inode;
+	const int flags = fi->flags;
+	PfsHandle *handle = NULL;
 
 	if (!dir) {
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	account = pfs_account_open(req, false); /* before anything is made */
-	if (!account) {
-		fuse_reply_err(req, EMFILE);
-		return;
+	for (int tries = 0; !handle && tries < CREATE_TRIES; tries++) {
+		if (error && !was_faster(error))
+			break;
+		g_clear_error(&error);
+		fi->flags = flags;
+		handle = make_and_open(req, dir, name, mode, fi, &param, &error);
 	}
-	if (!make_or_find(req, dir, name, mode, fi, &found, &error)) {
+	if (!handle && was_faster(error)) {
+		fuse_reply_err(req, ESTALE); /* the kernel makes it again */
+	} else if (!handle) {
 		pfs_reply_error(req, "create", error);
-		pfs_account_close(mount, account, false);
-		return;
-	}
-	inode = pfs_enter(mount, dir, name, &found, &param);
-	handle = open_handle(req, inode, account, fi, &error);
-	if (!handle) {
-		pfs_table_forget(&mount->table, param.ino, 1);
-		if (prolly_error_is(error, PROLLY_ERROR_NOT_FOUND)) /* a command was faster */
-			fuse_reply_err(req, ESTALE);                /* the kernel makes it again */
-		else
-			pfs_reply_error(req, "create", error);
 	} else if (fuse_reply_create(req, &param, fi) < 0) {
 		undo_open(mount, handle, fi->keep_cache);
 		pfs_table_forget(&mount->table, param.ino, 1);

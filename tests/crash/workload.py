@@ -5,6 +5,7 @@ It goes by turns: in each, the writers do some writes while a command runs. What
 before and after (promises.py).
 """
 
+import errno
 import json
 import os
 import random
@@ -67,10 +68,18 @@ class Writer:
             os.makedirs(self.dir, exist_ok=True)
             for _ in range(n):
                 self.version += 1
-                self.r.choice((self.replace, self.write, self.write, self.write_parts,
-                               self.write_blocks, self.write_blocks))()
+                self.write_something()
         except OSError as error:
             raise Gone('%s: %s' % (self.dir, error)) from error
+
+    def write_something(self):
+        """Unless a command takes what is written to away in between: then it has begun, and no more."""
+        try:
+            self.r.choice((self.replace, self.write, self.write, self.write_parts,
+                           self.write_blocks, self.write_blocks))()
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ESTALE):
+                raise
 
     def delete(self, key):
         self.note('begin', key)
