@@ -126,7 +126,6 @@ struct PfsInode {
 	unsigned references;  /* ours: children's names, handles */
 	unsigned n_open;      /* handles on file, or that may be (lazy.c) */
 	unsigned n_executing; /* of them, those that a program runs from */
-	gint writer;          /* the thread that opened it last to write, till it closes it; or 0 */
 	bool has_lost;        /* the kernel may have cached what was not staged */
 	bool is_filled;       /* it was given the content, and nothing was written since */
 	bool is_kept;         /* an orphan that may be opened yet: counts in table->n_kept */

@@ -169,25 +169,9 @@ static bool set_length(PfsMount *mount, PfsInode *inode, ProllyFile *open, uint6
 	       (open || prolly_file_flush(file, error));
 }
 
-/*
- * Whoever has opened INODE for writing and not closed it dates it, gives it away and says who may read
- * it, as copying and unpacking do, and the kernel does not say through which handle: that is staged
- * with what was written, at the latest when that is closed.
- */
-static bool change_attrs(fuse_req_t req, PfsInode *inode, ProllyFile *file,
-			 const ProllyAttrs *attrs, int kind, GError **error)
-{
-	int caller = (int)fuse_req_ctx(req)->pid;
-
-	if (file && caller && caller == g_atomic_int_get(&inode->writer))
-		return prolly_file_set_attrs_later(file, attrs, kind, error);
-	return pfs_attrs_change(pfs_mount(req), inode, file, attrs, kind, error);
-}
-
-static bool set_attrs(fuse_req_t req, PfsInode *inode, const struct stat *attr, int to_set,
+static bool set_attrs(PfsMount *mount, PfsInode *inode, const struct stat *attr, int to_set,
 		      GError **error)
 {
-	PfsMount *mount = pfs_mount(req);
 	g_autoptr(ProllyFile) file = pfs_table_dup_file(&mount->table, inode);
 	ProllyAttrs attrs = wanted_attrs(attr, to_set);
 	int kind = to_set & FUSE_SET_ATTR_MODE ? wanted_kind(inode, attr->st_mode) : -1;
@@ -199,7 +183,7 @@ static bool set_attrs(fuse_req_t req, PfsInode *inode, const struct stat *attr, 
 		return false;
 	if (drops_privileges(inode, to_set))
 		pfs_attrs_drop_privileges(inode->mode, &attrs);
-	if (attrs.has && !change_attrs(req, inode, file, &attrs, kind, error))
+	if (attrs.has && !pfs_attrs_change(mount, inode, file, &attrs, kind, error))
 		return false;
 	if (kind >= 0)
 		inode->value_kind = (ProllyKind)kind;
@@ -220,7 +204,7 @@ void pfs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
 		reply_attr(req, inode); /* a shell's '>' */
 	} else if (pfs_kind_is_virtual(inode->kind)) {
 		fuse_reply_err(req, EPERM);
-	} else if (set_attrs(req, inode, attr, to_set, &error)) {
+	} else if (set_attrs(mount, inode, attr, to_set, &error)) {
 		reply_attr(req, inode);
 	} else {
 		pfs_reply_error(req, "setattr", error);

@@ -266,8 +266,6 @@ static PfsHandle *open_handle(fuse_req_t req, PfsInode *inode, PfsAccount *accou
 		undo_open(mount, handle, keep);
 		return NULL;
 	}
-	if (is_writing(fi->flags))
-		g_atomic_int_set(&inode->writer, (gint)fuse_req_ctx(req)->pid);
 	fi->fh = (uintptr_t)handle;
 	fi->keep_cache = keep;
 	if (keep && handle->file)
@@ -553,7 +551,6 @@ void pfs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (handle->file) {
 		handle->unflushed = 0;
-		g_atomic_int_set(&handle->inode->writer, 0);
 		done = prolly_file_flush(handle->file, &error);
 	}
 	reply_done(req, "close", done, error);

@@ -197,8 +197,9 @@ void prolly_attrs_leave_group(ProllyAttrs *attrs)
 	attrs->group = 0;
 }
 
-void prolly_attrs_update(ProllyAttrs *to, const ProllyAttrs *attrs)
+void prolly_attr_record_update(ProllyAttrRecord *record, const ProllyAttrs *attrs)
 {
+	ProllyAttrs *to = &record->attrs;
 	uint32_t has = attrs->has & PROLLY_ATTR_PUBLIC;
 
 	if (has & PROLLY_ATTR_MODE)

@@ -48,7 +48,7 @@ static bool has_key_in_place(ProllyTransaction *txn, const ProllyPlace *place, u
 static void give_attrs(ProllyAttrRecord *record, const ProllyAttrs *attrs)
 {
 	if (attrs)
-		prolly_attrs_update(&record->attrs, attrs);
+		prolly_attr_record_update(record, attrs);
 }
 
 /* PLACE is not there: its record, state and marker, and its place among its parent's children. */

@@ -103,7 +103,7 @@ static void set_attrs(ProllyTransaction *txn, ProllyAttrRecord *record, const Pr
 	uint32_t given = attrs ? attrs->has : 0;
 
 	if (attrs)
-		prolly_attrs_update(to, attrs);
+		prolly_attr_record_update(record, attrs);
 	if (!(given & PROLLY_ATTR_MTIME))
 		to->mtime = txn->now;
 	if (!(given & PROLLY_ATTR_CTIME))
@@ -281,7 +281,7 @@ bool prolly_edit_delete(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlac
 static void change_record(ProllyTransaction *txn, ProllyAttrRecord *record,
 			  const ProllyAttrs *attrs)
 {
-	prolly_attrs_update(&record->attrs, attrs);
+	prolly_attr_record_update(record, attrs);
 	if (!(attrs->has & PROLLY_ATTR_CTIME))
 		record->attrs.ctime = txn->now;
 	record->attrs.has |= PROLLY_ATTR_CTIME;

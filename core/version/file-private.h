@@ -102,7 +102,6 @@ struct ProllyFile {
 	ProllyExtentsSize recorded;          /* what is there */
 	GArray *unrecorded;                  /* of ProllyInterval: written since the last flush */
 	bool is_changed;                     /* there is something to stage */
-	uint32_t deferred;                   /* attributes that are staged with it, PROLLY_ATTR_* */
 	bool must_rewrite;                   /* the records say more than is true (a truncation) */
 	bool has_new_nodes;                  /* the store has nodes that only this file refers to */
 	gsize kept;                          /* of the body's kept_bytes */
@@ -119,16 +118,6 @@ struct ProllyFile {
 static inline const ProllyTreeContext *prolly_file_get_context(const ProllyFile *file)
 {
 	return prolly_repo_get_context(file->repo);
-}
-
-/* (transfer none) The attributes of FILE, which is changed, that are not as they are recorded. Under
- * file->lock. */
-static inline ProllyAttrs prolly_file_get_unstaged(const ProllyFile *file)
-{
-	ProllyAttrs attrs = file->attrs;
-
-	attrs.has = file->deferred | PROLLY_ATTR_MTIME | PROLLY_ATTR_CTIME;
-	return attrs;
 }
 
 /* All under write_lock. */

@@ -166,7 +166,11 @@ static bool stage(ProllyFile *file, GError **error)
 	g_autoptr(GBytes) stored = NULL;
 	const ProllyOwnedPlace *name = g_ptr_array_index(file->places, 0);
 	ProllyStagedContent content;
-	ProllyAttrs attrs = prolly_file_get_unstaged(file);
+	ProllyAttrs times = {
+		.has = PROLLY_ATTR_MTIME | PROLLY_ATTR_CTIME,
+		.mtime = file->attrs.mtime,
+		.ctime = file->attrs.ctime,
+	};
 
 	if (!prepare(file, batch, error))
 		return false;
@@ -182,11 +186,10 @@ static bool stage(ProllyFile *file, GError **error)
 	};
 	prolly_backup_claim(file->repo);
 	if (!prolly_staged_put_value_locked(file->repo, file->branch, &name->place, &content,
-					    &attrs, batch, error) ||
+					    &times, batch, error) ||
 	    !prolly_db_write(db, batch, PROLLY_DB_BUFFERED, error))
 		return false;
 	file->is_changed = false;
-	file->deferred = 0;
 	file->has_new_nodes = false;
 	g_array_set_size(file->unrecorded, 0);
 	return true;

@@ -18,7 +18,6 @@
  * F2  is_changed is false only if what is staged (or committed) has this content.
  * F3  If extents is not 0, its records with unrecorded's intervals, or all of the runs anew if
  *     must_rewrite, account for all of the runs.
- * F4  deferred is not 0 only if is_changed: what is to be staged takes those attributes along.
  *
  * Locks: write_lock before file->lock. Writers take the latter only; names change under both, so
  * either is enough to read them.
@@ -26,8 +25,6 @@
 #include "version/file-private.h"
 
 #include <string.h>
-
-#include "version/working-private.h"
 
 #define RUN_BYTES_MAX     (16u << 20)  /* bytes written that a file keeps in memory */
 #define SPARSE_BYTES_MAX  (8u << 20)   /* and a sparse one, of its own */
@@ -545,45 +542,38 @@ bool prolly_file_get_attrs(ProllyFile *file, ProllyAttrs *out_attrs, GError **er
 		*out_attrs = entry.attrs;
 		entry.attrs = (ProllyAttrs){0};
 		if (file->is_changed) {
-			ProllyAttrs own = prolly_file_get_unstaged(file);
-
-			prolly_attrs_update(out_attrs, &own);
+			out_attrs->mtime = file->attrs.mtime;
+			out_attrs->ctime = file->attrs.ctime;
 		}
 	}
 	g_mutex_unlock(&file->lock);
 	return true;
 }
 
-/* Under file->lock. */
-static void note_attrs(ProllyFile *file, const ProllyAttrs *attrs, int kind)
-{
-	prolly_attrs_update(&file->attrs, attrs);
-	if (!(attrs->has & PROLLY_ATTR_CTIME))
-		file->attrs.ctime = now_ns();
-	if (kind >= 0)
-		file->kind = (ProllyKind)kind;
-}
-
 void prolly_file_note_attrs(ProllyFile *file, const ProllyAttrs *attrs, int kind)
 {
-	g_mutex_lock(&file->lock);
-	note_attrs(file, attrs, kind);
-	g_mutex_unlock(&file->lock);
-}
-
-/* Can ATTRS wait for the staging of what was written to FILE? */
-static bool defer_attrs(ProllyFile *file, const ProllyAttrs *attrs, int kind)
-{
-	bool can;
+	ProllyAttrs *own = &file->attrs;
 
 	g_mutex_lock(&file->lock);
-	can = file->is_changed && !file->orphan && !(attrs->has & PROLLY_ATTR_XATTRS);
-	if (can) {
-		note_attrs(file, attrs, kind);
-		file->deferred |= attrs->has;
+	if (attrs->has & PROLLY_ATTR_MODE)
+		own->mode = attrs->mode;
+	if (attrs->has & PROLLY_ATTR_UID)
+		own->uid = attrs->uid;
+	if (attrs->has & PROLLY_ATTR_GID)
+		own->gid = attrs->gid;
+	if (attrs->has & PROLLY_ATTR_ATIME)
+		own->atime = attrs->atime;
+	if (attrs->has & PROLLY_ATTR_MTIME)
+		own->mtime = attrs->mtime;
+	if (attrs->has & PROLLY_ATTR_XATTRS) {
+		g_clear_pointer(&own->xattrs, g_bytes_unref);
+		own->xattrs = attrs->xattrs ? g_bytes_ref(attrs->xattrs) : NULL;
 	}
+	own->ctime = attrs->has & PROLLY_ATTR_CTIME ? attrs->ctime : now_ns();
+	own->has |= attrs->has;
+	if (kind >= 0)
+		file->kind = (ProllyKind)kind;
 	g_mutex_unlock(&file->lock);
-	return can;
 }
 
 bool prolly_file_set_attrs(ProllyFile *file, const ProllyAttrs *attrs, int kind, GError **error)
@@ -601,11 +591,4 @@ bool prolly_file_set_attrs(ProllyFile *file, const ProllyAttrs *attrs, int kind,
 					     kind, NULL, error);
 	prolly_file_note_attrs(file, attrs, kind);
 	return true;
-}
-
-bool prolly_file_set_attrs_later(ProllyFile *file, const ProllyAttrs *attrs, int kind,
-				 GError **error)
-{
-	return (file->branch && defer_attrs(file, attrs, kind)) ||
-	       prolly_file_set_attrs(file, attrs, kind, error);
 }

@@ -71,10 +71,6 @@ GBytes *prolly_file_dup_stored(ProllyFile *file);
 /* The attributes as they are now; of an orphan, the last ones it had (nlink 0). */
 bool prolly_file_get_attrs(ProllyFile *file, ProllyAttrs *out_attrs, GError **error);
 bool prolly_file_set_attrs(ProllyFile *file, const ProllyAttrs *attrs, int kind, GError **error);
-/* Likewise, but if something was written that is not staged yet, they are staged with that: who has
- * written it, and flushes it, changes them. */
-bool prolly_file_set_attrs_later(ProllyFile *file, const ProllyAttrs *attrs, int kind,
-				 GError **error);
 
 /* Stages what was written: it survives the death of the process. An error is told once. */
 bool prolly_file_flush(ProllyFile *file, GError **error);

@@ -166,7 +166,7 @@ static bool make_record(Resetting *self, ProllyRecordType type, const ProllyPlac
 	    !prolly_finding_get_attr_record(&finding, out_record, error))
 		return false;
 	if (from)
-		prolly_attrs_update(&out_record->attrs, from);
+		prolly_attr_record_update(out_record, from);
 	out_record->sequence = prolly_state_get_sequence(self->generation.state);
 	return true;
 }

@@ -51,7 +51,7 @@ static bool make_new_record(Restoring *self, const ProllyPlace *place, uint64_t 
 	    !prolly_transaction_new_record(&self->generation.txn, salt, out_record, error))
 		return false;
 	old.attrs.has &= PROLLY_ATTR_PUBLIC & ~(uint32_t)PROLLY_ATTR_TIMES;
-	prolly_attrs_update(&out_record->attrs, &old.attrs);
+	prolly_attr_record_update(out_record, &old.attrs);
 	return true;
 }
 

@@ -110,8 +110,8 @@ void prolly_attr_key_append(GByteArray *out, ProllyRecordType type, const char *
 /* The number of what has none recorded. */
 uint64_t prolly_attr_derive_ino(const char *ns, const void *key, size_t key_len, bool is_directory,
 				uint64_t salt);
-/* Sets in TO what ATTRS->has names, and nothing else. */
-void prolly_attrs_update(ProllyAttrs *to, const ProllyAttrs *attrs);
+/* Sets in RECORD what ATTRS->has names, and nothing else. */
+void prolly_attr_record_update(ProllyAttrRecord *record, const ProllyAttrs *attrs);
 /* Another object now: the number, if it is a group's, is the others'. */
 void prolly_attrs_leave_group(ProllyAttrs *attrs);
 int64_t prolly_time_now(void); /* nanoseconds since the epoch */

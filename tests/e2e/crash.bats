@@ -312,36 +312,3 @@ P
 	is "$(ls "$MNT")" "branch
 main"
 }
-
-# Who writes a file may have its attributes staged with that; anybody else's change waits for nobody.
-@test "attributes of a file that is being written: the writer's by its close, others' at once" {
-	need_root
-	python3 - "$MNT/main/a" "$DAEMON" <<'P'
-import os, signal, subprocess, sys
-os.chdir(sys.argv[1])
-other = subprocess.Popen(["sh", "-c", "read word; chmod 640 shared"], stdin=subprocess.PIPE)
-copied = os.open("copied", os.O_WRONLY | os.O_CREAT, 0o600)
-os.write(copied, b"copy")
-os.utime(copied, (1, 981158400))
-os.fchown(copied, 1234, 1235)
-os.fchmod(copied, 0o741)
-st = os.stat("copied")
-assert (st.st_mtime, st.st_uid, st.st_gid, st.st_mode & 0o7777) == (981158400, 1234, 1235, 0o741), st
-os.close(copied)
-os.close(os.open("shared", os.O_WRONLY | os.O_CREAT, 0o600))
-written = os.open("shared", os.O_WRONLY)
-os.write(written, b"half")
-other.communicate(b"now\n")
-os.close(os.open("closed", os.O_WRONLY | os.O_CREAT, 0o600))
-first, second = os.open("closed", os.O_WRONLY), os.open("closed", os.O_WRONLY)
-os.close(second)
-os.write(first, b"more")
-os.chmod("closed", 0o604)
-os.kill(int(sys.argv[2]), signal.SIGKILL)
-P
-	wait "$DAEMON" 2>/dev/null || true
-	mount_store
-	is "$(stat -c '%Y %u %g %a %s' "$MNT/main/a/copied")" "981158400 1234 1235 741 4"
-	is "$(stat -c %a "$MNT/main/a/shared")" 640
-	is "$(stat -c %a "$MNT/main/a/closed")" 604
-}

@@ -238,101 +238,7 @@ static void test_attrs(Fixture *self, gconstpointer data)
 	g_assert_cmpuint(file->attrs.mode, ==, 0640);
 }
 
-/* The mode that KEY has for who has not opened it. */
-static unsigned staged_mode(Fixture *self, const char *key)
-{
-	g_autoptr(ProllyView) view = prolly_view_new_live(self->repo, self->branch);
-	g_auto(ProllyEntry) entry = {0};
-	g_autoptr(GError) error = NULL;
-	ProllyPlace place = place_of(key);
-	bool found;
-
-	prolly_view_get(view, &place, true, &entry, &found, &error);
-	g_assert_no_error(error);
-	g_assert_true(found);
-	return entry.attrs.mode;
-}
-
-static void set_mode_later(ProllyFile *file, unsigned mode, int kind)
-{
-	ProllyAttrs set = {.has = PROLLY_ATTR_MODE, .mode = mode};
-	g_autoptr(GError) error = NULL;
-
-	prolly_file_set_attrs_later(file, &set, kind, &error);
-	g_assert_no_error(error);
-}
-
-static unsigned own_mode(ProllyFile *file)
-{
-	g_auto(ProllyAttrs) got = {0};
-	g_autoptr(GError) error = NULL;
-
-	prolly_file_get_attrs(file, &got, &error);
-	g_assert_no_error(error);
-	return got.mode;
-}
-
-/* Attributes wait for what was written, if anything does, and for nothing else. */
-static void test_attrs_later(Fixture *self, gconstpointer data)
-{
-	g_autoptr(ProllyFile) file = create_file(self, "k");
-	ProllyPlace k = place_of("k");
-	ProllyPlace link = place_of("link");
-	ProllyAttrs times = {.has = PROLLY_ATTR_MTIME, .mtime = 42}, by_path = {0};
-	g_autoptr(GError) error = NULL;
-
-	set_mode_later(file, 0640, PROLLY_KIND_FILE);
-	g_assert_cmpuint(staged_mode(self, "k"), ==, 0640);
-
-	write_text(file, 0, "x");
-	set_mode_later(file, 0700, PROLLY_KIND_EXECUTABLE);
-	prolly_file_set_attrs_later(file, &times, -1, &error);
-	g_assert_cmpuint(own_mode(file), ==, 0700);
-	g_assert_cmpuint(staged_mode(self, "k"), ==, 0640);
-	/* what comes by path meanwhile is later, or another attribute */
-	by_path = (ProllyAttrs){.has = PROLLY_ATTR_UID, .uid = 7};
-	prolly_edit_set_attrs(self->repo, self->branch, &k, false, &by_path, -1, NULL, &error);
-	g_assert_no_error(error);
-	prolly_edit_link(self->repo, self->branch, &k, &link, NULL, &error);
-	g_assert_no_error(error);
-	g_assert_cmpuint(own_mode(file), ==, 0700);
-	flush(file);
-	g_assert_cmpuint(staged_mode(self, "k"), ==, 0700);
-	g_assert_cmpuint(staged_mode(self, "link"), ==, 0700);
-	g_assert_cmpuint(file->deferred, ==, 0);
-	set_mode_later(file, 0600, PROLLY_KIND_FILE);
-	g_assert_cmpuint(staged_mode(self, "link"), ==, 0600);
-
-	g_clear_pointer(&file, prolly_file_unref);
-	close_store(self);
-	open_store(self);
-	file = open_file(self, "k");
-	g_assert_cmpuint(file->attrs.mode, ==, 0600);
-	g_assert_cmpuint(file->attrs.uid, ==, 7);
-	g_assert_cmpint(file->attrs.mtime, ==, 42);
-	g_assert_cmpint(file->kind, ==, PROLLY_KIND_FILE);
-}
-
-/* A commit takes them along; of what has lost its name they are its own. */
-static void test_attrs_later_unflushed(Fixture *self, gconstpointer data)
-{
-	g_autoptr(ProllyFile) file = create_file(self, "k");
-	ProllyPlace k = place_of("k");
-	g_autoptr(GError) error = NULL;
-
-	write_text(file, 0, "x");
-	set_mode_later(file, 0750, PROLLY_KIND_EXECUTABLE);
-	commit(self);
-	g_assert_cmpuint(staged_mode(self, "k"), ==, 0750);
-	write_text(file, 0, "y");
-	set_mode_later(file, 0711, PROLLY_KIND_EXECUTABLE);
-	prolly_edit_delete(self->repo, self->branch, &k, NULL, &error);
-	g_assert_no_error(error);
-	g_assert_cmpuint(own_mode(file), ==, 0711);
-	set_mode_later(file, 0700, PROLLY_KIND_EXECUTABLE);
-	g_assert_cmpuint(own_mode(file), ==, 0700);
-}
-
+/* Many bytes in order: bounded memory, and staged as one blob without extents. */
 static void assert_content(ProllyFile *file, const void *expected, size_t len)
 {
 	g_autoptr(GByteArray) content = read_all(file);
@@ -695,8 +601,6 @@ int main(int argc, char **argv)
 	TEST("commit-open", NULL, test_commit_open);
 	TEST("links", NULL, test_links);
 	TEST("attrs", NULL, test_attrs);
-	TEST("attrs-later", NULL, test_attrs_later);
-	TEST("attrs-later-unflushed", NULL, test_attrs_later_unflushed);
 	TEST("share", NULL, test_share);
 	TEST("pieces", NULL, test_pieces);
 	TEST("stream", NULL, test_stream);
