@@ -391,16 +391,20 @@ static PfsHandle *make_and_open(fuse_req_t req, PfsInode *dir, const char *name,
 	}
 	handle = open_handle(req, pfs_enter(mount, dir, name, &found, out_param), account, fi,
 			     error);
-	if (!handle)
-		pfs_table_forget(&mount->table, out_param->ino, 1);
-	return handle;
+	if (handle)
+		return handle;
+	pfs_table_forget(&mount->table, out_param->ino, 1);
+	if (error && prolly_error_is(*error, PROLLY_ERROR_NOT_FOUND)) {
+		g_clear_error(error);
+		prolly_throw_errno(error, ESTALE, "create");
+	}
+	return NULL;
 }
 
 /* Did a command take away what was just made, or found? */
 static bool was_faster(const GError *error)
 {
-	return prolly_error_is(error, PROLLY_ERROR_NOT_FOUND) ||
-	       g_error_matches(error, PROLLY_ERRNO, ESTALE);
+	return g_error_matches(error, PROLLY_ERRNO, ESTALE);
 }
 
 void pfs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
@@ -424,10 +428,9 @@ void pfs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 		fi->flags = flags;
 		handle = make_and_open(req, dir, name, mode, fi, &param, &error);
 	}
-	if (!handle && was_faster(error)) {
-		fuse_reply_err(req, ESTALE); /* the kernel makes it again */
-	} else if (!handle) {
-		pfs_reply_error(req, "create", error);
+	if (!handle) {
+		pfs_reply_error(req, "create",
+				error); /* if that is ESTALE, the kernel makes it again */
 	} else if (fuse_reply_create(req, &param, fi) < 0) {
 		undo_open(mount, handle, fi->keep_cache);
 		pfs_table_forget(&mount->table, param.ino, 1);

@@ -170,23 +170,24 @@ static GThreadPool *choose_for_write(Server *self, const struct fuse_buf *buffer
 	return self->disk;
 }
 
-/* A small file is copied as by a small read and a write. (One that has no file as yet is small, and
- * what cannot be written to has none: it is refused.) */
+/* A small file is copied as by a small read and a write. (What cannot be written to has no file: it is
+ * refused.) */
 static GThreadPool *choose_for_copy(Server *self, const struct fuse_buf *buffer)
 {
 	const struct fuse_copy_file_range_in *in =
 		REQUEST_BODY(struct fuse_copy_file_range_in, buffer);
-	ProllyFile *from, *to;
+	g_autoptr(ProllyFile) from = NULL;
+	ProllyFile *to;
 	uint64_t length;
 
 	if (!in)
 		return NULL;
-	from = handle_of(in->fh_in)->file;
 	to = handle_of(in->fh_out)->file;
 	if (!to)
 		return NULL;
+	/* A handle that has none as yet (lazy.c) gets its node's, if others have it open. */
+	from = pfs_table_dup_file(&self->mount->table, handle_of(in->fh_in)->inode);
 	length = from ? prolly_file_get_length(from) : 0;
-	length -= MIN(length, in->off_in);
 	return length < LARGE_IO && prolly_file_has_room(to, in->off_out, length) ? NULL
 										  : self->disk;
 }

@@ -185,7 +185,7 @@ static bool take_back(ProllyBackupCopy *copy, const char *file, GError **error)
 }
 
 bool prolly_backup_drop_gone(ProllyBackupCopy *copy, const char *from, const char *name,
-			     GError **error)
+			     const char *lasting, GError **error)
 {
 	g_autofree char *to = g_build_filename(copy->place->partial, name, NULL);
 	g_autoptr(GDir) dir = g_dir_open(to, 0, NULL);
@@ -195,7 +195,9 @@ bool prolly_backup_drop_gone(ProllyBackupCopy *copy, const char *from, const cha
 		g_autofree char *source = g_build_filename(from, entry, NULL);
 		g_autofree char *file = g_build_filename(to, entry, NULL);
 
-		if (!g_file_test(source, G_FILE_TEST_EXISTS) && !take_back(copy, file, error))
+		if ((!g_str_has_prefix(entry, lasting) ||
+		     !g_file_test(source, G_FILE_TEST_EXISTS)) &&
+		    !take_back(copy, file, error))
 			return false;
 	}
 	return true;

@@ -161,8 +161,8 @@ void prolly_backup_forget(const char *path)
 {
 	g_autofree char *marker = g_build_filename(path, MARKER, NULL);
 
-	/* On the disk before what is changed is. */
-	if (unlink(marker) == 0)
+	/* On the disk before what is changed is, whoever has removed it. */
+	if (unlink(marker) == 0 || errno == ENOENT)
 		(void)prolly_sync_path(path, NULL);
 }
 

@@ -57,8 +57,9 @@ typedef struct {
  */
 bool prolly_backup_copy(ProllyBackupCopy *copy, const char *from, const char *name,
 			ProllyBackupNature nature, GError **error);
-/* Of the files of the directory NAME in the backup, removes those that FROM has no more. */
+/* Of the files of the directory NAME in the backup, removes those that FROM has no more; and those that
+ * may be others there by now, whose names do not begin with LASTING. */
 bool prolly_backup_drop_gone(ProllyBackupCopy *copy, const char *from, const char *name,
-			     GError **error);
+			     const char *lasting, GError **error);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyBackupPlace, prolly_backup_place_clear)

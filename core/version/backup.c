@@ -182,7 +182,8 @@ static bool has_packs(const ProllyBackupCopy *copy, const char *packs)
 	while (dir && (entry = g_dir_read_name(dir))) {
 		g_autofree char *to = g_build_filename(copy->place->partial, PACKS, entry, NULL);
 
-		if (g_str_has_suffix(entry, ".pack") && !g_file_test(to, G_FILE_TEST_EXISTS))
+		if ((g_str_has_suffix(entry, ".pack") || g_str_has_suffix(entry, ".idx")) &&
+		    !g_file_test(to, G_FILE_TEST_EXISTS))
 			return false;
 	}
 	return true;
@@ -198,7 +199,7 @@ static bool copy_objects(ProllyBackupCopy *copy, const ProllyRepoBody *body, GEr
 		if (!copy->has_lost && has_packs(copy, packs))
 			return true;
 		/* Of a pack that went, a part may have been copied. */
-		if (!prolly_backup_drop_gone(copy, packs, PACKS, error))
+		if (!prolly_backup_drop_gone(copy, packs, PACKS, "pack-", error))
 			return false;
 	}
 	return prolly_throw(error, PROLLY_ERROR_BUSY, "%s/git is packed anew all the time",

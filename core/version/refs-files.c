@@ -320,9 +320,19 @@ static int open_log(const char *path, GError **error)
 	return fd;
 }
 
-/* Cuts what is no whole line off the end: a crash has left it, or a full disk. *OUT_HAS: the last line
+/* The length of the whole lines at the start of the LEN bytes of TEXT. */
+static gsize count_whole(const char *text, gsize len)
+{
+	while (len > 0 && text[len - 1] != '\n')
+		len--;
+	return len;
+}
+
+/* Cuts what is no whole line off the end, which a crash has left, or a full disk; and AFTER_CRASH, in
+ * which a disk may have lost a part of what was written, what is behind zeros. *OUT_HAS: the last line
  * is UPDATE's. */
-static bool mend_log(FileRefs *files, const ProllyRefUpdate *update, bool *out_has, GError **error)
+static bool mend_log(FileRefs *files, const ProllyRefUpdate *update, bool after_crash,
+		     bool *out_has, GError **error)
 {
 	g_autofree char *path = g_strconcat(files->dir, "/logs/", update->name, NULL);
 	g_autofree char *line = prolly_ref_update_to_line(update);
@@ -338,10 +348,8 @@ static bool mend_log(FileRefs *files, const ProllyRefUpdate *update, bool *out_h
 	if (!log)
 		return true;
 	text = g_bytes_get_data(log, &len);
-	zero = memchr(text, '\0', len);
-	whole = zero ? (gsize)(zero - text) : len;
-	while (whole > 0 && text[whole - 1] != '\n')
-		whole--;
+	zero = after_crash ? memchr(text, '\0', len) : NULL;
+	whole = count_whole(text, zero ? (gsize)(zero - text) : len);
 	if (whole < len && truncate(path, (off_t)whole) < 0)
 		return prolly_throw_errno(error, errno, "truncate %s", path);
 	*out_has = whole >= strlen(line) &&
@@ -358,6 +366,15 @@ static bool ends_whole(int fd)
 	return len == 0 || (pread(fd, &last, 1, len - 1) == 1 && last == '\n');
 }
 
+/* What the reference was called before goes on under its name, in FD. */
+static bool write_log_head(int fd, GBytes *head, const char *path, GError **error)
+{
+	gsize len;
+	const char *text = g_bytes_get_data(head, &len);
+
+	return prolly_write_all(fd, text, count_whole(text, len), path, error);
+}
+
 /* All of UPDATE's, or nothing: the next line would be a part of what is left of this one. */
 static bool append_log(FileRefs *files, const ProllyRefUpdate *update, GError **error)
 {
@@ -367,12 +384,10 @@ static bool append_log(FileRefs *files, const ProllyRefUpdate *update, GError **
 	off_t len;
 	bool has;
 
-	if (fd < 0 || (!ends_whole(fd) && !mend_log(files, update, &has, error)))
+	if (fd < 0 || (!ends_whole(fd) && !mend_log(files, update, false, &has, error)))
 		return false;
 	len = lseek(fd, 0, SEEK_END);
-	if ((!update->log_head || len > 0 ||
-	     prolly_write_all(fd, g_bytes_get_data(update->log_head, NULL),
-			      g_bytes_get_size(update->log_head), path, error)) &&
+	if ((!update->log_head || len > 0 || write_log_head(fd, update->log_head, path, error)) &&
 	    prolly_write_all(fd, line, strlen(line), path, error))
 		return true;
 	if (ftruncate(fd, len) < 0)
@@ -488,20 +503,14 @@ static bool is_move(const ProllyRefUpdate *update)
 	return !prolly_commit_id_is_zero(&update->from) && !prolly_commit_id_is_zero(&update->to);
 }
 
-/* A reference that is to be deleted from packed-refs needs git's lock of that file then. */
+/* Who deletes a reference needs git's lock of packed-refs: whoever has that may be about to write the
+ * reference there. */
 static bool check_packed(FileRefs *files, const ProllyRefUpdate *update, GError **error)
 {
 	gint64 deadline = g_get_monotonic_time() + LOCK_WAIT_US;
 	g_autofree char *lock = get_lock_path(files, "packed-refs");
-	guint at;
 
-	if (!prolly_commit_id_is_zero(&update->to) || access(lock, F_OK) < 0)
-		return true;
-	if (!load_packed(files, error))
-		return false;
-	at = find_packed(files, update->name);
-	return at == files->packed->len ||
-	       strcmp(g_ptr_array_index(files->packed, at), update->name) != 0 ||
+	return !prolly_commit_id_is_zero(&update->to) || access(lock, F_OK) < 0 ||
 	       wait_for_lock(update, lock, deadline, error);
 }
 
@@ -511,7 +520,7 @@ static bool files_lock(ProllyRefs *refs, const ProllyRefUpdate *update, GError *
 	g_autofree char *lock = get_lock_path(files, update->name);
 
 	if (!is_move(update))
-		return compare(refs, update, error) && check_packed(files, update, error);
+		return check_packed(files, update, error) && compare(refs, update, error);
 	if (!make_lock(files, lock, update, error))
 		return false;
 	if (!compare(refs, update, error)) {
@@ -589,8 +598,11 @@ static void forget_packed(git_repository *repo)
 static bool delete_ref(FileRefs *files, const ProllyRefUpdate *update, GError **error)
 {
 	g_autoptr(git_reference) reference = NULL;
-	int result = git_reference_lookup(&reference, files->repo, update->name);
+	int result;
 
+	if (!check_packed(files, update, error)) /* taken since */
+		return false;
+	result = git_reference_lookup(&reference, files->repo, update->name);
 	if (result == GIT_ENOTFOUND)
 		return true;
 	if (result == 0 && !stands_at(reference, &update->from))
@@ -689,7 +701,7 @@ static bool find_done(FileRefs *files, const GPtrArray *updates, GHashTable *don
 		g_autofree char *text = NULL;
 		bool is_last;
 
-		if (!mend_log(files, update, &is_last, error) ||
+		if (!mend_log(files, update, true, &is_last, error) ||
 		    !files_load_log(&files->base, update->name, &log, error))
 			return false;
 		if (is_last || !log || !is_readable(files, update->name))
@@ -726,7 +738,8 @@ static bool replay_update(FileRefs *files, const ProllyRefUpdate *update, GError
 		return true;
 
 	remove_empty_directories(path);
-	if (!mend_log(files, update, &is_logged, error) || !make_lock(files, lock, update, error))
+	if (!mend_log(files, update, true, &is_logged, error) ||
+	    !make_lock(files, lock, update, error))
 		return false;
 	if (!is_logged)
 		return finish_move(files, update, error);

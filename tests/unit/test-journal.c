@@ -213,6 +213,25 @@ static void test_unfinished_line(Fixture *self, gconstpointer data)
 	prolly_repo_free(repo);
 }
 
+/* Nor does the line of a renaming, behind what the log of the old name had. */
+static void test_unfinished_renamed(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	ProllyBranch *branch = create(repo, "a", -1);
+	g_autoptr(GArray) entries = NULL;
+	g_autoptr(GError) error = NULL;
+
+	must_commit(repo, "a", "ns", "k", "v");
+	run("cd '%s/git/logs/refs/heads' && tail -n 1 a | head -c 60 >>a", self->store);
+	prolly_branch_rename(repo, branch, "a", "b", &error);
+	g_assert_no_error(error);
+	prolly_branch_unref(branch);
+	assert_sound(repo);
+	g_assert_true(prolly_reflog_load(repo, "b", &entries, NULL));
+	g_assert_cmpuint(entries->len, ==, 3);
+	prolly_repo_free(repo);
+}
+
 /* Moves REPO's main to where it is while a file, the reflog, can grow by 60 bytes only. */
 static void move_in_little_room(ProllyRepo *repo, const ProllyCommitId *head, size_t len)
 {
@@ -481,6 +500,7 @@ int main(int argc, char **argv)
 	g_test_add("/version/refs/locked-packed-late", Fixture, "ln -s nowhere", set_up,
 		   test_locked_packed, tear_down);
 	WITH_STORE("refs/unfinished-line", test_unfinished_line);
+	WITH_STORE("refs/unfinished-renamed", test_unfinished_renamed);
 	WITH_STORE("refs/no-room-for-line", test_no_room_for_line);
 	g_test_add_func("/version/repo/crash/subprocess", crash_subprocess);
 	g_test_add_func("/version/repo/locked/subprocess", locked_subprocess);
