@@ -415,22 +415,20 @@ void pfs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 	g_autoptr(GError) error = NULL;
 	struct fuse_entry_param param;
 	const int flags = fi->flags;
-	PfsHandle *handle = NULL;
+	PfsHandle *handle;
+	int tries = 0;
 
 	if (!dir) {
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	for (int tries = 0; !handle && tries < CREATE_TRIES; tries++) {
-		if (error && !was_faster(error))
-			break;
+	do {
 		g_clear_error(&error);
 		fi->flags = flags;
 		handle = make_and_open(req, dir, name, mode, fi, &param, &error);
-	}
-	if (!handle) {
-		pfs_reply_error(req, "create",
-				error); /* if that is ESTALE, the kernel makes it again */
+	} while (!handle && was_faster(error) && ++tries < CREATE_TRIES);
+	if (!handle) { /* told ESTALE, the kernel looks the name up and asks again */
+		pfs_reply_error(req, "create", error);
 	} else if (fuse_reply_create(req, &param, fi) < 0) {
 		undo_open(mount, handle, fi->keep_cache);
 		pfs_table_forget(&mount->table, param.ino, 1);

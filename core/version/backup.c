@@ -150,10 +150,10 @@ static bool copy_database(ProllyBackupCopy *copy, const ProllyRepoBody *body, GE
 }
 
 /* B3. What is in info/ is about objects that are there already. */
-static bool copy_objects_once(ProllyBackupCopy *copy, const ProllyRepoBody *body, GError **error)
+static bool copy_objects_once(ProllyBackupCopy *copy, const ProllyRepoBody *body, const char *packs,
+			      GError **error)
 {
 	g_autofree char *objects = g_build_filename(body->path, "git", "objects", NULL);
-	g_autofree char *packs = g_build_filename(body->path, PACKS, NULL);
 	g_autoptr(GDir) dir = g_dir_open(objects, 0, NULL);
 	g_autofree char *to = g_build_filename(copy->place->partial, "git", "objects", NULL);
 	const char *entry;
@@ -194,7 +194,7 @@ static bool copy_objects(ProllyBackupCopy *copy, const ProllyRepoBody *body, GEr
 	g_autofree char *packs = g_build_filename(body->path, PACKS, NULL);
 
 	for (int i = 0; i < REPACKED_MAX; i++) {
-		if (!copy_objects_once(copy, body, error))
+		if (!copy_objects_once(copy, body, packs, error))
 			return false;
 		if (!copy->has_lost && has_packs(copy, packs))
 			return true;

@@ -20,6 +20,7 @@
  * A short load goes through the log, since a file for a few entries costs more.
  */
 #include "base/memory.h"
+#include "version/backup.h"
 #include "version/working-private.h"
 
 #include <string.h>
@@ -321,6 +322,20 @@ static bool write_head(ProllyLoad *load, GError **error)
 	return prolly_db_write(db, batch, PROLLY_DB_BUFFERED, error);
 }
 
+static bool has_loaded(ProllyLoad *load, const ProllyPlace *place, bool *out_has, GError **error)
+{
+	g_auto(ProllyRecordKey) key = {0};
+	g_autoptr(GBytes) record = NULL;
+
+	prolly_record_key_init(&key, prolly_branch_get_id(load->branch), load->generation,
+			       PROLLY_RECORD_ENTRY, load->ns, place->key, place->key_len);
+	if (!prolly_db_get(load->repo->body->db, PROLLY_DB_STAGED, NULL, key.data, key.len, &record,
+			   error))
+		return false;
+	*out_has = record != NULL;
+	return true;
+}
+
 /* (transfer container) Of ProllyOwnedPlace: the names of open files whose keys were loaded. */
 static bool list_replaced(ProllyLoad *load, GPtrArray **out_names, GError **error)
 {
@@ -328,17 +343,12 @@ static bool list_replaced(ProllyLoad *load, GPtrArray **out_names, GError **erro
 
 	for (guint i = names->len; i-- > 0;) {
 		const ProllyOwnedPlace *name = g_ptr_array_index(names, i);
-		g_auto(ProllyRecordKey) key = {0};
-		g_autoptr(GBytes) record = NULL;
+		bool has = false;
 
-		prolly_record_key_init(&key, prolly_branch_get_id(load->branch), load->generation,
-				       PROLLY_RECORD_ENTRY, load->ns, name->place.key,
-				       name->place.key_len);
 		if (strcmp(name->place.ns, load->ns) == 0 &&
-		    !prolly_db_get(load->repo->body->db, PROLLY_DB_STAGED, NULL, key.data, key.len,
-				   &record, error))
+		    !has_loaded(load, &name->place, &has, error))
 			return false;
-		if (!record)
+		if (!has)
 			g_ptr_array_remove_index_fast(names, i);
 	}
 	*out_names = g_steal_pointer(&names);
@@ -383,6 +393,7 @@ bool prolly_load_attach(ProllyLoad *load, GError **error)
 	g_auto(ProllyGuard) guard = prolly_guard_enter(load->repo);
 	bool ok;
 
+	prolly_backup_claim(load->repo);
 	if (!flush_buffer(load, error) || !write_head(load, error) ||
 	    !prolly_store_flush(prolly_repo_get_context(load->repo)->store, NULL, error))
 		return false;

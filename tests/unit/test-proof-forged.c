@@ -46,6 +46,26 @@ static GByteArray *encode_leaf(const char *const *keys)
 	return node;
 }
 
+/* Does the proof of TOP, and the N nodes below it that it opens, hold? */
+static bool proof_holds(const GByteArray *top, GByteArray *const *nodes, size_t n,
+			const ProllyProofQuery *query)
+{
+	ProllyFormatParameters parameters = tiny_parameters();
+	g_autoptr(ProllyFormat) format = NULL;
+	g_autoptr(GByteArray) out = g_byte_array_new();
+	ProllyTree tree = {0};
+	ProllyHash root;
+
+	g_assert_true(prolly_format_new(&parameters, NULL, &format, NULL));
+	prolly_hash_compute(top->data, top->len, &tree.top);
+	prolly_tree_get_root(format, &tree, &root);
+	prolly_proof_append_head(out, format->descriptor->data, query);
+	prolly_append_string(out, top->data, top->len);
+	for (size_t i = 0; i < n; i++)
+		prolly_append_string(out, nodes[i]->data, nodes[i]->len);
+	return holds(out->data, out->len, &root, query);
+}
+
 static bool forgery_holds(const Forgery *forgery)
 {
 	const char *rest[2] = {"x", NULL};
@@ -56,27 +76,16 @@ static bool forgery_holds(const Forgery *forgery)
 		child_entry(forgery->separators[0], second ? other : leaf),
 		child_entry(forgery->separators[1], second ? leaf : other),
 	};
-	ProllyFormatParameters parameters = tiny_parameters();
-	g_autoptr(ProllyFormat) format = NULL;
-	g_autoptr(GByteArray) out = g_byte_array_new();
 	ProllyKey key = {"b", 1};
 	ProllyProofQuery query = query_of_key(&key);
-	ProllyTree tree = {0};
-	ProllyHash root;
 
 	entries[second].keys += forgery->keys_off;
 	entries[second].bytes += forgery->bytes_off;
 	g_autoptr(GByteArray) top =
 		reference_encode(forgery->level, entries, 2, reference_form(1, entries, 2));
-	g_assert_true(prolly_format_new(&parameters, NULL, &format, NULL));
-	prolly_hash_compute(top->data, top->len, &tree.top);
-	prolly_tree_get_root(format, &tree, &root);
-	prolly_proof_append_head(out, format->descriptor->data, &query);
-	prolly_append_string(out, top->data, top->len);
-	prolly_append_string(out, leaf->data, leaf->len);
 	reference_entry_clear(&entries[0]);
 	reference_entry_clear(&entries[1]);
-	return holds(out->data, out->len, &root, &query);
+	return proof_holds(top, &leaf, 1, &query);
 }
 
 static void test_forgeries(void)
@@ -107,24 +116,13 @@ static void test_forgeries(void)
 static void test_one_child(void)
 {
 	const char *keys[2] = {"b", "c"};
-	ProllyFormatParameters parameters = tiny_parameters();
-	g_autoptr(ProllyFormat) format = NULL;
-	g_autoptr(GByteArray) out = g_byte_array_new();
 	g_autoptr(GByteArray) leaf = encode_leaf(keys);
 	ReferenceEntry entry = child_entry("c", leaf);
 	g_autoptr(GByteArray) top = reference_encode(1, &entry, 1, reference_form(1, &entry, 1));
 	ProllyKey key = {"b", 1};
 	ProllyProofQuery query = query_of_key(&key);
-	ProllyTree tree = {0};
-	ProllyHash root;
 
-	g_assert_true(prolly_format_new(&parameters, NULL, &format, NULL));
-	prolly_hash_compute(top->data, top->len, &tree.top);
-	prolly_tree_get_root(format, &tree, &root);
-	prolly_proof_append_head(out, format->descriptor->data, &query);
-	prolly_append_string(out, top->data, top->len);
-	prolly_append_string(out, leaf->data, leaf->len);
-	g_assert_false(holds(out->data, out->len, &root, &query));
+	g_assert_false(proof_holds(top, &leaf, 1, &query));
 	reference_entry_clear(&entry);
 }
 
@@ -173,26 +171,6 @@ static void deep_clear(Deep *self)
 	g_byte_array_unref(self->top);
 }
 
-/* Does the proof of these N nodes below the top hold? */
-static bool deep_holds(const Deep *self, const ProllyProofQuery *query, GByteArray *const *nodes,
-		       size_t n)
-{
-	ProllyFormatParameters parameters = tiny_parameters();
-	g_autoptr(ProllyFormat) format = NULL;
-	g_autoptr(GByteArray) out = g_byte_array_new();
-	ProllyTree tree = {0};
-	ProllyHash root;
-
-	g_assert_true(prolly_format_new(&parameters, NULL, &format, NULL));
-	prolly_hash_compute(self->top->data, self->top->len, &tree.top);
-	prolly_tree_get_root(format, &tree, &root);
-	prolly_proof_append_head(out, format->descriptor->data, query);
-	prolly_append_string(out, self->top->data, self->top->len);
-	for (size_t i = 0; i < n; i++)
-		prolly_append_string(out, nodes[i]->data, nodes[i]->len);
-	return holds(out->data, out->len, &root, query);
-}
-
 /* A leaf begins after the key before it, which is two levels above. */
 static void test_begins_before(void)
 {
@@ -209,8 +187,8 @@ static void test_begins_before(void)
 		GByteArray *const all[] = {deep.inner[0], deep.leaves[0], deep.inner[1],
 					   deep.leaves[1], deep.leaves[2]};
 
-		g_assert_cmpint(deep_holds(&deep, &one, path, G_N_ELEMENTS(path)), ==, i == 0);
-		g_assert_cmpint(deep_holds(&deep, &range, all, G_N_ELEMENTS(all)), ==, i == 0);
+		g_assert_cmpint(proof_holds(deep.top, path, G_N_ELEMENTS(path), &one), ==, i == 0);
+		g_assert_cmpint(proof_holds(deep.top, all, G_N_ELEMENTS(all), &range), ==, i == 0);
 		deep_clear(&deep);
 	}
 }
