@@ -6,6 +6,7 @@
  */
 #include "repo-fixture.h"
 #include "store/store-backend.h"
+#include "version/gc.h"
 #include "version/journal-private.h"
 
 #include <sys/syscall.h>
@@ -231,6 +232,53 @@ static void test_names_left(Fixture *self, gconstpointer data)
 	backend->class->close(backend);
 }
 
+/* ---- The collection ---------------------------------------------------------------------- */
+
+typedef struct {
+	Calls calls;
+	unsigned marked; /* how many trees were synced before the last mark */
+	unsigned swept;  /* before the first node was removed */
+	bool has_swept;
+} Collection;
+
+static bool count_before(ProllyGcPhase phase, uint64_t done, uint64_t total, void *data,
+			 GError **error)
+{
+	Collection *collection = data;
+
+	if (phase == PROLLY_GC_MARKING)
+		collection->marked = collection->calls.n_trees;
+	if (phase == PROLLY_GC_SWEEPING && !collection->has_swept) {
+		collection->swept = collection->calls.n_trees;
+		collection->has_swept = true;
+	}
+	return true;
+}
+
+/* What git has deleted is deleted on the disk before what only that had reached goes: else a power cut
+ * could bring it back without. */
+static void test_sweep(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	Collection collection = {0};
+	ProllyGcOptions options = {
+		.prune_before = PROLLY_GC_NOW, .progress = count_before, .data = &collection};
+	g_autoptr(GError) error = NULL;
+	ProllyGcFigures figures;
+
+	must_commit(repo, "main", "ns", "k", "1");
+	run("git --git-dir='%s/git' update-ref refs/heads/other main", self->store);
+	must_commit(repo, "other", "ns", "k", "2");
+	run("git --git-dir='%s/git' branch -q -D other", self->store);
+	begin(&collection.calls);
+	prolly_gc_run(repo, &options, &figures, &error);
+	end();
+	g_assert_no_error(error);
+	g_assert_true(collection.has_swept);
+	g_assert_cmpuint(collection.swept, >, collection.marked);
+	prolly_repo_free(repo);
+}
+
 int main(int argc, char **argv)
 {
 	set_identity();
@@ -240,5 +288,6 @@ int main(int argc, char **argv)
 	WITH_STORE("sync/trim-after-failure", test_trim_after_failure);
 	WITH_STORE("sync/database", test_database);
 	WITH_STORE("sync/names-left", test_names_left);
+	WITH_STORE("sync/sweep", test_sweep);
 	return g_test_run();
 }
