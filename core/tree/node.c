@@ -653,12 +653,16 @@ const ProllyNodeView *prolly_node_decode(const ProllyTreeContext *context, Proll
 {
 	ProllyWeighFunc weigh = context->format->weigh;
 	const ProllyNodeView *view = prolly_node_get_view(node);
+	size_t len;
 
 	if (G_UNLIKELY(!view)) {
 		view = make_view(node, weigh, error);
 		if (!view)
 			return NULL;
 	}
+	/* Or it was read as a blob's, and has the view of one, which does not begin like that. */
+	if (G_UNLIKELY(view->data != prolly_node_get_bytes(node, &len)))
+		return throw_flaw(node, "is not a node of a tree", error);
 	if (G_UNLIKELY(view->weigh != weigh) && !reweigh(view, weigh))
 		return throw_flaw(node, "has wrong counts", error);
 	return view;

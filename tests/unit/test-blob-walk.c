@@ -412,6 +412,43 @@ static void test_hostile_chunk(Fixture *f, gconstpointer data)
 	}
 }
 
+static bool pass_hash(const ProllyHash *hash, void *data, GError **error)
+{
+	return true;
+}
+
+static bool pass_entry(const uint8_t *key, size_t key_len, const uint8_t *value, size_t len,
+		       void *data, GError **error)
+{
+	return true;
+}
+
+/* A tree whose top is a blob's node is refused, whatever has read that as a blob before. */
+static void test_blob_as_tree(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GRand) rand = g_rand_new_with_seed(54);
+	g_autoptr(GError) error = NULL;
+	size_t len = 20000, n;
+	g_autofree uint8_t *content = g_malloc(len);
+	ProllyTree tree;
+
+	fill(rand, STYLE_RANDOM, content, len);
+	ProllyBlob blob = write_blob(f, content, len, len);
+
+	g_assert_cmpuint(blob.height, >, 0);
+	g_assert_true(prolly_blob_read(&f->context, &blob, 0, content, 1, &n, &error));
+	g_assert_false(prolly_tree_open(&f->context, &blob.hash, &tree, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_CORRUPT);
+	g_clear_error(&error);
+
+	g_autoptr(ProllyNode) node =
+		prolly_store_get(f->context.store, PROLLY_NODE_TREE, &blob.hash, &error);
+
+	g_assert_false(
+		prolly_tree_walk_node(&f->context, node, pass_hash, pass_entry, NULL, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_CORRUPT);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -423,5 +460,6 @@ int main(int argc, char **argv)
 	ADD_BLOB_TEST("/blob/hostile/entries", set_up_tiny, test_hostile_entries);
 	ADD_BLOB_TEST("/blob/hostile/children", set_up_tiny, test_hostile_children);
 	ADD_BLOB_TEST("/blob/hostile/chunk", set_up_tiny, test_hostile_chunk);
+	ADD_BLOB_TEST("/blob/hostile/as-tree", set_up_tiny, test_blob_as_tree);
 	return g_test_run();
 }
