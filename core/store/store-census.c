@@ -521,7 +521,8 @@ bool prolly_store_delete_many(ProllyStore *store, ProllyNodeClass node_class,
 	bool ok =
 		shared->backend->class->delete_many(shared->backend, node_class, hashes, n, error);
 
-	for (size_t i = 0; i < n && ok; i++)
+	/* One that failed may have deleted some. */
+	for (size_t i = 0; i < n; i++)
 		prolly_cache_remove(shared->caches[node_class], &hashes[i]);
 	__atomic_sub_fetch(&shared->n_deleting, 1, __ATOMIC_SEQ_CST);
 	return ok;

@@ -5,6 +5,11 @@
  */
 #include "census-fixture.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/remove.h"
+
 static bool has(ProllyStore *store, const ProllyHash *hash)
 {
 	g_autoptr(GError) error = NULL;
@@ -25,7 +30,8 @@ static void sweep(ProllyCensus *census)
 
 /* ---- Listing and marking ----------------------------------------------------------------- */
 
-#define MANY 20000u
+#define MANY   20000u
+#define HALVES 40u
 
 static void test_marks(void)
 {
@@ -331,6 +337,48 @@ static void test_put_of_what_is_listed(void)
 	g_assert_false(has(store, &gone));
 }
 
+/* A deletion that fails half-way: what went is put again like what never was. */
+static void test_half_deleted(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("prolly-census-XXXXXX", NULL);
+	ProllyStoreOptions options = {.kind = PROLLY_BACKEND_CACHED_FILE, .path = dir};
+	g_autofree char *path = NULL;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(ProllyStore) store = NULL;
+	ProllyCensus *census;
+	ProllyHash hashes[HALVES];
+	char hex[PROLLY_HASH_HEX_SIZE];
+	unsigned last = 0;
+
+	prolly_store_open(&options, &store, &error);
+	g_assert_no_error(error);
+	for (unsigned i = 0; i < HALVES; i++) {
+		hashes[i] = put(store, PROLLY_NODE_TREE, i);
+		if (memcmp(&hashes[i], &hashes[last], sizeof(ProllyHash)) > 0)
+			last = i;
+	}
+	g_assert_true(prolly_store_flush(store, NULL, NULL));
+	prolly_hash_to_hex(&hashes[last], hex);
+	path = g_strdup_printf("%s/nodes/tree/%.2s/%s", dir, hex, hex + 2);
+	g_assert_cmpint(unlink(path), ==, 0);
+	g_assert_cmpint(mkdir(path, 0777), ==, 0); /* which nobody unlinks */
+	census = new_census(store);
+	g_assert_false(prolly_census_sweep(census, NULL, NULL, &error));
+	g_assert_nonnull(error);
+	prolly_census_free(census);
+	g_assert_cmpint(rmdir(path), ==, 0);
+	for (unsigned i = 0; i < HALVES; i++)
+		put(store, PROLLY_NODE_TREE, i);
+	g_assert_true(prolly_store_flush(store, NULL, NULL));
+	g_clear_pointer(&store, prolly_store_unref);
+	g_clear_error(&error);
+	prolly_store_open(&options, &store, &error);
+	g_assert_no_error(error);
+	for (unsigned i = 0; i < HALVES; i++)
+		g_assert_true(i == last || has(store, &hashes[i]));
+	g_assert_true(prolly_remove_tree(dir, NULL));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -340,5 +388,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/store/census/put-of-what-is-listed", test_put_of_what_is_listed);
 	g_test_add_func("/store/census/put-of-what-goes", test_put_of_what_goes);
 	g_test_add_func("/store/census/read-of-what-goes", test_read_of_what_goes);
+	g_test_add_func("/store/census/half-deleted", test_half_deleted);
 	return g_test_run();
 }
