@@ -73,6 +73,7 @@ static const Place places[] = {
 	{99, "fs/serve.c", "lock"},
 	{99, "store/db-mark.c", "lock"},
 	{99, "store/db-open.c", "room_lock"},
+	{99, "store/db-open.c", "seen_lock"},
 	{99, "store/db-recent.c", "lock"},
 	{99, "store/store-census.c", "lock"},
 	{99, "store/store-regions.c", "lock"},

@@ -429,6 +429,7 @@ static void free_db(ProllyDb *db)
 	g_mutex_clear(&db->room_lock);
 	g_mutex_clear(&db->adoption_lock);
 	g_mutex_clear(&db->sync_lock);
+	g_mutex_clear(&db->seen_lock);
 	g_free(db->wound);
 	g_free(db->pardoned);
 	g_free(db->path);
@@ -445,6 +446,7 @@ bool prolly_db_open(const ProllyDbOptions *options, ProllyDb **out_db, GError **
 	g_mutex_init(&db->room_lock);
 	g_mutex_init(&db->adoption_lock);
 	g_mutex_init(&db->sync_lock);
+	g_mutex_init(&db->seen_lock);
 	db->in_memory = options->path == NULL;
 	db->path = g_strdup(db->in_memory ? "/database-in-memory" : options->path);
 	db->recent = prolly_db_recent_new(error);

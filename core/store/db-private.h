@@ -67,6 +67,9 @@ struct ProllyDb {
 	rocksdb_writeoptions_t *write_synced;
 
 	GThreadPool *reclaimer; /* one thread, made when there is something to reclaim */
+	GMutex seen_lock;       /* leaf */
+	GPtrArray *seen;        /* ranges to reclaim that an older snapshot has yet */
+	gint n_seen;            /* atomic; of them */
 
 	ProllyDbRecent *recent; /* of family STAGED */
 
@@ -115,6 +118,9 @@ bool prolly_db_throw(GError **error, char *text, const char *what);
 bool prolly_db_check_unhurt(ProllyDb *db, GError **error);
 
 /* ---- Space (db-space.c) ------------------------------------------------------------------ */
+
+/* After a snapshot went: has what only it had reclaimed. */
+void prolly_db_reclaim_unseen(ProllyDb *db);
 
 /* Is there something in memory that was written last, to which more is written yet? */
 bool prolly_db_has_begun_memtable(ProllyDb *db);

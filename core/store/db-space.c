@@ -21,7 +21,11 @@
  * where tables may overlap, and there is what was staged last; so what is left of a large range is
  * compacted, which meets the tombstone and writes nothing. One thread does it behind the callers'
  * backs, and closing waits for it, so that a closed store is small. What is left of a small range
- * is not worth it: the next flush or compaction takes it along.
+ * is not worth it: the next flush or compaction takes it along. While a snapshot from before the
+ * deletion is there, all of it is put off: RocksDB would drop tables that the snapshot has.
+ *
+ * Tables are dropped for good at once, though what deleted their contents may be in the log alone: who
+ * has them dropped has synced that it needs them no more (prolly_db_sync).
  *
  * What a garbage collection deletes lies among what stays. Tables in which nothing stays are dropped
  * at once, too, which takes no room and so can be done on a full disk; the rest is written anew if a
@@ -59,6 +63,7 @@ typedef struct {
 	size_t lower_len;
 	char *upper;
 	size_t upper_len;
+	uint64_t deleted; /* the number that was written last when it was */
 } Range;
 
 static uint64_t get_property(ProllyDb *db, ProllyDbFamily family, const char *name)
@@ -204,16 +209,6 @@ static void compact_range(ProllyDb *db, const Range *range)
 	rocksdb_compactoptions_destroy(options);
 }
 
-static void reclaim_range(gpointer data, gpointer db)
-{
-	Range *range = data;
-
-	compact_range(db, range);
-	g_free(range->lower);
-	g_free(range->upper);
-	g_free(range);
-}
-
 /* Bytes of the tables in the range, deleted or not. */
 static uint64_t measure_range(ProllyDb *db, const Range *range)
 {
@@ -238,20 +233,92 @@ void prolly_db_drop_files(ProllyDb *db, ProllyDbFamily family, const void *lower
 	g_clear_pointer(&failure, rocksdb_free);
 }
 
+static bool is_worth_compacting(ProllyDb *db, const Range *range)
+{
+	/* What is on its way to a table is not measured, and would be there with nobody to remove
+	 * it. */
+	return get_property(db, range->family, "rocksdb.num-immutable-mem-table") > 0 ||
+	       measure_range(db, range) >= RECLAIM_MIN;
+}
+
+static void drop_files(ProllyDb *db, const Range *range)
+{
+	prolly_db_drop_files(db, range->family, range->lower, range->lower_len, range->upper,
+			     range->upper_len);
+}
+
+static void range_free(gpointer data)
+{
+	Range *range = data;
+
+	g_free(range->lower);
+	g_free(range->upper);
+	g_free(range);
+}
+
+static void reclaim_range(gpointer data, gpointer db)
+{
+	drop_files(db, data);
+	if (is_worth_compacting(db, data))
+		compact_range(db, data);
+	range_free(data);
+}
+
+/* Is there a snapshot from before RANGE was deleted? It has what is there, but not what is dropped. */
+static bool is_seen(ProllyDb *db, const Range *range)
+{
+	uint64_t oldest = get_property(db, range->family, "rocksdb.oldest-snapshot-sequence");
+
+	return get_property(db, range->family, "rocksdb.num-snapshots") > 0 &&
+	       oldest < range->deleted;
+}
+
+void prolly_db_reclaim_unseen(ProllyDb *db)
+{
+	g_autoptr(GMutexLocker) locker = NULL;
+
+	if (g_atomic_int_get(&db->n_seen) == 0)
+		return;
+	locker = g_mutex_locker_new(&db->seen_lock);
+	for (guint i = db->seen->len; i-- > 0;) {
+		if (!is_seen(db, g_ptr_array_index(db->seen, i)))
+			g_thread_pool_push(db->reclaimer, g_ptr_array_steal_index_fast(db->seen, i),
+					   NULL);
+	}
+	g_atomic_int_set(&db->n_seen, (gint)db->seen->len);
+}
+
+static void put_off(ProllyDb *db, Range *range)
+{
+	g_mutex_lock(&db->seen_lock);
+	g_ptr_array_add(db->seen, range);
+	g_atomic_int_set(&db->n_seen, (gint)db->seen->len);
+	g_mutex_unlock(&db->seen_lock);
+	prolly_db_reclaim_unseen(db); /* the snapshot may have gone meanwhile */
+}
+
 void prolly_db_reclaim_range(ProllyDb *db, ProllyDbFamily family, const void *lower,
 			     size_t lower_len, const void *upper, size_t upper_len)
 {
-	Range range = {family, (char *)lower, lower_len, (char *)upper, upper_len};
+	Range *range = g_new(Range, 1);
 
-	prolly_db_drop_files(db, family, lower, lower_len, upper, upper_len);
-	/* What is on its way to a table is not measured, and would be there with nobody to remove
-	 * it. */
-	if (get_property(db, family, "rocksdb.num-immutable-mem-table") == 0 &&
-	    measure_range(db, &range) < RECLAIM_MIN)
+	*range = (Range){
+		.family = family,
+		.lower = g_memdup2(lower, lower_len),
+		.lower_len = lower_len,
+		.upper = g_memdup2(upper, upper_len),
+		.upper_len = upper_len,
+		.deleted = rocksdb_get_latest_sequence_number(db->rocks),
+	};
+	if (is_seen(db, range)) {
+		put_off(db, range);
 		return;
-	range.lower = g_memdup2(lower, lower_len);
-	range.upper = g_memdup2(upper, upper_len);
-	g_thread_pool_push(db->reclaimer, g_memdup2(&range, sizeof(range)), NULL);
+	}
+	drop_files(db, range);
+	if (is_worth_compacting(db, range))
+		g_thread_pool_push(db->reclaimer, range, NULL);
+	else
+		range_free(range);
 }
 
 /* Compaction writes what stays before it removes what there was. One for which there turns out to be
@@ -307,7 +374,7 @@ void prolly_db_make_room(ProllyDb *db)
 void prolly_db_compact_range(ProllyDb *db, ProllyDbFamily family, const void *lower,
 			     size_t lower_len, const void *upper, size_t upper_len, uint64_t dead)
 {
-	Range range = {family, (char *)lower, lower_len, (char *)upper, upper_len};
+	Range range = {family, (char *)lower, lower_len, (char *)upper, upper_len, 0};
 	uint64_t size;
 
 	/* The log goes when nothing of it is in memory alone, of any family. */
@@ -324,11 +391,13 @@ void prolly_db_start_reclaimer(ProllyDb *db)
 {
 	/* A thread that is made when it is needed cannot fail to be made here. */
 	db->reclaimer = g_thread_pool_new(reclaim_range, db, 1, FALSE, NULL);
+	db->seen = g_ptr_array_new_with_free_func(range_free);
 }
 
 void prolly_db_settle(ProllyDb *db)
 {
 	g_thread_pool_free(g_steal_pointer(&db->reclaimer), FALSE, TRUE);
+	g_clear_pointer(&db->seen, g_ptr_array_unref);
 	if (db->in_memory)
 		return;
 	/* What is there would be replayed by the next opening. */

@@ -237,6 +237,7 @@ void prolly_db_snapshot_free(ProllyDb *db, ProllyDbSnapshot *snapshot)
 	rocksdb_readoptions_destroy(snapshot->read);
 	rocksdb_release_snapshot(db->rocks, snapshot->snapshot);
 	g_free(snapshot);
+	prolly_db_reclaim_unseen(db);
 }
 
 /* ---- Batches ----------------------------------------------------------------------------- */

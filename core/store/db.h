@@ -179,12 +179,14 @@ void prolly_db_discard_table(const ProllyDb *db, const char *path);
 
 /*
  * After a range was deleted: gives the files that lay wholly in [LOWER, UPPER) back to the disk
- * now, and lets compaction take the rest. Cheap; nothing readable changes.
+ * now, and lets compaction take the rest; once the last snapshot is gone that has the range yet. Cheap;
+ * nothing readable changes. That the range is not needed survives a power cut already, if the deletion
+ * does not: what is dropped is gone for good.
  */
 void prolly_db_reclaim_range(ProllyDb *db, ProllyDbFamily family, const void *lower,
 			     size_t lower_len, const void *upper, size_t upper_len);
 
-/* Only the first half of that. */
+/* Only the first half of that, at once: whatever a snapshot has. */
 void prolly_db_drop_files(ProllyDb *db, ProllyDbFamily family, const void *lower, size_t lower_len,
 			  const void *upper, size_t upper_len);
 

@@ -434,7 +434,8 @@ static bool rocks_delete_many(ProllyBackend *backend, ProllyNodeClass node_class
 				       sizeof(key));
 		prolly_db_batch_delete(batch, PROLLY_DB_INDEX, hashes[i].bytes, PROLLY_HASH_SIZE);
 	}
-	ok = ok && prolly_db_write(self->db, batch, PROLLY_DB_TIDYING, error);
+	prolly_db_batch_note_freeing(batch);
+	ok = ok && prolly_db_write(self->db, batch, PROLLY_DB_BUFFERED, error);
 	for (size_t i = 0; i < n && ok; i++) {
 		if (locations[i].found)
 			note_deleted(self, &locations[i]);
@@ -589,6 +590,9 @@ static bool rocks_reclaim(ProllyBackend *backend, GError **error)
 	}
 	g_mutex_unlock(&self->lock);
 	if (!ok)
+		return false;
+	/* What is dropped is gone at once, whatever the log says after a power cut. */
+	if (!prolly_db_sync(self->db, error))
 		return false;
 	for (int c = 0; c < PROLLY_N_NODE_CLASSES; c++) {
 		n += deleted[c].n;

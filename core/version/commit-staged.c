@@ -135,14 +135,15 @@ static ProllyState *make_next_state(Committing *self, const ProllyFold *fold,
 	return next;
 }
 
-/* Without a commit: the generations were folded and nothing but attributes came of it. */
+/* Without a commit: the generations were folded and nothing but attributes came of it. Synced, since
+ * their tables are dropped next. */
 static bool write_folded(Committing *self, const ProllyState *next, GError **error)
 {
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(self->repo->body->db);
 
 	prolly_branch_save_state(self->branch, next, batch);
 	return prolly_store_flush(prolly_repo_get_context(self->repo)->store, NULL, error) &&
-	       prolly_db_write(self->repo->body->db, batch, PROLLY_DB_BUFFERED, error);
+	       prolly_db_write(self->repo->body->db, batch, PROLLY_DB_SYNC, error);
 }
 
 /* Whose commit it is; PARENTS has room for two. */

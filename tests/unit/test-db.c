@@ -431,6 +431,55 @@ static void test_reclaim(Site *site, gconstpointer in_memory)
 	assert_value_at(site, PROLLY_DB_EXTENTS, NULL, "00010001", value);
 }
 
+static void assert_key_count(Site *site, const ProllyDbSnapshot *snapshot, unsigned expected)
+{
+	g_autoptr(ProllyDbIter) iter =
+		prolly_db_iter_new(site->db, PROLLY_DB_EXTENTS, snapshot, "", 0, NULL, 0);
+	unsigned n = 0;
+
+	for (prolly_db_iter_seek_first(iter); prolly_db_iter_is_valid(iter);
+	     prolly_db_iter_next(iter))
+		n++;
+	g_assert_true(prolly_db_iter_check(iter, NULL));
+	g_assert_cmpuint(n, ==, expected);
+}
+
+static uint64_t measure(Site *site)
+{
+	uint64_t keys, bytes;
+
+	g_assert_true(prolly_db_get_size(site->db, PROLLY_DB_EXTENTS, &keys, &bytes, NULL));
+	return bytes;
+}
+
+/* A snapshot keeps what it has, and its tables; they go when it went. */
+static void test_reclaim_seen(Site *site, gconstpointer in_memory)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(site->db);
+	g_autofree char *value = g_strnfill(2000, 'x');
+	ProllyDbSnapshot *before, *after;
+	uint64_t full;
+
+	ingest(site, PROLLY_DB_EXTENTS, 0, value);
+	full = measure(site);
+	before = prolly_db_snapshot_new(site->db);
+	prolly_db_batch_delete_range(batch, PROLLY_DB_EXTENTS, "00000000", 8, "00010000", 8);
+	g_assert_true(prolly_db_write(site->db, batch, PROLLY_DB_BUFFERED, &error));
+	after = prolly_db_snapshot_new(site->db);
+	prolly_db_reclaim_range(site->db, PROLLY_DB_EXTENTS, "00000000", 8, "00010000", 8);
+	assert_value_at(site, PROLLY_DB_EXTENTS, before, "00000001", value);
+	assert_key_count(site, before, N_INGESTED);
+	assert_key_count(site, after, 0);
+	assert_key_count(site, NULL, 0);
+	prolly_db_snapshot_free(site->db, before);
+	for (int i = 0; i < 60000 && measure(site) > full / 2; i++) /* another thread does it */
+		g_usleep(1000);
+	g_assert_cmpuint(measure(site), <=, full / 2);
+	assert_key_count(site, after, 0);
+	prolly_db_snapshot_free(site->db, after);
+}
+
 /* ---- Recent records ---------------------------------------------------------------------- */
 
 #define N_KEYS  6000 /* more than there are slots */
@@ -582,6 +631,7 @@ int main(int argc, char **argv)
 		{"delete-image", test_delete_image},
 		{"ingest", test_ingest},
 		{"reclaim", test_reclaim},
+		{"reclaim-seen", test_reclaim_seen},
 		{"recent", test_recent},
 		{"recent-ingest", test_recent_ingest},
 	};

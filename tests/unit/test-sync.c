@@ -5,8 +5,11 @@
  * place, for RocksDB too: they count, fail, or let something happen first.
  */
 #include "repo-fixture.h"
+#include "store/census.h"
 #include "store/store-backend.h"
+#include "version/edit.h"
 #include "version/gc.h"
+#include "version/history.h"
 #include "version/journal-private.h"
 
 #include <sys/syscall.h>
@@ -20,6 +23,10 @@ typedef struct {
 	int failure; /* of the next one */
 	unsigned n_trees;
 	unsigned n_files;
+	unsigned n_logs; /* of them, logs of the database */
+	/* The first removal of a table, by whichever thread. */
+	bool has_dropped;
+	unsigned n_logs_before; /* how many logs were synced then */
 } Calls;
 
 static Calls *calls; /* of the test that runs */
@@ -42,11 +49,21 @@ static int begin_call(unsigned *n)
 	return failure;
 }
 
+static bool is_log(int fd)
+{
+	g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+	g_autofree char *path = g_file_read_link(link, NULL);
+
+	return path && g_str_has_suffix(path, ".log");
+}
+
 static int sync_by(long number, int fd, bool is_tree)
 {
 	unsigned ignored;
 	int failure = begin_call(!calls ? &ignored : is_tree ? &calls->n_trees : &calls->n_files);
 
+	if (calls && !is_tree && is_log(fd))
+		g_atomic_int_inc(&calls->n_logs);
 	if (!failure)
 		return (int)syscall(number, fd);
 	errno = failure;
@@ -66,6 +83,15 @@ int fsync(int fd)
 int fdatasync(int fd)
 {
 	return sync_by(SYS_fdatasync, fd, false);
+}
+
+int unlink(const char *path)
+{
+	if (calls && g_str_has_suffix(path, ".sst") && !calls->has_dropped) {
+		calls->n_logs_before = g_atomic_int_get(&calls->n_logs);
+		calls->has_dropped = true;
+	}
+	return (int)syscall(SYS_unlink, path);
 }
 
 /* Counts this thread's calls, from now on, in SELF, which may have more in it already. */
@@ -279,6 +305,120 @@ static void test_sweep(Fixture *self, gconstpointer data)
 	prolly_repo_free(repo);
 }
 
+/* ---- Tables ------------------------------------------------------------------------------ */
+
+#define N_CHUNKS   1500u
+#define CHUNK_SIZE 6000u
+
+/* As many chunks as make tables of their own. */
+static void put_chunks(ProllyStore *store, GRand *rand, ProllyHash *out_last)
+{
+	g_autoptr(GError) error = NULL;
+
+	for (unsigned i = 0; i < N_CHUNKS; i++) {
+		uint32_t *bytes = g_new(uint32_t, CHUNK_SIZE / 4);
+
+		for (unsigned j = 0; j < CHUNK_SIZE / 4; j++)
+			bytes[j] = g_rand_int(rand);
+		prolly_store_put(store, PROLLY_NODE_CHUNK, (uint8_t *)bytes, CHUNK_SIZE, out_last,
+				 NULL, &error);
+		g_assert_no_error(error);
+	}
+	prolly_store_flush(store, NULL, &error);
+	g_assert_no_error(error);
+}
+
+/* The disk has it that chunks were deleted before it loses their tables: else a power cut would bring
+ * back an index of what is gone, and nobody would write it again. */
+static void test_drop(Fixture *self, gconstpointer data)
+{
+	g_autofree char *path = g_build_filename(self->dir, "db", NULL);
+	ProllyDbOptions options = {.path = path, .create = true};
+	ProllyStoreOptions store_options = {.kind = PROLLY_BACKEND_ROCKSDB};
+	g_autoptr(GRand) rand = g_rand_new_with_seed(1);
+	g_autoptr(ProllyStore) store = NULL;
+	g_autoptr(GError) error = NULL;
+	Calls collection = {0};
+	ProllyCensus *census;
+	ProllyHash hash;
+
+	prolly_db_open(&options, &store_options.db, &error);
+	g_assert_no_error(error);
+	prolly_store_open(&store_options, &store, &error);
+	g_assert_no_error(error);
+	put_chunks(store, rand, &hash);
+	prolly_census_new(store, PROLLY_CENSUS_TO_SWEEP, &census, &error);
+	g_assert_no_error(error);
+	g_assert_true(prolly_db_sync(store_options.db, NULL));
+	g_assert_true(prolly_census_sweep(census, NULL, NULL, &error));
+	begin(&collection);
+	g_assert_true(prolly_census_reclaim(census, &error));
+	end();
+	g_assert_true(collection.has_dropped);
+	g_assert_cmpuint(collection.n_logs_before, >, 0);
+	prolly_census_free(census);
+	g_clear_pointer(&store, prolly_store_unref);
+	prolly_db_close(store_options.db);
+}
+
+static void stage(ProllyRepo *repo, ProllyBranch *branch, const char *value, uint32_t uid)
+{
+	const ProllyPlace place = {"ns", (const uint8_t *)"k", 1};
+	const ProllyAttrs attrs = {.has = PROLLY_ATTR_UID, .uid = uid};
+	g_autoptr(GBytes) stored = prolly_value_new_inline(PROLLY_KIND_FILE, value, strlen(value));
+	g_autoptr(GError) error = NULL;
+
+	prolly_edit_put(repo, branch, &place, stored, &attrs, 0, NULL, &error);
+	g_assert_no_error(error);
+}
+
+/* The notice of an adoption is on the disk before the tables are. */
+static void test_adopt(Fixture *self, gconstpointer data)
+{
+	g_autofree char *path = g_build_filename(self->dir, "db", NULL);
+	ProllyDbOptions options = {.path = path, .create = true};
+	ProllyStoreOptions store_options = {.kind = PROLLY_BACKEND_ROCKSDB};
+	g_autoptr(GRand) rand = g_rand_new_with_seed(2);
+	g_autoptr(ProllyStore) store = NULL;
+	g_autoptr(GError) error = NULL;
+	Calls adoption = {0};
+	ProllyHash hash;
+
+	prolly_db_open(&options, &store_options.db, &error);
+	g_assert_no_error(error);
+	prolly_store_open(&store_options, &store, &error);
+	g_assert_no_error(error);
+	begin(&adoption);
+	put_chunks(store, rand, &hash);
+	end();
+	g_assert_cmpuint(adoption.n_logs, >, 0);
+	g_clear_pointer(&store, prolly_store_unref);
+	prolly_db_close(store_options.db);
+}
+
+/* A commit of which only attributes come lets go of the records that had them: synced. */
+static void test_fold(Fixture *self, gconstpointer data)
+{
+	g_autoptr(ProllyRepo) repo = new_store(self);
+	g_autoptr(ProllyBranch) branch = lookup(repo, "main");
+	ProllySignature author = {(char *)"A", (char *)"a@e", 1000000000, 0};
+	ProllyCommitOptions options = {.message = "m", .author = &author, .committer = &author};
+	g_autoptr(GError) error = NULL;
+	Calls commit = {0};
+	ProllyCommitId id;
+	uint64_t changes;
+
+	must_commit(repo, "main", "ns", "k", "1");
+	stage(repo, branch, "2", 7);
+	stage(repo, branch, "1", 7);
+	g_assert_true(prolly_repo_sync(repo, &error));
+	begin(&commit);
+	prolly_history_commit(repo, branch, &options, &id, &changes, &error);
+	end();
+	g_assert_cmpuint(changes, ==, 0);
+	g_assert_cmpuint(commit.n_logs, >, 0);
+}
+
 int main(int argc, char **argv)
 {
 	set_identity();
@@ -289,5 +429,8 @@ int main(int argc, char **argv)
 	WITH_STORE("sync/database", test_database);
 	WITH_STORE("sync/names-left", test_names_left);
 	WITH_STORE("sync/sweep", test_sweep);
+	WITH_STORE("sync/drop", test_drop);
+	WITH_STORE("sync/adopt", test_adopt);
+	WITH_STORE("sync/fold", test_fold);
 	return g_test_run();
 }
