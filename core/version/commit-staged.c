@@ -323,8 +323,8 @@ bool prolly_history_commit(ProllyRepo *repo, ProllyBranch *branch,
 	bool nothing, ok;
 
 	g_mutex_lock(&branch->commit_lock);
-	ok = check_amended(&self, error) && load_merge(&self, error) &&
-	     is_nothing_staged(&self, &nothing, error);
+	ok = prolly_branch_check_there(branch, error) && check_amended(&self, error) &&
+	     load_merge(&self, error) && is_nothing_staged(&self, &nothing, error);
 	if (ok && nothing && !options->allow_empty && !self.merge) {
 		prolly_branch_get_head(branch, out_id);
 		*out_changes = 0;

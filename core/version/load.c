@@ -364,9 +364,8 @@ static bool attach_locked(ProllyLoad *load, GError **error)
 	g_autoptr(GPtrArray) replaced = NULL;
 	uint64_t top;
 
-	if (prolly_branch_is_deleted(load->branch))
-		return prolly_throw(error, PROLLY_ERROR_STALE, "the branch was deleted meanwhile");
-	if (!prolly_files_flush_all(load->repo, load->branch, error) ||
+	if (!prolly_branch_check_there(load->branch, error) ||
+	    !prolly_files_flush_all(load->repo, load->branch, error) ||
 	    !list_replaced(load, &replaced, error) ||
 	    !prolly_repo_next_number(body, PROLLY_COUNTER_GENERATION, &top, error))
 		return false;

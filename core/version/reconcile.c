@@ -581,6 +581,8 @@ static bool reconcile(Reconcile *self, ProllyMergeResult *out_result, ProllyComm
 	g_auto(ProllyGuard) guard = prolly_guard_enter(self->repo);
 	bool ok;
 
+	if (!prolly_branch_check_there(self->branch, error))
+		return false;
 	self->state = prolly_branch_get_state(self->branch);
 	ok = run(self, out_result, out_id, error);
 	prolly_state_unref(self->state);
@@ -695,7 +697,8 @@ bool prolly_history_continue(ProllyRepo *repo, ProllyBranch *branch,
 	bool ok;
 
 	g_mutex_lock(&branch->commit_lock);
-	ok = prolly_unfinished_require(repo, branch, &unfinished, error) &&
+	ok = prolly_branch_check_there(branch, error) &&
+	     prolly_unfinished_require(repo, branch, &unfinished, error) &&
 	     (unfinished->is_staged ||
 	      resume(repo, branch, unfinished, options, out_result, out_id, error));
 	g_mutex_unlock(&branch->commit_lock);

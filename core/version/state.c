@@ -292,10 +292,19 @@ void prolly_state_save(uint32_t branch_id, const char *name, const ProllyState *
 	prolly_db_batch_put(batch, PROLLY_DB_META, name_key, strlen(name_key), id, sizeof(id));
 }
 
+bool prolly_branch_check_there(ProllyBranch *branch, GError **error)
+{
+	return !prolly_branch_is_deleted(branch) ||
+	       prolly_throw(error, PROLLY_ERROR_STALE, "the branch was deleted meanwhile");
+}
+
 void prolly_branch_save_state(ProllyBranch *branch, const ProllyState *state, ProllyDbBatch *batch)
 {
-	g_autofree char *name = prolly_branch_dup_name(branch);
+	g_autofree char *name = NULL;
 
+	g_return_if_fail(!prolly_branch_is_deleted(branch));
+
+	name = prolly_branch_dup_name(branch);
 	prolly_state_save(branch->id, name, state, batch);
 }
 

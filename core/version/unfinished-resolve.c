@@ -347,7 +347,8 @@ bool prolly_unfinished_resolve(ProllyRepo *repo, ProllyBranch *branch, const Pro
 	};
 	bool ok;
 
-	if (!prolly_unfinished_require(repo, branch, &unfinished, error))
+	if (!prolly_branch_check_there(branch, error) ||
+	    !prolly_unfinished_require(repo, branch, &unfinished, error))
 		return false;
 	self.unfinished = unfinished;
 	ok = run(&self, !below, error);

@@ -308,7 +308,8 @@ bool prolly_history_abort(ProllyRepo *repo, ProllyBranch *branch, GError **error
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&branch->commit_lock);
 	g_autoptr(ProllyUnfinished) unfinished = NULL;
 
-	if (!prolly_unfinished_require(repo, branch, &unfinished, error))
+	if (!prolly_branch_check_there(branch, error) ||
+	    !prolly_unfinished_require(repo, branch, &unfinished, error))
 		return false;
 	return unfinished->is_staged
 		       ? prolly_merge_unstage(repo, branch, unfinished->generation, error)

@@ -197,8 +197,10 @@ ProllyState *prolly_branch_get_state(ProllyBranch *branch);
 void prolly_state_publish(ProllyState *state, ProllyRepoBody *body);
 /* Replaces it; takes STATE. Its record must be in the database already. */
 void prolly_branch_take_state(ProllyBranch *branch, ProllyState *state);
+/* STALE if BRANCH was deleted. Under commit_lock or write_lock, whose holder it stays true for. */
+bool prolly_branch_check_there(ProllyBranch *branch, GError **error);
 /* Adds STATE's record (all but the namespaces, which the head's commit has) to BATCH, family META.
- */
+ * BRANCH is there: the record of one that was deleted would take the place of its successor's. */
 void prolly_branch_save_state(ProllyBranch *branch, const ProllyState *state, ProllyDbBatch *batch);
 
 /* A number never given before, over restarts and crashes too; from 1. Reserves blocks in META. */

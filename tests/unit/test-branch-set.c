@@ -3,7 +3,8 @@
  * The set of branches: who looks a branch up that is in use waits for nobody; and who looks one up
  * while others make, delete and rename it finds one object of it at most, and of what is gone nothing.
  */
-#include "repo-fixture.h"
+#include "gc-fixture.h"
+#include "version/merge.h"
 
 #define N_THREADS 4
 #define N_STEPS   500
@@ -69,6 +70,138 @@ static void test_made_again(Fixture *self, gconstpointer data)
 		g_assert_true(first == second);
 		prolly_branch_unref(first);
 		prolly_branch_unref(second);
+		prolly_repo_free(repo);
+	}
+}
+
+/* ---- What was deleted -------------------------------------------------------------------- */
+
+typedef struct {
+	ProllyRepo *repo;
+	ProllyBranch *branch; /* deleted */
+	ProllyCommitId other; /* a commit that it does not have */
+	ProllySignature who;
+} Deleted;
+
+static bool try_commit(Deleted *self, GError **error)
+{
+	ProllyCommitOptions options = {
+		.message = "m", .author = &self->who, .committer = &self->who, .allow_empty = true};
+	ProllyCommitId id;
+	uint64_t changes;
+
+	return prolly_history_commit(self->repo, self->branch, &options, &id, &changes, error);
+}
+
+static ProllyMergeOptions make_options(Deleted *self)
+{
+	return (ProllyMergeOptions){.message = "m", .author = &self->who, .committer = &self->who};
+}
+
+static bool try_merge(Deleted *self, GError **error)
+{
+	ProllyMergeOptions options = make_options(self);
+	ProllyMergeResult result;
+	ProllyCommitId id;
+
+	return prolly_history_merge(self->repo, self->branch, &self->other, &options, &result, &id,
+				    error);
+}
+
+static bool try_stage_merge(Deleted *self, GError **error)
+{
+	ProllyMergeOptions options = make_options(self);
+	ProllyMergeResult result;
+	ProllyCommitId id;
+
+	options.no_commit = options.no_ff = true;
+	return prolly_history_merge(self->repo, self->branch, &self->other, &options, &result, &id,
+				    error);
+}
+
+static bool try_apply(Deleted *self, GError **error)
+{
+	ProllyMergeOptions options = make_options(self);
+	ProllyMergeChange change = {.to = &self->other};
+	ProllyMergeResult result;
+	ProllyCommitId id;
+
+	options.operation = "cherry-pick";
+	return prolly_history_apply(self->repo, self->branch, &change, &options, &result, &id,
+				    error);
+}
+
+static bool try_continue(Deleted *self, GError **error)
+{
+	ProllyMergeOptions options = make_options(self);
+	ProllyMergeResult result;
+	ProllyCommitId id;
+
+	return prolly_history_continue(self->repo, self->branch, &options, &result, &id, error);
+}
+
+static bool try_abort(Deleted *self, GError **error)
+{
+	return prolly_history_abort(self->repo, self->branch, error);
+}
+
+static bool try_resolve(Deleted *self, GError **error)
+{
+	ProllyPlace place = make_place("ns", "k");
+	uint64_t n;
+
+	return prolly_unfinished_resolve(self->repo, self->branch, &place, false,
+					 PROLLY_RESOLVE_OURS, &n, error);
+}
+
+/* Deletes branch X, which is held, makes it again, and has DO_IT done to the one that was deleted. */
+static void use_deleted(ProllyRepo *repo, bool (*do_it)(Deleted *self, GError **error))
+{
+	g_autoptr(ProllyBranch) held = create(repo, "X", -1), again = NULL;
+	Deleted self = {.repo = repo, .branch = held};
+	g_autoptr(GError) error = NULL;
+
+	stage(repo, held, "old", 1, LONG_VALUE);
+	prolly_branch_delete(repo, held, NULL, true, &error);
+	g_assert_no_error(error);
+	again = create(repo, "X", -1);
+	stage(repo, again, "doc", 2, LONG_VALUE);
+	get_head(repo, "other", &self.other);
+	prolly_signature_init_default(&self.who, false, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_false(do_it(&self, &error));
+	g_assert_error(error, PROLLY_ERROR, (int)PROLLY_ERROR_STALE);
+	g_assert_nonnull(strstr(error->message, "deleted meanwhile"));
+	prolly_signature_clear(&self.who);
+}
+
+/* What is done to it changes nothing of the one that has its name now. */
+static void test_deleted(Fixture *self, gconstpointer data)
+{
+	static bool (*const tries[])(Deleted *, GError **) = {
+		try_commit,   try_merge, try_stage_merge, try_apply,
+		try_continue, try_abort, try_resolve};
+
+	init_store(self);
+	for (size_t i = 0; i < G_N_ELEMENTS(tries); i++) {
+		ProllyRepo *repo = open_spec(self->store);
+		g_autofree char *before = NULL, *after = NULL;
+		ProllyView *view;
+
+		if (i == 0) {
+			prolly_branch_unref(create(repo, "other", -1));
+			must_commit(repo, "other", "ns", "k", "theirs");
+		}
+		use_deleted(repo, tries[i]);
+		before = head_hex(repo, "X");
+		prolly_repo_free(repo);
+		repo = open_spec(self->store);
+		after = head_hex(repo, "X");
+		g_assert_cmpstr(before, ==, after);
+		view = open_live(repo, "X");
+		assert_content(view, "doc", 2, LONG_VALUE);
+		prolly_view_unref(view);
+		assert_delete(repo, "X", true, -1);
 		prolly_repo_free(repo);
 	}
 }
@@ -235,6 +368,7 @@ int main(int argc, char **argv)
 
 	WITH_STORE("branches/held", test_held);
 	WITH_STORE("branches/made-again", test_made_again);
+	WITH_STORE("branches/deleted", test_deleted);
 	WITH_STORE("branches/threads", test_threads);
 	return g_test_run();
 }
