@@ -14,7 +14,8 @@
  * Those that come while the list is gone through are asked too: they come first, and the walk begins
  * anew until it finds none that was not asked.
  *
- * One collection, or backup, runs at a time. An automatic collection is in nobody's way.
+ * One collection, or backup, runs at a time. An automatic collection is in nobody's way, nor is the
+ * packing of loose objects (git-pack.c), which counts as one.
  */
 #include "version/gc-private.h"
 

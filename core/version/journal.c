@@ -173,7 +173,7 @@ static bool trim_all(ProllyJournal *journal, GError **error)
 	if (!prolly_journal_trim(journal, error))
 		return false;
 	if (prolly_git_has_many_loose(git_dir))
-		return prolly_git_pack_loose(git_dir, error);
+		return prolly_git_pack_loose(journal->body, error);
 	return !wants_graph || prolly_git_write_commit_graph(git_dir, error);
 }
 

@@ -213,7 +213,8 @@ bool prolly_git_write_commit_graph(const char *git_dir, GError **error);
 
 /* git-pack.c: loose objects, when they are many, into one pack; then the commit-graph. */
 bool prolly_git_has_many_loose(const char *git_dir);
-bool prolly_git_pack_loose(const char *git_dir, GError **error);
+/* While a collection or a backup runs, or is waited for, only the commit-graph is written. */
+bool prolly_git_pack_loose(ProllyRepoBody *body, GError **error);
 /* How many packs there are, but for those that git was told to keep. GIT_DIR NULL: none. */
 unsigned prolly_git_count_packs(const char *git_dir);
 

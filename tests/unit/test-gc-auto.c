@@ -127,7 +127,7 @@ static void test_packs(Fixture *self, gconstpointer data)
 
 		g_assert_false(is_due(repo));
 		must_commit(repo, "main", "ns", "k", value);
-		g_assert_true(prolly_git_pack_loose(repo->body->git->dir, &error));
+		g_assert_true(prolly_git_pack_loose(repo->body, &error));
 	}
 	g_assert_true(is_due(repo));
 	configure(self, "gc.autoPackLimit", "0");

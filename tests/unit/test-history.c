@@ -476,13 +476,13 @@ static void test_pack(Fixture *self, gconstpointer data)
 	for (int i = 0; i < 20; i++)
 		must_commit(repo, "main", "ns", "k", i % 2 ? "odd" : "even");
 	g_assert_false(prolly_git_has_many_loose(git));
-	prolly_git_pack_loose(git, &error);
+	prolly_git_pack_loose(repo->body, &error);
 	g_assert_no_error(error);
 	loose = capture("find '%s/objects/'?? -type f | wc -l", git);
 	g_assert_cmpstr(loose, ==, "0");
 	assert_resolves_now(repo, "main~19");
 	must_commit(repo, "main", "ns", "k", "after");
-	prolly_git_pack_loose(git, &error);
+	prolly_git_pack_loose(repo->body, &error);
 	g_assert_no_error(error);
 	assert_resolves_now(repo, "main~20");
 	fsck = capture("git --git-dir='%s' fsck --strict 2>&1", git);

@@ -184,6 +184,171 @@ static void test_trim_after_failure(Fixture *self, gconstpointer data)
 	prolly_repo_free(repo);
 }
 
+/* ---- Packing ----------------------------------------------------------------------------- */
+
+static unsigned count_loose(ProllyRepo *repo)
+{
+	g_autofree char *n =
+		capture("find '%s/git/objects/'?? -type f | wc -l", prolly_repo_get_path(repo));
+
+	return (unsigned)strtoul(n, NULL, 10);
+}
+
+static void pack_loose(ProllyRepo *repo)
+{
+	g_autoptr(GError) error = NULL;
+
+	prolly_git_pack_loose(repo->body, &error);
+	g_assert_no_error(error);
+}
+
+/* Makes objects that nothing reaches. */
+static void commit_aside(ProllyRepo *repo)
+{
+	prolly_branch_unref(create(repo, "aside", -1));
+	must_commit(repo, "aside", "ns", "k", "again");
+	assert_delete(repo, "aside", true, -1);
+}
+
+/* git takes away what nothing reaches, loose or packed, and a commit makes some of it again. */
+static void prune_and_commit(void *repo)
+{
+	run("git --git-dir='%s/git' gc -q --prune=now", prolly_repo_get_path(repo));
+	must_commit(repo, "main", "ns", "k", "again");
+}
+
+/* What was made again while the pack was synced stays: the pack may have it no more. */
+static void test_pack_meanwhile(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	Calls meanwhile = {.first = prune_and_commit, .data = repo};
+
+	commit_aside(repo);
+	begin(&meanwhile);
+	pack_loose(repo);
+	end();
+	g_assert_null(meanwhile.first);
+	prolly_repo_free(repo);
+	run("git --git-dir='%s/git' fsck --strict", self->store);
+	repo = open_spec(self->store);
+	assert_value(repo, "main", "k", "again");
+	prolly_repo_free(repo);
+}
+
+typedef struct {
+	ProllyRepo *repo;
+	const char *command;
+} Disturbance;
+
+static void disturb(void *data)
+{
+	const Disturbance *self = data;
+
+	run("cd '%s/git/objects' && %s", prolly_repo_get_path(self->repo), self->command);
+}
+
+/* A loose object stays that somebody has written, or wanted, since it was listed; all do if the pack is
+ * gone that has them. */
+static void test_pack_disturbed(Fixture *self, gconstpointer command)
+{
+	ProllyRepo *repo = new_store(self);
+	Disturbance disturbance = {repo, command};
+	Calls meanwhile = {.first = disturb, .data = &disturbance};
+	unsigned n;
+
+	must_commit(repo, "main", "ns", "k", "v");
+	n = count_loose(repo);
+	begin(&meanwhile);
+	pack_loose(repo);
+	end();
+	g_assert_cmpuint(n, >, 0);
+	g_assert_cmpuint(count_loose(repo), ==, n);
+	prolly_repo_free(repo);
+}
+
+static void want_collection(void *repo)
+{
+	g_atomic_int_set(&((ProllyRepo *)repo)->body->usage.is_unwanted, 1);
+}
+
+/* Who wants a collection does not wait for the packing's end. */
+static void test_pack_unwanted(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	Calls meanwhile = {.first = want_collection, .data = repo};
+	unsigned n;
+
+	must_commit(repo, "main", "ns", "k", "v");
+	n = count_loose(repo);
+	begin(&meanwhile);
+	pack_loose(repo);
+	end();
+	g_assert_cmpuint(count_loose(repo), ==, n);
+	pack_loose(repo);
+	g_assert_cmpuint(count_loose(repo), ==, 0);
+	prolly_repo_free(repo);
+}
+
+typedef struct {
+	ProllyRepo *repo;
+	unsigned n; /* loose objects */
+	unsigned n_tried;
+} Intruder;
+
+static bool pack_within(ProllyGcPhase phase, uint64_t done, uint64_t total, void *data,
+			GError **error)
+{
+	Intruder *self = data;
+
+	if (phase != PROLLY_GC_MARKING || self->n_tried++)
+		return true;
+	pack_loose(self->repo);
+	g_assert_cmpuint(count_loose(self->repo), ==, self->n);
+	return true;
+}
+
+static gpointer try_to_collect(gpointer repo)
+{
+	ProllyGcOptions options = {.prune_before = PROLLY_GC_NOW, .is_automatic = true};
+	g_autoptr(GError) error = NULL;
+	ProllyGcFigures figures;
+
+	g_assert_false(prolly_gc_run(repo, &options, &figures, &error));
+	g_assert_error(error, PROLLY_ERROR, (int)PROLLY_ERROR_BUSY);
+	return NULL;
+}
+
+static void collect_beside(void *repo)
+{
+	run_beside(try_to_collect, repo);
+}
+
+/* A collection and packing exclude each other. */
+static void test_pack_or_collect(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	Calls meanwhile = {.first = collect_beside, .data = repo};
+	Intruder intruder = {.repo = repo};
+	ProllyGcOptions options = {
+		.prune_before = PROLLY_GC_NOW, .progress = pack_within, .data = &intruder};
+	g_autoptr(GError) error = NULL;
+	ProllyGcFigures figures;
+
+	must_commit(repo, "main", "ns", "k", "1");
+	intruder.n = count_loose(repo);
+	prolly_gc_run(repo, &options, &figures, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(intruder.n_tried, >, 0);
+	must_commit(repo, "main", "ns", "k", "2");
+	begin(&meanwhile);
+	pack_loose(repo);
+	end();
+	g_assert_null(meanwhile.first);
+	prolly_gc_run(repo, &(ProllyGcOptions){.prune_before = PROLLY_GC_NOW}, &figures, &error);
+	g_assert_no_error(error);
+	prolly_repo_free(repo);
+}
+
 /* ---- The database ------------------------------------------------------------------------ */
 
 static gpointer write_one(gpointer db)
@@ -426,6 +591,13 @@ int main(int argc, char **argv)
 
 	WITH_STORE("sync/trim-meanwhile", test_trim_meanwhile);
 	WITH_STORE("sync/trim-after-failure", test_trim_after_failure);
+	WITH_STORE("sync/pack-meanwhile", test_pack_meanwhile);
+	g_test_add("/version/sync/pack-touched", Fixture, "touch -c [0-9a-f][0-9a-f]/*", set_up,
+		   test_pack_disturbed, tear_down);
+	g_test_add("/version/sync/pack-gone", Fixture, "rm pack/*", set_up, test_pack_disturbed,
+		   tear_down);
+	WITH_STORE("sync/pack-unwanted", test_pack_unwanted);
+	WITH_STORE("sync/pack-or-collect", test_pack_or_collect);
 	WITH_STORE("sync/database", test_database);
 	WITH_STORE("sync/names-left", test_names_left);
 	WITH_STORE("sync/sweep", test_sweep);
