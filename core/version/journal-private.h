@@ -12,6 +12,9 @@ bool prolly_journal_note_locks(ProllyJournal *journal, const GPtrArray *updates,
 /* Adds the record of a publication to BATCH; returns its number. Under publish_lock. */
 uint64_t prolly_journal_add(ProllyJournal *journal, const GPtrArray *objects,
 			    const GPtrArray *updates, ProllyDbBatch *batch);
+/* The batch with record SEQUENCE, the last that was added, could not be written: the next one has its
+ * number. Under publish_lock. */
+void prolly_journal_withdraw(ProllyJournal *journal, uint64_t sequence);
 /* Record SEQUENCE is in the git directory, not synced: it may be trimmed when that is. */
 void prolly_journal_complete(ProllyJournal *journal, uint64_t sequence);
 

@@ -14,7 +14,8 @@
  *
  * Invariants.
  *  I1  A record is removed only after a sync that began when it was complete.
- *  I2  Records are numbered in the order of their writes; publish_lock makes one at a time.
+ *  I2  Records are numbered in the order of their writes, without gaps while the store is open;
+ *      publish_lock makes one at a time.
  *  I3  A lock file of a reference that a process of ours may have left is named by the note in META
  *      or by a record.
  *  I4  After a sync that failed nobody knows what is on disk, and a later one that succeeds does not
@@ -83,6 +84,12 @@ uint64_t prolly_journal_add(ProllyJournal *journal, const GPtrArray *objects,
 	prolly_db_batch_put(batch, PROLLY_DB_JOURNAL, key, sizeof(key), record->data, record->len);
 	prolly_db_batch_delete(batch, PROLLY_DB_META, note_key, strlen(note_key));
 	return journal->next++;
+}
+
+void prolly_journal_withdraw(ProllyJournal *journal, uint64_t sequence)
+{
+	if (journal)
+		journal->next = sequence;
 }
 
 /* The thread is woken if it waits for a first record, or for many: while it waits for quiet it looks

@@ -255,6 +255,8 @@ static bool write_batch(ProllyPublication *publication, ProllyRepo *repo, Prolly
 					   publication->updates, batch);
 	written = prolly_db_write(body->db, batch, PROLLY_DB_SYNC, error);
 	prolly_store_flushed(repo->context.store, written);
+	if (!written)
+		prolly_journal_withdraw(body->journal, *out_sequence);
 	return written;
 }
 

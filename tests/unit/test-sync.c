@@ -2,7 +2,8 @@
 /*
  * What a sync has brought to the disk: what was there when it began and nothing that came meanwhile;
  * after one that failed, nothing. This program's own syncfs, fsync and fdatasync take the C library's
- * place, for RocksDB too: they count, fail, or let something happen first.
+ * place, for RocksDB too: they count, fail, or let something happen first. So does its statvfs, which
+ * says how full the disk is.
  */
 #include "repo-fixture.h"
 #include "store/census.h"
@@ -12,6 +13,8 @@
 #include "version/history.h"
 #include "version/journal-private.h"
 
+#include <fcntl.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 
 /* ---- The calls --------------------------------------------------------------------------- */
@@ -92,6 +95,21 @@ int unlink(const char *path)
 		calls->has_dropped = true;
 	}
 	return (int)syscall(SYS_unlink, path);
+}
+
+static gint free_kilobytes = -1; /* of all disks; -1: as it is */
+
+int statvfs(const char *path, struct statvfs *st)
+{
+	prolly_autofd int fd = open(path, O_PATH | O_CLOEXEC);
+
+	if (fd < 0 || fstatvfs(fd, st) < 0)
+		return -1;
+	if (g_atomic_int_get(&free_kilobytes) >= 0) {
+		st->f_frsize = 1024;
+		st->f_bfree = st->f_bavail = (fsblkcnt_t)g_atomic_int_get(&free_kilobytes);
+	}
+	return 0;
 }
 
 /* Counts this thread's calls, from now on, in SELF, which may have more in it already. */
@@ -181,6 +199,48 @@ static void test_trim_after_failure(Fixture *self, gconstpointer data)
 	prolly_repo_free(repo);
 	repo = open_spec(self->store);
 	assert_value(repo, "main", "k", "1");
+	prolly_repo_free(repo);
+}
+
+/* What the store has found free before is forgotten. */
+static void set_free(int kilobytes)
+{
+	g_atomic_int_set(&free_kilobytes, kilobytes);
+	g_usleep(50 * 1000);
+}
+
+#define TOO_MUCH (64u << 20) /* for what is free, and what the log has reserved */
+
+/* Publishes what a disk with a MiB left has no room for. */
+static void publish_in_vain(ProllyRepo *repo)
+{
+	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(repo->body->db);
+	ProllyPublication *publication = prolly_publication_new(prolly_ref_updates_new());
+	g_autofree char *bytes = g_malloc0(TOO_MUCH);
+	g_autoptr(GError) error = NULL;
+
+	prolly_db_batch_put(batch, PROLLY_DB_META, "vain", 4, bytes, TOO_MUCH);
+	set_free(1024);
+	g_assert_false(prolly_publication_write(publication, repo, batch, &error));
+	set_free(-1);
+	g_assert_error(error, PROLLY_ERROR, (int)PROLLY_ERROR_NO_SPACE);
+}
+
+/* A publication that the full disk refused takes no number: else those after it would never be
+ * complete, nor their records go. */
+static void test_trim_after_refusal(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	g_autoptr(GError) error = NULL;
+
+	must_commit(repo, "main", "ns", "k", "1");
+	publish_in_vain(repo);
+	must_commit(repo, "main", "ns", "k", "2");
+	must_commit(repo, "main", "ns", "k", "3");
+	prolly_journal_trim(repo->body->journal, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(count_records(repo), ==, 0);
+	assert_value(repo, "main", "k", "3");
 	prolly_repo_free(repo);
 }
 
@@ -591,6 +651,7 @@ int main(int argc, char **argv)
 
 	WITH_STORE("sync/trim-meanwhile", test_trim_meanwhile);
 	WITH_STORE("sync/trim-after-failure", test_trim_after_failure);
+	WITH_STORE("sync/trim-after-refusal", test_trim_after_refusal);
 	WITH_STORE("sync/pack-meanwhile", test_pack_meanwhile);
 	g_test_add("/version/sync/pack-touched", Fixture, "touch -c [0-9a-f][0-9a-f]/*", set_up,
 		   test_pack_disturbed, tear_down);
