@@ -11,6 +11,10 @@
  * that of the file it is in. Nodes have no time and need none: a node stays with the commit that
  * reaches it, and one that no commit reaches has nobody who could ask for it.
  *
+ * A young one that is damaged, as by a power cut, is left where it is until it is old: it names
+ * nothing. One that something reaches ends the collection; so it counts as kept by nothing, and who
+ * reaches it later reads it again: by then a commit may have made it anew.
+ *
  * Objects are read raw, through an object database of the collection's own, so that no lock keeps
  * history from being read; a store in memory has but one, and is locked. It is opened anew now and
  * then, since what libgit2 caches of it would grow to 256 MiB.
@@ -67,7 +71,15 @@ static bool open_odb(ProllyGc *gc, GError **error)
 	return result == 0 || prolly_throw_git(error, result, "open %s", objects);
 }
 
-/* *OUT_OBJECT NULL: there is none. */
+/* Of what libgit2 has just failed at. What could merely not be opened may be sound. */
+static bool is_damage(void)
+{
+	const git_error *last = git_error_last();
+
+	return last && last->klass != GIT_ERROR_OS && last->klass != GIT_ERROR_NOMEMORY;
+}
+
+/* *OUT_OBJECT NULL: there is none, or it is damaged and young. */
 static bool read_object(ProllyGc *gc, const git_oid *oid, git_odb_object **out_object,
 			GError **error)
 {
@@ -81,10 +93,14 @@ static bool read_object(ProllyGc *gc, const git_oid *oid, git_odb_object **out_o
 	result = git_odb_read(out_object, gc->odb ? gc->odb : git->odb, oid);
 	if (!git->dir)
 		g_mutex_unlock(&gc->body->git_lock);
+	if (result >= 0)
+		return true;
+	*out_object = NULL;
 	if (result == GIT_ENOTFOUND)
-		*out_object = NULL;
-	else if (result < 0)
+		return true;
+	if (gc->reason != PROLLY_GC_YOUNG || !is_damage())
 		return prolly_throw_git(error, result, "git object %s", git_oid_tostr_s(oid));
+	prolly_oid_set_add(gc->damaged, oid);
 	return true;
 }
 
@@ -171,6 +187,15 @@ static bool walk_tag(ProllyGc *gc, const git_oid *oid, const char *text, GError 
 	return true;
 }
 
+/* A namespace's file of a young tree cannot be read. */
+static void pass_file(ProllyGc *gc, const git_oid *oid)
+{
+	if (!prolly_oid_set_has(gc->damaged, oid))
+		return;
+	g_hash_table_remove(gc->namespaces, oid);
+	g_hash_table_remove(gc->kept[PROLLY_GC_YOUNG], oid);
+}
+
 /* A file of a tree: if it is a namespace's, its tree stays. */
 static bool walk_file(ProllyGc *gc, const git_oid *oid, const char *name, GError **error)
 {
@@ -189,8 +214,12 @@ static bool walk_file(ProllyGc *gc, const git_oid *oid, const char *name, GError
 	prolly_oid_set_add(gc->namespaces, oid);
 	if (!read_object(gc, oid, &object, error))
 		return false;
-	if (!object)
-		return gc->reason == PROLLY_GC_YOUNG || throw_missing(oid, error);
+	if (!object && gc->reason != PROLLY_GC_YOUNG)
+		return throw_missing(oid, error);
+	if (!object) {
+		pass_file(gc, oid);
+		return true;
+	}
 	if (git_odb_object_type(object) != GIT_OBJECT_BLOB)
 		return throw_damaged(oid, error);
 	if (!prolly_git_object_parse_namespace(gc->body->format, git_odb_object_data(object),

@@ -260,6 +260,16 @@ static GPtrArray *select_oids(const ProllyGc *gc, const Pack *pack, ProllyGcReas
 	return selected;
 }
 
+/* Has PACK what cannot be read, and so not be packed anew? */
+static bool has_damaged(const ProllyGc *gc, const Pack *pack)
+{
+	for (guint i = 0; i < pack->oids->len; i++) {
+		if (prolly_oid_set_has(gc->damaged, &g_array_index(pack->oids, git_oid, i)))
+			return true;
+	}
+	return false;
+}
+
 /* The young ones of PACK get a pack of their own, of the same age, if it has others. */
 static bool save_young(ProllyGc *gc, ProllyGcPacks *packs, Pack *pack, GPtrArray *written,
 		       GError **error)
@@ -269,12 +279,14 @@ static bool save_young(ProllyGc *gc, ProllyGcPacks *packs, Pack *pack, GPtrArray
 	g_autofree char *path = NULL;
 	static const char *const suffixes[] = {".pack", ".idx"};
 
-	if (young->len == 0 || pack->is_kept)
+	if (pack->is_kept)
 		return true;
-	if (young->len == pack->oids->len) {
+	if (has_damaged(gc, pack) || (young->len > 0 && young->len == pack->oids->len)) {
 		g_ptr_array_add(written, g_strdup(pack->path));
 		return true;
 	}
+	if (young->len == 0)
+		return true;
 	if (!write_pack(gc, packs, young, &path, error))
 		return false;
 	for (size_t i = 0; i < G_N_ELEMENTS(suffixes); i++) {
@@ -286,6 +298,13 @@ static bool save_young(ProllyGc *gc, ProllyGcPacks *packs, Pack *pack, GPtrArray
 	return true;
 }
 
+/* Does OID, which nothing reaches, stay in the file that it is in? */
+static bool is_left(const ProllyGc *gc, const git_oid *oid)
+{
+	return prolly_oid_set_has(gc->kept[PROLLY_GC_YOUNG], oid) ||
+	       prolly_oid_set_has(gc->damaged, oid);
+}
+
 /* Is there anything to gain? */
 static bool is_tidy(const ProllyGc *gc, const ProllyGcPacks *packs)
 {
@@ -294,7 +313,7 @@ static bool is_tidy(const ProllyGc *gc, const ProllyGcPacks *packs)
 	for (guint i = 0; i < packs->loose->len; i++) {
 		const LooseObject *object = &g_array_index(packs->loose, LooseObject, i);
 
-		if (!prolly_oid_set_has(gc->kept[PROLLY_GC_YOUNG], &object->oid))
+		if (!is_left(gc, &object->oid))
 			return false;
 	}
 	for (guint i = 0; i < packs->packs->len; i++) {
@@ -302,7 +321,7 @@ static bool is_tidy(const ProllyGc *gc, const ProllyGcPacks *packs)
 		g_autoptr(GPtrArray) young = select_oids(gc, pack, PROLLY_GC_YOUNG);
 		g_autoptr(GPtrArray) reached = select_oids(gc, pack, PROLLY_GC_REACHED);
 
-		if (pack->is_kept || young->len == pack->oids->len)
+		if (pack->is_kept || young->len == pack->oids->len || has_damaged(gc, pack))
 			continue;
 		if (reached->len < pack->oids->len)
 			return false;
@@ -380,8 +399,7 @@ static void remove_loose(const ProllyGc *gc, const ProllyGcPacks *packs)
 	for (guint i = 0; i < packs->loose->len; i++) {
 		const git_oid *oid = &g_array_index(packs->loose, LooseObject, i).oid;
 
-		if (prolly_oid_set_has(gc->kept[PROLLY_GC_YOUNG], oid) ||
-		    prolly_oid_set_has(gc->kept[PROLLY_GC_LATE], oid))
+		if (is_left(gc, oid) || prolly_oid_set_has(gc->kept[PROLLY_GC_LATE], oid))
 			continue;
 		if (packs->objects)
 			remove_file_of(packs, oid);

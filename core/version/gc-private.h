@@ -51,6 +51,7 @@ struct ProllyGc {
 	ProllyGcReason reason; /* why those that are found now stay */
 	ProllyOidSet *kept[PROLLY_GC_N_REASONS];
 	ProllyOidSet *namespaces; /* of them, those that name a tree, which was noted */
+	ProllyOidSet *damaged;    /* what cannot be read, and nothing reaches: it names nothing */
 	int64_t prune_before;     /* seconds */
 };
 

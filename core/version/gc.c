@@ -84,6 +84,7 @@ static void gc_clear(ProllyGc *gc)
 	for (int reason = 0; reason < PROLLY_GC_N_REASONS; reason++)
 		g_hash_table_unref(gc->kept[reason]);
 	g_hash_table_unref(gc->namespaces);
+	g_hash_table_unref(gc->damaged);
 	git_odb_free(gc->odb);
 }
 
@@ -103,6 +104,7 @@ static void gc_init(ProllyGc *gc, ProllyRepo *repo, const ProllyGcOptions *optio
 	for (int reason = 0; reason < PROLLY_GC_N_REASONS; reason++)
 		gc->kept[reason] = prolly_oid_set_new();
 	gc->namespaces = prolly_oid_set_new();
+	gc->damaged = prolly_oid_set_new();
 }
 
 /* ---- The steps --------------------------------------------------------------------------- */

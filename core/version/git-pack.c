@@ -8,6 +8,8 @@
  * go. A crash at any point leaves each object in one place at least. Whoever reads an object that
  * was loose a moment ago finds the pack, since libgit2 looks for new packs before it gives up.
  *
+ * What cannot be read of them, as after a power cut, is left out, and left where it is.
+ *
  * Others. A collection removes packs and loose objects that nothing reaches, and a commit may make
  * such an object again, loose, as it was. Ours and packing exclude each other (guard.c): packing is
  * put off while one runs, and is left, wherever it is, when somebody waits for it to end. git's own
@@ -69,7 +71,7 @@ typedef struct {
 	ProllyRepoBody *body;
 	char *objects; /* directory */
 	GArray *files; /* of LooseFile: what goes into the pack */
-	char *index;   /* the pack's; NULL: it is not written */
+	char *index;   /* the pack's; NULL: there is none, or nothing for it */
 } Packing;
 
 static void packing_clear(Packing *self)
@@ -133,6 +135,21 @@ static int go_on(int stage, uint32_t current, uint32_t total, void *self)
 	return is_unwanted(self) ? GIT_EUSER : 0;
 }
 
+/* Those that cannot be read are files no more. */
+static int insert_files(Packing *self, git_packbuilder *builder)
+{
+	for (guint i = self->files->len; i-- > 0;) {
+		const LooseFile *file = &g_array_index(self->files, LooseFile, i);
+		int result = git_packbuilder_insert(builder, &file->oid, NULL);
+
+		if (is_unwanted(self))
+			return GIT_EUSER;
+		if (result < 0)
+			g_array_remove_index_fast(self->files, i);
+	}
+	return 0;
+}
+
 static int write_pack(Packing *self, git_repository *repo)
 {
 	g_autoptr(git_packbuilder) builder = NULL;
@@ -142,11 +159,11 @@ static int write_pack(Packing *self, git_repository *repo)
 		git_packbuilder_set_threads(builder, 1);
 		git_packbuilder_set_callbacks(builder, go_on, self);
 	}
-	for (guint i = 0; result == 0 && i < self->files->len; i++)
-		result = git_packbuilder_insert(
-			builder, &g_array_index(self->files, LooseFile, i).oid, NULL);
 	if (result == 0)
-		result = git_packbuilder_write(builder, NULL, 0, NULL, NULL);
+		result = insert_files(self, builder);
+	if (result < 0 || self->files->len == 0)
+		return result;
+	result = git_packbuilder_write(builder, NULL, 0, NULL, NULL);
 	if (result == 0)
 		self->index = g_strdup_printf("%s/pack/pack-%s.idx", self->objects,
 					      git_packbuilder_name(builder));
@@ -192,13 +209,13 @@ static bool run(Packing *self, GError **error)
 
 	if (result == 0)
 		result = list_loose(self);
-	if (result == 0 && self->files->len == 0)
-		return true;
 	if (result == 0)
 		result = write_pack(self, repo);
 	if (result < 0)
 		return is_unwanted(self) ||
 		       prolly_throw_git(error, result, "pack %s", self->objects);
+	if (!self->index)
+		return true;
 	if (!prolly_sync_tree(self->objects, error))
 		return false;
 	remove_loose(self);

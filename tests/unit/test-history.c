@@ -508,6 +508,26 @@ static void test_pack(Fixture *self, gconstpointer data)
 	prolly_repo_free(repo);
 }
 
+/* What a power cut has left of an object is left out, and stays. */
+static void test_pack_torn(Fixture *self, gconstpointer data)
+{
+	static const char torn[] = "ab/cdef0123456789abcdef0123456789abcdef01";
+	ProllyRepo *repo = new_store(self);
+	g_autofree char *loose = NULL;
+	g_autoptr(GError) error = NULL;
+
+	must_commit(repo, "main", "ns", "k", "v");
+	run("cd '%s/git/objects' && mkdir -p ab && : >%s", self->store, torn);
+	for (int i = 0; i < 2; i++) {
+		prolly_git_pack_loose(repo->body, &error);
+		g_assert_no_error(error);
+	}
+	loose = capture("cd '%s/git/objects' && find ?? -type f", self->store);
+	g_assert_cmpstr(loose, ==, torn);
+	assert_resolves_now(repo, "main~1");
+	prolly_repo_free(repo);
+}
+
 int main(int argc, char **argv)
 {
 	set_identity();
@@ -525,6 +545,7 @@ int main(int argc, char **argv)
 	WITH_BOTH("log/graph", test_graph);
 	WITH_STORE("commit/stock-git", test_git);
 	WITH_STORE("commit/packed", test_pack);
+	WITH_STORE("commit/packed-torn", test_pack_torn);
 	WITH_STORE("commit/hostile", test_bad_commits);
 	return g_test_run();
 }
