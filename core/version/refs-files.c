@@ -655,29 +655,6 @@ static bool files_restore(ProllyRefs *refs, const char *name, const ProllyCommit
 
 /* ---- After a crash ----------------------------------------------------------------------- */
 
-/* UPDATES has one of NAME that left LINE, with its newline, in the reflog. */
-static bool has_line(const GPtrArray *updates, const char *name, const char *line)
-{
-	for (guint i = 0; i < updates->len; i++) {
-		const ProllyRefUpdate *update = g_ptr_array_index(updates, i);
-		g_autofree char *own = prolly_ref_update_to_line(update);
-
-		if (strcmp(update->name, name) == 0 && strcmp(own, line) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* The last line of TEXT, which ends in a newline or is empty. */
-static const char *find_last_line(const char *text, size_t len)
-{
-	const char *end = text + len;
-
-	while (end > text && (end == text + len || end[-1] != '\n'))
-		end--;
-	return end;
-}
-
 static bool is_readable(FileRefs *files, const char *name)
 {
 	ProllyCommitId id;
@@ -694,22 +671,20 @@ static bool is_readable(FileRefs *files, const char *name)
  */
 static bool find_done(FileRefs *files, const GPtrArray *updates, GHashTable *done, GError **error)
 {
-	for (guint i = 0; i < updates->len; i++) {
-		ProllyRefUpdate *update = g_ptr_array_index(updates, i);
-		g_autofree char *line = prolly_ref_update_to_line(update);
+	g_autoptr(GHashTable) groups = prolly_ref_updates_group(updates);
+	GHashTableIter iter;
+	gpointer name, group;
+
+	g_hash_table_iter_init(&iter, groups);
+	while (g_hash_table_iter_next(&iter, &name, &group)) {
 		g_autoptr(GBytes) log = NULL;
-		g_autofree char *text = NULL;
 		bool is_last;
 
-		if (!mend_log(files, update, true, &is_last, error) ||
-		    !files_load_log(&files->base, update->name, &log, error))
+		if (!mend_log(files, ((GPtrArray *)group)->pdata[0], true, &is_last, error) ||
+		    !files_load_log(&files->base, name, &log, error))
 			return false;
-		if (is_last || !log || !is_readable(files, update->name))
-			continue;
-		text = g_strndup(g_bytes_get_data(log, NULL), g_bytes_get_size(log));
-		if (strstr(text, line) &&
-		    !has_line(updates, update->name, find_last_line(text, strlen(text))))
-			g_hash_table_add(done, update);
+		if (log && is_readable(files, name))
+			prolly_ref_updates_find_done(group, log, done);
 	}
 	return true;
 }

@@ -134,6 +134,12 @@ void prolly_ref_listing_set(ProllyRefListing *listing, const char *directory,
 /* "OLD NEW LOG\n", OLD and NEW in hex. (transfer full) */
 char *prolly_ref_update_to_line(const ProllyRefUpdate *update);
 
+/* (transfer full) The name of each reference -> a GPtrArray of those of UPDATES that move it, in their
+ * order. Borrowed from UPDATES. */
+GHashTable *prolly_ref_updates_group(const GPtrArray *updates);
+/* Adds to DONE those of GROUP that are in LOG, their reference's, if its last line is of none. */
+void prolly_ref_updates_find_done(const GPtrArray *group, GBytes *log, GHashTable *done);
+
 /* ---- refs.c: branches and tags as references ---------------------------------------------- */
 
 typedef struct {

@@ -425,6 +425,68 @@ static void test_crash_unapplied(Fixture *self, gconstpointer data)
 	prolly_repo_free(repo);
 }
 
+/* (transfer full) N moves of main, of which the last leads to HEAD. */
+static GPtrArray *make_moves(const ProllyCommitId *head, unsigned n)
+{
+	GPtrArray *updates = prolly_ref_updates_new();
+	ProllyCommitId at = {{0xff}};
+
+	for (unsigned i = 0; i < n; i++) {
+		ProllyRefUpdate *update = g_new0(ProllyRefUpdate, 1);
+
+		update->name = g_strdup("refs/heads/main");
+		update->from = at;
+		memset(&at, 0, sizeof(at));
+		prolly_set_be32(at.bytes, i + 1);
+		update->to = at = i + 1 < n ? at : *head;
+		update->log = g_strdup("C <c@d> 1 +0000\tcommit: m");
+		g_ptr_array_add(updates, update);
+	}
+	return updates;
+}
+
+/* Bytes that this process has read of files; 0: the kernel does not say. */
+static uint64_t count_read(void)
+{
+	g_autofree char *text = NULL;
+
+	if (!g_file_get_contents("/proc/self/io", &text, NULL, NULL) ||
+	    !g_str_has_prefix(text, "rchar: "))
+		return 0;
+	return g_ascii_strtoull(text + strlen("rchar: "), NULL, 10);
+}
+
+/* However many moves the journal has: a reflog is read a few times. */
+static void test_many_moves(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	ProllyRefs *refs = repo->body->git->refs;
+	g_autofree char *path = g_build_filename(self->store, "git/logs/refs/heads/main", NULL);
+	g_autoptr(GString) log = g_string_new(NULL);
+	g_autoptr(GPtrArray) updates = NULL;
+	g_autoptr(GError) error = NULL;
+	ProllyCommitId head, after;
+	uint64_t before;
+
+	get_head(repo, "main", &head);
+	updates = make_moves(&head, 2000);
+	for (guint i = 0; i < updates->len; i++) {
+		g_autofree char *line = prolly_ref_update_to_line(g_ptr_array_index(updates, i));
+
+		g_string_append(log, line);
+	}
+	g_assert_true(g_file_set_contents(path, log->str, (gssize)log->len, NULL));
+	before = count_read();
+	g_mutex_lock(&repo->body->git_lock);
+	refs->ops->replay(refs, updates, &error);
+	g_mutex_unlock(&repo->body->git_lock);
+	g_assert_no_error(error);
+	g_assert_cmpuint(count_read() - before, <, 10 * log->len);
+	get_head(repo, "main", &after);
+	g_assert_true(prolly_commit_id_equal(&head, &after));
+	prolly_repo_free(repo);
+}
+
 static void test_trimmed(Fixture *self, gconstpointer data)
 {
 	ProllyRepo *repo = new_store(self);
@@ -528,6 +590,7 @@ int main(int argc, char **argv)
 	WITH_STORE("journal/then-git", test_crash_then_git);
 	WITH_STORE("journal/locked", test_crash_locked);
 	WITH_STORE("journal/unapplied", test_crash_unapplied);
+	WITH_STORE("journal/many-moves", test_many_moves);
 	WITH_STORE("journal/trimmed", test_trimmed);
 	return g_test_run();
 }
