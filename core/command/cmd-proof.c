@@ -71,9 +71,10 @@ static bool find_place(ProllyCommand *command, ProllyView *view, const char *arg
 	return prolly_throw(error, PROLLY_ERROR_INVALID, "%s: no key can be there", argument);
 }
 
-static bool make_proof(const ProllyTreeContext *context, ProllyView *view, Proof *proof,
-		       GError **error)
+static bool make_proof(ProllyRepo *repo, ProllyView *view, Proof *proof, GError **error)
 {
+	const ProllyTreeContext *context = prolly_repo_get_context(repo);
+	g_auto(ProllyGuard) guard = prolly_guard_enter(repo);
 	ProllyKey key = {proof->place.key, proof->place.key_len};
 	ProllyProofQuery query = {.keys = &key, .n = 1};
 	ProllyTree tree;
@@ -100,7 +101,7 @@ static bool run_prove(ProllyCommand *command, GError **error)
 		return false;
 	if (!has)
 		return prolly_command_answer_no(command, "%s: no such namespace", argument);
-	if (!make_proof(prolly_repo_get_context(command->repo), view, &proof, error))
+	if (!make_proof(command->repo, view, &proof, error))
 		return false;
 	bool ok = print_proof(command, &proof, error);
 	g_bytes_unref(proof.proof);

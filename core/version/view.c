@@ -455,6 +455,8 @@ bool prolly_view_get_figures(ProllyView *view, const char *ns, ProllyNamespaceFi
 			     GError **error)
 {
 	const ProllyTreeContext *context = prolly_repo_get_context(view->repo);
+	/* Trees that nothing refers to are made, and read. */
+	g_auto(ProllyGuard) guard = prolly_guard_enter(view->repo);
 	g_auto(ProllyPin) pin = {0};
 	g_auto(ProllyFold) fold = {0};
 	const GArray *namespaces;

@@ -119,7 +119,8 @@ typedef struct {
  * what a commit now would give. */
 bool prolly_view_get_figures(ProllyView *view, const char *ns, ProllyNamespaceFigures *out_figures,
 			     GError **error);
-/* The tree of NS, likewise. */
+/* The tree of NS, likewise. Of a working state nothing may refer to it: the caller is in a guard (gc.h)
+ * as long as he reads it. */
 bool prolly_view_get_tree(ProllyView *view, const char *ns, ProllyTree *out_tree, GError **error);
 
 /* ---- Keys in order ----------------------------------------------------------------------- */
