@@ -117,6 +117,14 @@ static void list_memory(ProllyRepoBody *body, ProllyGcPacks *packs)
 	g_mutex_unlock(&body->git_lock);
 }
 
+/* Git may be packing anew: what is not listed is not touched. */
+static bool has_gone(const Pack *pack)
+{
+	g_autofree char *path = g_strconcat(pack->path, ".pack", NULL);
+
+	return !g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
 static bool list_pack(ProllyGcPacks *packs, const char *index, GError **error)
 {
 	Pack *pack = g_new0(Pack, 1);
@@ -137,6 +145,10 @@ static bool list_pack(ProllyGcPacks *packs, const char *index, GError **error)
 		result = backend->foreach (backend, collect_oid, pack->oids);
 	if (backend)
 		backend->free(backend);
+	if (result < 0 && has_gone(pack)) {
+		g_ptr_array_set_size(packs->packs, (int)packs->packs->len - 1);
+		return true;
+	}
 	return result == 0 || prolly_throw_git(error, result, "read %s", index);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Garbage collection and objects of git that a power cut has left empty.
+ * Garbage collection, and objects of git that a power cut has left empty, or git a pack of half.
  */
 #include "gc-fixture.h"
 
@@ -109,6 +109,23 @@ static void test_torn_again(Fixture *self, gconstpointer data)
 	assert_value(repo, "main", "k", "again");
 }
 
+/* Git packs anew: of its old pack there is the index yet. */
+static void test_index_alone(Fixture *self, gconstpointer data)
+{
+	ProllyGcOptions options = {.prune_before = PROLLY_GC_NOW};
+	g_autoptr(ProllyRepo) repo = new_store(self);
+	g_autoptr(GError) error = NULL;
+	ProllyGcFigures figures;
+
+	must_commit(repo, "main", "ns", "k", "1");
+	run("cd '%s/git' && git --git-dir=. repack -adq && cd objects/pack && "
+	    "cp pack-*.idx pack-0123456789012345678901234567890123456789.idx",
+	    self->store);
+	prolly_gc_run(repo, &options, &figures, &error);
+	g_assert_no_error(error);
+	assert_value(repo, "main", "k", "1");
+}
+
 int main(int argc, char **argv)
 {
 	set_identity();
@@ -116,5 +133,6 @@ int main(int argc, char **argv)
 
 	WITH_STORE("gc/torn", test_torn);
 	WITH_STORE("gc/torn-again", test_torn_again);
+	WITH_STORE("gc/index-alone", test_index_alone);
 	return g_test_run();
 }
