@@ -86,20 +86,6 @@ static bool print_draft(ProllyCommand *command, ProllyBranch *branch, const char
 
 /* ---- Who --------------------------------------------------------------------------------- */
 
-/* "NAME <EMAIL>" into SIGNATURE. */
-static bool parse_person(const char *text, ProllySignature *signature, GError **error)
-{
-	const char *open = strrchr(text, '<'), *close = strrchr(text, '>');
-	if (!open || !close || close < open || open == text)
-		return prolly_throw(error, PROLLY_ERROR_INVALID,
-				    "--author %s: it should be 'NAME <EMAIL>'", text);
-	g_free(signature->name);
-	g_free(signature->email);
-	signature->name = g_strchomp(g_strndup(text, (gsize)(open - text)));
-	signature->email = g_strndup(open + 1, (gsize)(close - open - 1));
-	return true;
-}
-
 static void take_author(ProllySignature *author, const ProllySignature *other)
 {
 	prolly_signature_clear(author);
@@ -119,8 +105,10 @@ static bool choose_author(ProllyCommand *command, const ProllyCommit *amended,
 
 	if (amended && !prolly_command_option(command, "reset-author"))
 		take_author(author, &amended->author);
-	if (person && !parse_person(person, author, error))
+	if (person && !prolly_signature_set_person(author, person, error)) {
+		g_prefix_error(error, "--author ");
 		return false;
+	}
 	if (date && !prolly_date_parse(date, now, &author->time, &author->offset_minutes))
 		return prolly_throw(error, PROLLY_ERROR_INVALID, "--date %s: not a date", date);
 	return true;

@@ -24,6 +24,7 @@
 
 #define NAMESPACE_FORMAT 1
 #define FILE_PREFIX      "ns-"
+#define ZONE_MAX         (99 * 60 + 59) /* minutes: two digits for the hours */
 
 bool prolly_git_object_hash(git_object_t type, GBytes *bytes, git_oid *out_oid, GError **error)
 {
@@ -230,14 +231,33 @@ static bool build_tree(const ProllyFormat *format, const GArray *namespaces, con
 
 /* ---- Commits ----------------------------------------------------------------------------- */
 
-void prolly_git_object_append_signature(GString *text, const char *role,
-					const ProllySignature *signature)
+/* Whoever made SIGNATURE: nothing of it ends the line, or what it is a part of. */
+static bool check_signature(const char *role, const ProllySignature *signature, GError **error)
+{
+	static const char BREAKS[] = "<>\n";
+
+	if (strpbrk(signature->name, BREAKS) || strpbrk(signature->email, BREAKS))
+		return prolly_throw(error, PROLLY_ERROR_INVALID,
+				    "%s: '<', '>' or a newline in a name or an address", role);
+	if (signature->time < 0 || abs(signature->offset_minutes) > ZONE_MAX)
+		return prolly_throw(error, PROLLY_ERROR_INVALID,
+				    "%s: a date that git does not know: %" PRId64
+				    ", %d minutes from UTC",
+				    role, signature->time, signature->offset_minutes);
+	return true;
+}
+
+bool prolly_git_object_append_signature(GString *text, const char *role,
+					const ProllySignature *signature, GError **error)
 {
 	int offset = signature->offset_minutes;
 
+	if (!check_signature(role, signature, error))
+		return false;
 	g_string_append_printf(text, "%s %s <%s> %" PRId64 " %c%02d%02d\n", role, signature->name,
 			       signature->email, signature->time, offset < 0 ? '-' : '+',
 			       abs(offset) / 60, abs(offset) % 60);
+	return true;
 }
 
 void prolly_git_object_append_message(GString *text, const char *message)
@@ -265,7 +285,7 @@ bool prolly_git_object_build(const ProllyFormat *format, const ProllyNewCommit *
 {
 	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
 	git_oid oid;
-	GString *text;
+	g_autoptr(GString) text = NULL;
 
 	if (!build_tree(format, commit->namespaces, parent_namespaces, objects, &oid, error))
 		return false;
@@ -275,13 +295,14 @@ bool prolly_git_object_build(const ProllyFormat *format, const ProllyNewCommit *
 	for (size_t i = 0; i < commit->n_parents; i++)
 		g_string_append_printf(text, "parent %s\n",
 				       prolly_commit_id_to_hex(&commit->parents[i], hex));
-	prolly_git_object_append_signature(text, "author", commit->author);
-	prolly_git_object_append_signature(text, "committer", commit->committer);
+	if (!prolly_git_object_append_signature(text, "author", commit->author, error) ||
+	    !prolly_git_object_append_signature(text, "committer", commit->committer, error))
+		return false;
 	if (!g_utf8_validate(commit->message, -1, NULL))
 		g_string_append(text, "encoding ISO-8859-1\n");
 	g_string_append_c(text, '\n');
 	prolly_git_object_append_message(text, commit->message);
-	if (!add_object(objects, GIT_OBJECT_COMMIT, text, &oid, error))
+	if (!add_object(objects, GIT_OBJECT_COMMIT, g_steal_pointer(&text), &oid, error))
 		return false;
 	prolly_commit_id_from_oid(&oid, out_id);
 	return true;

@@ -69,9 +69,10 @@ char *prolly_reflog_format(ProllyGit *git, const ProllySignature *signature, con
 	g_autofree char *line = g_strndup(message, strcspn(message, "\n"));
 	int64_t time = signature ? signature->time : g_get_real_time() / G_USEC_PER_SEC;
 	int offset = signature ? signature->offset_minutes : prolly_date_get_offset(time);
-	g_autofree char *identity =
-		signature ? g_strdup_printf("%s <%s>", signature->name, signature->email)
-			  : g_strdup(prolly_git_get_identity(git));
+	g_autofree char *name = signature ? prolly_signature_clean(signature->name) : NULL;
+	g_autofree char *email = signature ? prolly_signature_clean(signature->email) : NULL;
+	g_autofree char *identity = signature ? g_strdup_printf("%s <%s>", name, email)
+					      : g_strdup(prolly_git_get_identity(git));
 
 	return g_strdup_printf("%s %" PRId64 " %c%02d%02d\t%s", identity, time,
 			       offset < 0 ? '-' : '+', ABS(offset) / 60, ABS(offset) % 60, line);

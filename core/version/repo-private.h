@@ -266,9 +266,9 @@ bool prolly_git_object_build(const ProllyFormat *format, const ProllyNewCommit *
 /* The id of the object of TYPE with content BYTES. */
 bool prolly_git_object_hash(git_object_t type, GBytes *bytes, git_oid *out_oid, GError **error);
 void prolly_git_object_free(ProllyGitObject *object);
-/* A header line, "ROLE NAME <EMAIL> TIME ZONE". */
-void prolly_git_object_append_signature(GString *text, const char *role,
-					const ProllySignature *signature);
+/* A header line, "ROLE NAME <EMAIL> TIME ZONE". INVALID: git could not read it back. */
+bool prolly_git_object_append_signature(GString *text, const char *role,
+					const ProllySignature *signature, GError **error);
 /* As `git commit` cleans it: no space at line ends, no empty lines around, one newline at the end.
  */
 void prolly_git_object_append_message(GString *text, const char *message);
@@ -278,6 +278,11 @@ bool prolly_git_object_parse_namespace(const ProllyFormat *format, const char *t
 				       ProllyTree *out_tree, GError **error);
 /* (transfer full) The namespace whose file is NAME, or NULL. */
 char *prolly_git_object_dup_namespace(const char *name);
+
+/* ---- signature.c ------------------------------------------------------------------------- */
+
+/* (transfer full) TEXT as a name or an address may stand in a commit's header, or a reflog. */
+char *prolly_signature_clean(const char *text);
 
 /* ---- journal.c ---------------------------------------------------------------------------- */
 

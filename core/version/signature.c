@@ -35,7 +35,7 @@ static const char *get_variable(const char *const *environment, const char *name
 }
 
 /* What may stand in a commit's header: no brackets, no newlines, nothing git strips at the ends. */
-static char *clean_identity(const char *text)
+char *prolly_signature_clean(const char *text)
 {
 	GString *clean = g_string_new(NULL);
 	const char *start = text;
@@ -50,6 +50,45 @@ static char *clean_identity(const char *text)
 		if (*start != '<' && *start != '>' && *start != '\n')
 			g_string_append_c(clean, *start);
 	return g_string_free(clean, FALSE);
+}
+
+/* Control characters of TEXT become '?'. Were there any? */
+static bool mask_controls(char *text)
+{
+	bool found = false;
+
+	for (; *text; text++) {
+		if (g_ascii_iscntrl(*text)) {
+			*text = '?';
+			found = true;
+		}
+	}
+	return found;
+}
+
+bool prolly_signature_set_person(ProllySignature *signature, const char *text, GError **error)
+{
+	size_t name_len = strcspn(text, "<>");
+	const char *email = text + name_len + (text[name_len] != '\0');
+	size_t email_len = strcspn(email, "<>");
+	const char *rest = email + email_len + (email[email_len] != '\0');
+	g_autofree char *name = g_strndup(text, name_len);
+	g_autofree char *address = g_strndup(email, email_len);
+	g_autofree char *clean = prolly_signature_clean(name);
+	g_autofree char *shown = g_strdup(text);
+
+	if (mask_controls(shown) || text[name_len] != '<' || email[email_len] != '>' ||
+	    rest[strspn(rest, " ")])
+		return prolly_throw(error, PROLLY_ERROR_INVALID, "%s: it should be 'NAME <EMAIL>'",
+				    shown);
+	if (!*clean)
+		return prolly_throw(error, PROLLY_ERROR_INVALID,
+				    "%s: nothing of '%s' can be a name", text, name);
+	g_free(signature->name);
+	g_free(signature->email);
+	signature->name = g_steal_pointer(&clean);
+	signature->email = prolly_signature_clean(address);
+	return true;
 }
 
 /* A file that is missing or bad is no configuration. */
@@ -103,7 +142,7 @@ static char *dup_configured(git_config *config, const char *name)
 	char *clean = NULL;
 
 	if (config && git_config_get_string_buf(&value, config, name) == 0) {
-		clean = clean_identity(value.ptr);
+		clean = prolly_signature_clean(value.ptr);
 		if (*clean == '\0')
 			g_clear_pointer(&clean, g_free);
 	}
@@ -128,7 +167,7 @@ static bool dup_name(const char *const *environment, const char *prefix, char **
 {
 	g_autofree char *variable = g_strconcat(prefix, "NAME", NULL);
 	const char *value = find_variable(environment, variable);
-	g_autofree char *clean = value ? clean_identity(value) : NULL;
+	g_autofree char *clean = value ? prolly_signature_clean(value) : NULL;
 
 	*out_name = NULL;
 	if (value && *value == '\0')
@@ -147,7 +186,7 @@ static char *dup_email(const char *const *environment, const char *prefix)
 	g_autofree char *variable = g_strconcat(prefix, "EMAIL", NULL);
 	const char *value = find_variable(environment, variable);
 
-	return value ? clean_identity(value) : NULL;
+	return value ? prolly_signature_clean(value) : NULL;
 }
 
 static char *dup_login(void)

@@ -102,16 +102,17 @@ static bool add_annotation(ProllyPublication *publication, const char *name,
 			   const ProllyCommitId *commit, const ProllyTagOptions *options,
 			   ProllyCommitId *out_id, GError **error)
 {
-	GString *text = g_string_new(NULL);
+	g_autoptr(GString) text = g_string_new(NULL);
 	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
 	g_autoptr(GBytes) bytes = NULL;
 
 	g_string_append_printf(text, "object %s\ntype commit\ntag %s\n",
 			       prolly_commit_id_to_hex(commit, hex), name);
-	prolly_git_object_append_signature(text, "tagger", options->tagger);
+	if (!prolly_git_object_append_signature(text, "tagger", options->tagger, error))
+		return false;
 	g_string_append_c(text, '\n');
 	prolly_git_object_append_message(text, options->message);
-	bytes = g_string_free_to_bytes(text);
+	bytes = g_string_free_to_bytes(g_steal_pointer(&text));
 	return prolly_publication_add_object(publication, GIT_OBJECT_TAG, bytes, out_id, error);
 }
 

@@ -461,6 +461,34 @@ A U Thor"
 	store_git fsck --strict
 }
 
+@test "commit --author: what is not exactly a name and an address is refused" {
+	local person
+	local -a bad=(
+		$'A\nB <x@y>' $'A <a@b> 1 +0000\ntree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nX <x@y>'
+		$'A\tB <x@y>' $'A <x\n@y>' $'A\x7f <x@y>' 'A <a> <b>' 'A <<b>' 'A <b>>' 'A > <b>' 'A <b> c' 'A <b'
+		'A b>' ' <x@y>' '<x@y>' '.,: <x@y>' nobody ''
+	)
+	commit_value a 1
+	for person in "${bad[@]}"; do
+		run on_main commit --allow-empty -m x --author "$person"
+		status_is 2
+		output_has "--author"
+		is "${#lines[@]}" 1
+		is "$(store_git log -1 --format=%s main)" "a = 1"
+	done
+	on_main commit -q --allow-empty -m cleaned --author '. "Ö Dr. A.", < .a@b; > '
+	is "$(store_git log -1 --format='%an|%ae' main)" 'Ö Dr. A|a@b'
+	on_main commit -q --allow-empty -m "no address" --author 'A<>'
+	is "$(store_git log -1 --format='%an|%ae' main)" 'A|'
+	GIT_COMMITTER_NAME=$'C\nD' GIT_AUTHOR_EMAIL=$'a>\n<b' on_main commit -q --allow-empty -m environment
+	GIT_COMMITTER_NAME=$'C\nD <x>' on_main tag -m tagged v1
+	is "$(store_git log -1 --format='%cn|%ae' main)" 'CD|ab'
+	is "$(store_git for-each-ref --format='%(taggername)' refs/tags/v1)" 'CD x'
+	store_git fsck --strict
+	remount
+	is "$(on_main --json log -n 1 | json '[.author.email, .message]')" '["ab","environment"]'
+}
+
 changes_of()
 {
 	ctl "$MNT/$1" --json status | json '[.changes[] | [.path, .operation]] | sort'

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "version/tag.h"
 #include "working-site.h"
 
 /* ---- What is a change -------------------------------------------------------------------- */
@@ -414,6 +415,75 @@ static void test_killed(Disk *self, gconstpointer data)
 	run("git --git-dir='%s/git' fsck --strict >/dev/null 2>&1", self->store);
 }
 
+/* ---- Who makes it ------------------------------------------------------------------------ */
+
+static void assert_refused(Fixture *self, const ProllySignature *author,
+			   const ProllySignature *committer)
+{
+	ProllyCommitOptions options = {.message = "x", .author = author, .committer = committer};
+	ProllyTagOptions tag = {.message = "x", .tagger = committer};
+	g_autoptr(GError) error = NULL;
+	ProllyCommitId before, after, id;
+	uint64_t changes;
+
+	prolly_branch_get_head(self->branch, &before);
+	g_assert_false(
+		prolly_history_commit(self->repo, self->branch, &options, &id, &changes, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_INVALID);
+	g_clear_error(&error);
+	prolly_branch_get_head(self->branch, &after);
+	g_assert_true(prolly_commit_id_equal(&before, &after));
+	if (author->time != 1000000000)
+		return; /* a tag has none */
+	g_assert_false(prolly_tag_create(self->repo, "v1", &before, &tag, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_INVALID);
+}
+
+/* No caller makes an object that git cannot read back. */
+static void test_signatures(Fixture *self, gconstpointer data)
+{
+	const ProllySignature good = {(char *)"A", (char *)"a@example.com", 1000000000, 0};
+	const ProllySignature bad[] = {
+		{(char *)"A\nB", (char *)"a@b", 1, 0},
+		{(char *)"A <a> B", (char *)"a@b", 1, 0},
+		{(char *)"A", (char *)"a@b> 1 +0000\ntree 0", 1, 0},
+		{(char *)"A", (char *)"a>b", 1, 0},
+		{(char *)"A", (char *)"a@b", -1, 0},
+		{(char *)"A", (char *)"a@b", 1, 6000},
+		{(char *)"A", (char *)"a@b", 1, -6000},
+	};
+
+	put(self, "n", "a", "1");
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+		assert_refused(self, &bad[i], &good);
+		assert_refused(self, &good, &bad[i]);
+	}
+	g_assert_cmpuint(commit(self), ==, 1);
+}
+
+/* A line of a reflog stays one, whoever the handle's user says he is. */
+static void test_reflog_line(Disk *self, gconstpointer data)
+{
+	const ProllySignature bad = {(char *)"A\nB <x>", (char *)"a@b>\n", 1, 0};
+	ProllyBranch *branch = NULL;
+	g_autoptr(GError) error = NULL;
+	g_autofree char *path = NULL, *line = NULL;
+	ProllyCommitId head;
+
+	open_disk(self);
+	prolly_repo_set_committer(self->site.repo, &bad);
+	prolly_branch_get_head(self->site.branch, &head);
+	prolly_branch_create(self->site.repo, "other", &head, NULL, &branch, &error);
+	g_assert_no_error(error);
+	prolly_branch_unref(branch);
+	close_disk(self);
+	path = g_build_filename(self->store, "git/logs/refs/heads/other", NULL);
+	g_file_get_contents(path, &line, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_nonnull(strstr(line, " AB x <a@b> 1 +0000\t"));
+	g_assert_true(strchr(line, '\n') == line + strlen(line) - 1);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -426,11 +496,13 @@ int main(int argc, char **argv)
 	DISK("lost-load", test_lost_load);
 	DISK("reopen", test_reopen);
 	DISK("stale", test_stale);
+	DISK("reflog-line", test_reflog_line);
 	TEST("counts", test_counts);
 	TEST("empty-namespace", test_empty_namespace);
 	TEST("attributes", test_attributes);
 	TEST("large", test_large);
 	TEST("figures", test_figures);
 	TEST("writers", test_writers);
+	TEST("signatures", test_signatures);
 	return g_test_run();
 }
