@@ -9,8 +9,9 @@
  * NUL. jsonl: {"key","value"} a line, each a string or {"base64"}; other members are ignored.
  *
  * Input is read in pieces; a record is taken from the buffer where it lies, and only a line with
- * escapes is copied. Memory is bounded by the longest entry, which RECORD_MAX bounds. Nothing is
- * visible before the end of the input was reached without an error.
+ * escapes is copied. Memory is bounded by the longest entry, which RECORD_MAX bounds; a key whose end
+ * does not come is refused before that. Nothing is visible before the end of the input was reached
+ * without an error.
  */
 
 #include "base/memory.h"
@@ -40,6 +41,17 @@ typedef struct {
 	size_t len;
 } Record;
 
+/* How long what is taken may be. */
+typedef struct {
+	unsigned max;
+	unsigned ahead; /* of the last record's number */
+	const char *what;
+} Limit;
+
+static const Limit LINE_LIMIT = {RECORD_MAX, 1, "put takes a value of any size"};
+static const Limit VALUE_LIMIT = {RECORD_MAX, 0, "put takes a value of any size"};
+static const Limit KEY_LIMIT = {PROLLY_KEY_MAX, 1, "no key is longer"};
+
 /* Reads a piece more; what was taken is dropped first. */
 static bool fill(Input *input, GError **error)
 {
@@ -51,11 +63,6 @@ static bool fill(Input *input, GError **error)
 		input->start = 0;
 	}
 	guint had = input->buffer->len;
-	if (had > RECORD_MAX)
-		return prolly_throw(error, PROLLY_ERROR_TOO_BIG,
-				    "%s %" G_GUINT64_FORMAT
-				    ": over %u bytes (put takes a value of any size)",
-				    input->unit, input->number + 1, RECORD_MAX);
 	if (!prolly_try_reserve(&input->buffer, PIECE, "what is loaded", error))
 		return false;
 	g_byte_array_set_size(input->buffer, had + PIECE);
@@ -68,9 +75,11 @@ static bool fill(Input *input, GError **error)
 
 /*
  * The bytes up to the next DELIMITER, which is taken but not given. At the end of the input they
- * may lack it: *OUT_WHOLE is false then, and OUT_RECORD->len 0 if there was nothing at all.
+ * may lack it: *OUT_WHOLE is false then, and OUT_RECORD->len 0 if there was nothing at all. No more is
+ * read than one of LIMIT can need.
  */
-static bool take(Input *input, char delimiter, Record *out_record, bool *out_whole, GError **error)
+static bool take(Input *input, char delimiter, const Limit *limit, Record *out_record,
+		 bool *out_whole, GError **error)
 {
 	size_t searched = 0;
 	for (;;) {
@@ -81,6 +90,11 @@ static bool take(Input *input, char delimiter, Record *out_record, bool *out_who
 
 		*out_whole = end != NULL;
 		*out_record = (Record){data, end ? (size_t)(end - data) : len};
+		if (out_record->len > limit->max)
+			return prolly_throw(error, PROLLY_ERROR_TOO_BIG,
+					    "%s %" G_GUINT64_FORMAT ": over %u bytes (%s)",
+					    input->unit, input->number + limit->ahead, limit->max,
+					    limit->what);
 		if (end || input->ended) {
 			input->start += out_record->len + *out_whole;
 			return true;
@@ -130,7 +144,7 @@ static bool take_tsv(Input *input, Record *out_key, Record *out_value, bool *out
 	Record line;
 	bool whole = false;
 
-	if (!take(input, '\n', &line, &whole, error))
+	if (!take(input, '\n', &LINE_LIMIT, &line, &whole, error))
 		return false;
 	*out_end = !whole && !line.len;
 	if (*out_end)
@@ -153,7 +167,7 @@ static bool take_nul(Input *input, GByteArray *scratch, Record *out_key, Record 
 	Record key;
 	bool whole = false;
 
-	if (!take(input, 0, &key, &whole, error))
+	if (!take(input, 0, &KEY_LIMIT, &key, &whole, error))
 		return false;
 	*out_end = !whole && !key.len;
 	if (*out_end)
@@ -161,10 +175,10 @@ static bool take_nul(Input *input, GByteArray *scratch, Record *out_key, Record 
 	input->number++;
 	if (!whole)
 		return throw_record(input, error, "the input ends in the key");
-	g_byte_array_set_size(scratch, 0);
+	g_byte_array_set_size(scratch, 0); /* a key is small */
 	g_byte_array_append(scratch, (const uint8_t *)key.data, (guint)key.len);
 	*out_key = (Record){(char *)scratch->data, key.len};
-	if (!take(input, 0, out_value, &whole, error))
+	if (!take(input, 0, &VALUE_LIMIT, out_value, &whole, error))
 		return false;
 	return whole || throw_record(input, error, "the input ends in the value");
 }
@@ -232,7 +246,7 @@ static bool take_jsonl(Input *input, JsonLine *parsed, Record *out_key, Record *
 
 	json_line_clear(parsed);
 	do {
-		if (!take(input, '\n', &line, &whole, error))
+		if (!take(input, '\n', &LINE_LIMIT, &line, &whole, error))
 			return false;
 		input->number += whole || line.len;
 	} while (whole && is_blank(&line));

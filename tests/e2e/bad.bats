@@ -401,6 +401,20 @@ P
 )" ENAMETOOLONG
 }
 
+@test "load: a key that does not end is refused before memory is" {
+	is_sanitized && skip "a sanitizer takes more memory than there is here"
+	ctl . -q init "$STORE"
+	run bash -c "ulimit -v 700000; { head -c 150000000 /dev/zero | tr '\0' a; printf '\0v\0'; } |
+		'$CTL' -C '$STORE' load --format nul q"
+	status_is 2
+	output_has "entry 1: "
+	run bash -c "printf 'a\0b\0%065536d\0v\0%065537d\0v\0' 1 2 | '$CTL' -C '$STORE' load --format nul q"
+	status_is 2
+	output_has "entry 3: over 65536 bytes"
+	printf 'a\0b\0%065536d\0v\0' 1 | ctl "$STORE" load --format nul q
+	is "$(ctl "$STORE" --json root q | json .keys)" 2
+}
+
 @test "malformed control lines: EINVAL, the mount goes on" {
 	mount_store
 	for line in "put 'unbalanced" 'put "unbalanced' 'put back\' 'nothing of the kind' '-C' '--at'; do
