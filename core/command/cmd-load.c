@@ -185,6 +185,20 @@ static bool take_nul(Input *input, GByteArray *scratch, Record *out_key, Record 
 
 /* ---- jsonl ------------------------------------------------------------------------------- */
 
+/* Is TEXT what an encoder makes of some bytes, and of no others? = is only what fills up the last four,
+ * and the bits that stand for nothing are 0. */
+static bool is_base64(const char *text, size_t len)
+{
+	static const char DIGITS[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	size_t n = strspn(text, DIGITS);
+	size_t fill = len - n;
+	size_t last = n ? (size_t)(strchr(DIGITS, text[n - 1]) - DIGITS) : 0;
+
+	return len % 4 == 0 && fill <= 2 && strspn(text + n, "=") == fill &&
+	       (last & ((1u << 2 * fill) - 1)) == 0;
+}
+
 /* A string or {"base64"} as bytes. DECODED holds what must be freed. */
 static bool get_bytes(const Input *input, json_t *json, const char *what, Record *out_record,
 		      guchar **decoded, GError **error)
@@ -201,9 +215,7 @@ static bool get_bytes(const Input *input, json_t *json, const char *what, Record
 		return throw_record(input, error, message);
 	const char *text = json_string_value(encoded);
 	gsize len = 0;
-	if (strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=") !=
-		    json_string_length(encoded) ||
-	    json_string_length(encoded) % 4)
+	if (!is_base64(text, json_string_length(encoded)))
 		return throw_record(input, error, "bad base64");
 	gint state = 0;
 	guint save = 0;

@@ -401,6 +401,24 @@ P
 )" ENAMETOOLONG
 }
 
+@test "load: base64 that no encoder makes is refused" {
+	local text member
+	ctl . -q init "$STORE"
+	for text in ==== QQ==QQ== QR== QUJ= QUK= QUJD= Q=== = == QUI QU=I 'QU I' 'QQ==QUJD' 'QU\u0000=' 'QUJ_' 'Q\u0000=='; do
+		for member in '"key":{"base64":"%s"},"value":"v"' '"key":"k","value":{"base64":"%s"}'; do
+			# shellcheck disable=SC2059
+			printf "{$member}\n" "$text" >"$T/line"
+			run ctl "$STORE" load --format jsonl q <"$T/line"
+			status_is 2
+			output_has "line 1: bad base64"
+		done
+	done
+	for text in "" QQ== QUI= QUJD AA== +/+/ ////; do
+		echo "{\"key\":\"k\",\"value\":{\"base64\":\"$text\"}}" | ctl "$STORE" load --format jsonl q
+		is "$(ctl "$STORE" get q/k | base64)" "$text"
+	done
+}
+
 @test "load: a key that does not end is refused before memory is" {
 	is_sanitized && skip "a sanitizer takes more memory than there is here"
 	ctl . -q init "$STORE"
