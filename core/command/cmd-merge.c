@@ -127,7 +127,8 @@ static bool check_usage(ProllyCommand *command, GError **error)
 	if (!exclude(command, "no-ff", "ff-only", error) ||
 	    !exclude(command, "squash", "no-ff", error) ||
 	    !exclude(command, "squash", "no-commit", error) ||
-	    !exclude(command, "continue", "abort", error))
+	    !exclude(command, "continue", "abort", error) ||
+	    !exclude(command, "abort", "dry-run", error))
 		return false;
 	if (goes_on && n)
 		return prolly_throw(error, PROLLY_ERROR_USAGE,

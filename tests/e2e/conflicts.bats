@@ -162,6 +162,12 @@ ours"
 @test "abort forgets the merge, and git gc keeps what an unfinished one needs" {
 	make_sides
 	stop_merge
+	local waiting
+	waiting=$(ctl "$M" conflicts)
+	run -2 ctl "$M" merge --abort --dry-run
+	is "$(ctl "$M" conflicts)" "$waiting"
+	run -2 ctl "$M" merge --dry-run --abort
+	is "$(ctl "$M" conflicts)" "$waiting"
 	ctl "$M" merge --abort
 	is "$(ls "$MNT/.prollyfs/conflicts")" ""
 	run -2 ctl "$M" merge --abort
