@@ -9,6 +9,7 @@
  *     log, status      in the mount's: directories of branches, levels as in the root;
  *                      in a branch's: the text for that branch
  *     stats            a text
+ *     rev              of a mount of one revision: a link to its commit in at, not listed
  *
  * A text is what the command of its name prints, made when it is opened and kept in the handle; that
  * of stats has what the mount's requests cost besides. The directory is hidden (no readdir lists
@@ -23,6 +24,8 @@
 #include "fs-private.h"
 
 #include <string.h>
+
+#define REVISION_NAME "rev"
 
 /* ---- The directory itself ---------------------------------------------------------------- */
 
@@ -56,6 +59,30 @@ static void found_virtual(PfsMount *mount, PfsInode *dir, const char *name, PfsK
 	pfs_stat_virtual(mount, kind, pfs_virtual_ino(dir->ino, name), &out_found->attr);
 }
 
+/* (transfer full) The commit that DIR, a .prollyfs, is of; NULL: it is not of a revision's mount. */
+static char *dup_commit(const PfsInode *dir)
+{
+	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
+	ProllyCommitId id;
+
+	if (!dir->scope || dir->scope->branch)
+		return NULL;
+	prolly_view_get_commit(dir->scope->view, &id);
+	return g_strdup(prolly_commit_id_to_hex(&id, hex));
+}
+
+static void find_own_revision(PfsMount *mount, PfsInode *dir, PfsFound *out_found,
+			      bool *out_found_it)
+{
+	g_autofree char *commit = dup_commit(dir);
+
+	if (!commit)
+		return;
+	found_virtual(mount, dir, REVISION_NAME, PFS_KIND_AT_LINK, out_found);
+	out_found->path = g_steal_pointer(&commit);
+	*out_found_it = true;
+}
+
 static void find_meta_entry(PfsMount *mount, PfsInode *dir, const char *name, PfsFound *out_found,
 			    bool *out_found_it)
 {
@@ -69,6 +96,8 @@ static void find_meta_entry(PfsMount *mount, PfsInode *dir, const char *name, Pf
 		out_found->verb = entry->verb;
 		*out_found_it = true;
 	}
+	if (strcmp(name, REVISION_NAME) == 0)
+		find_own_revision(mount, dir, out_found, out_found_it);
 }
 
 /* ---- Revisions --------------------------------------------------------------------------- */
@@ -156,6 +185,8 @@ void pfs_op_readlink_revision(fuse_req_t req, PfsInode *inode)
 		pfs_reply_error(req, "readlink", error);
 		return;
 	}
+	if (is_full_id(inode->path)) /* no link in at is */
+		g_string_append(target, "at/");
 	for (const char *p = inode->path; *p; p++)
 		if (*p == '/')
 			g_string_append(target, "../");
@@ -206,9 +237,14 @@ bool pfs_text_make(PfsMount *mount, PfsInode *inode, PfsAccount *account, GBytes
 	GString *text = NULL;
 	bool is_stats = !strcmp(inode->verb, "stats");
 	/* What is staged would have to be put into trees to be counted: seconds for a million keys. */
-	const char *words[] = {inode->verb, is_stats ? "--at=HEAD" : NULL, NULL};
+	const char *words[] = {inode->verb, is_stats ? "--at=HEAD" : NULL, NULL, NULL, NULL};
+	g_autofree char *commit = is_stats ? dup_commit(inode) : NULL;
 	ProllyCaller caller;
 
+	if (commit) {
+		words[2] = "--here";
+		words[3] = commit;
+	}
 	if (is_branch_meta(inode))
 		own = prolly_branch_dup_name(inode->scope->branch);
 	caller = pfs_control_caller(inode->scope, inode->path ? inode->path : own, account);

@@ -8,7 +8,7 @@
  * branch has and nothing else, tells where in the path the branch ends, since its name may have
  * slashes. Where only a branch can be seen (`-o branch=`, or a branch's directory bound elsewhere),
  * the root of what is mounted has that branch's own .prollyfs, in which log is a file and not a
- * directory of branches.
+ * directory of branches. Where there is one commit only (`-o rev=`), .prollyfs has a link to it.
  *
  * A path that is a store's goes to the process that has the store mounted, or if nobody has, is
  * opened here. Between asking and doing a mount may come or go: one that has just taken the store
@@ -31,6 +31,7 @@
 #define META       ".prollyfs"
 #define CONTROL    META "/ctl"
 #define AT         META "/at/"
+#define REVISION   META "/rev"
 
 void ctl_place_clear(CtlPlace *place)
 {
@@ -204,6 +205,15 @@ static void split_branch(CtlPlace *place, const char *mount, const char *below)
 	}
 }
 
+/* (transfer full) The commit that the mount is of. NULL: it is of none. */
+static char *read_revision(const char *mount)
+{
+	g_autofree char *path = g_build_filename(mount, REVISION, NULL);
+	g_autofree char *target = g_file_read_link(path, NULL);
+
+	return target ? g_path_get_basename(target) : NULL;
+}
+
 static bool find_in_mount(const char *mount, const char *path, CtlPlace *place, GError **error)
 {
 	const char *below = get_below(path, mount);
@@ -212,7 +222,7 @@ static bool find_in_mount(const char *mount, const char *path, CtlPlace *place, 
 
 	if (g_str_has_prefix(below, AT))
 		set_revision(place, below);
-	else if (is_visible && !S_ISDIR(mode))
+	else if ((place->revision = read_revision(mount)) || (is_visible && !S_ISDIR(mode)))
 		set_cwd(place, below);
 	else if (!g_str_has_prefix(below, META))
 		split_branch(place, mount, below);

@@ -18,7 +18,7 @@ typedef struct {
 	char *store;   /* specification */
 	char *branch;  /* the place implies it; NULL: the store's default (or the control file's) */
 	char *cwd;     /* below the branch; NULL: its directory */
-	char *revision; /* the place is in .prollyfs/at; NULL: not */
+	char *revision; /* the place is this commit's; NULL: a branch's, or of none */
 } CtlPlace;
 
 /* DIRECTORY is -C, or NULL: the current directory. */

@@ -84,7 +84,7 @@ static bool make_words(const ProllyCommandNeeds *needs, const CtlPlace *place, c
 	g_autoptr(GPtrArray) words = g_ptr_array_new_with_free_func(g_free);
 	add_option(words, "--cwd", place->cwd);
 	add_option(words, "--branch", place->branch);
-	add_option(words, "--at", place->revision);
+	add_option(words, "--here", place->revision);
 	add_terminal(words);
 	if (needs->message_file)
 		add_option(words, "--file", "-");

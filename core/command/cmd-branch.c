@@ -24,6 +24,12 @@ static bool find_branch(ProllyCommand *command, const char *name, ProllyBranch *
 	return true;
 }
 
+/* Is NAME the branch that the caller is on? */
+static bool is_present(const ProllyCommand *command, const char *name)
+{
+	return !command->here && strcmp(name, command->branch_name) == 0;
+}
+
 /* ---- List -------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -44,7 +50,7 @@ static void print_branch_json(ProllyCommand *command, ProllyBranch *branch, cons
 	prolly_json_begin(json, NULL, '{');
 	prolly_json_add_text(json, "name", name);
 	prolly_json_add_commit_id(json, "commit", &head);
-	prolly_json_add_bool(json, "current", strcmp(name, command->branch_name) == 0);
+	prolly_json_add_bool(json, "current", is_present(command, name));
 	prolly_json_end(json, '}');
 	prolly_command_print_json(command, json);
 }
@@ -53,7 +59,7 @@ static void print_branch_json(ProllyCommand *command, ProllyBranch *branch, cons
 static bool print_branch_text(ProllyCommand *command, const Listing *listing, ProllyBranch *branch,
 			      const char *name, GError **error)
 {
-	bool is_current = strcmp(name, command->branch_name) == 0;
+	bool is_current = is_present(command, name);
 	int padding = listing->width - (int)g_utf8_strlen(name, -1);
 	g_autoptr(ProllyCommit) commit = NULL;
 	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
@@ -191,6 +197,8 @@ static bool make_branch(ProllyCommand *command, const char *name, const char *re
 	g_autoptr(ProllyBranch) made = NULL;
 	ProllyCommitId start;
 
+	if (!rev && command->here)
+		rev = command->here;
 	if (!prolly_branch_lookup(command->repo, rev ? rev : command->branch_name, &from,
 				  rev ? NULL : error) &&
 	    !rev)
@@ -239,6 +247,8 @@ static bool rename_branch(ProllyCommand *command, GError **error)
 
 	if (n != 1 && n != 2)
 		return prolly_throw(error, PROLLY_ERROR_USAGE, "branch: -m takes OLD NEW");
+	if (n == 1 && !prolly_command_check_branch(command, error))
+		return false;
 	return find_branch(command, old_name, &branch, error) &&
 	       prolly_branch_rename(command->repo, branch, old_name,
 				    prolly_command_argument(command, n - 1), error);
@@ -261,6 +271,8 @@ static bool show_current(ProllyCommand *command, GError **error)
 {
 	g_autoptr(ProllyBranch) branch = NULL;
 
+	if (command->here) /* as in git */
+		return true;
 	if (!command->json) {
 		prolly_command_print(command, "%s\n", command->branch_name);
 		return true;

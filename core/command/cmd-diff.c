@@ -158,17 +158,13 @@ static bool open_sides(ProllyCommand *command, ProllyView **out_a, ProllyView **
 	if (a)
 		return open_side(command, a, out_a, error) && open_side(command, b, out_b, error);
 
-	g_autoptr(ProllyBranch) branch = NULL;
 	ProllyCommitId head;
 	if (!open_side(command, NULL, out_b, error))
 		return false;
 	/* What the working state is laid over, also if the branch has moved since it was pinned. */
 	prolly_view_get_commit(*out_b, &head);
-	if (prolly_command_option(command, "at")) {
-		if (!prolly_command_open_branch(command, &branch, error))
-			return false;
-		prolly_branch_get_head(branch, &head);
-	}
+	if (command->at && !prolly_command_resolve(command, "HEAD", &head, error))
+		return false;
 	return prolly_view_new_commit(command->repo, &head, out_a, error);
 }
 

@@ -102,7 +102,6 @@ static bool print_history(History *history, ProllyKeyLog *log, uint64_t count, G
 static bool run_history(ProllyCommand *command, GError **error)
 {
 	const char *rev = prolly_command_argument(command, 1);
-	const char *at = prolly_command_option(command, "at");
 	g_autoptr(ProllyKeyLog) log = NULL;
 	g_autoptr(GString) json = g_string_new(NULL);
 	g_auto(ProllyPath) path = {0};
@@ -122,9 +121,9 @@ static bool run_history(ProllyCommand *command, GError **error)
 	    !prolly_command_parse_key(command, prolly_command_argument(command, 0), &path,
 				      &history.place, error) ||
 	    !prolly_command_resolve(command,
-				    rev  ? rev
-				    : at ? at
-					 : "HEAD",
+				    rev           ? rev
+				    : command->at ? command->at
+						  : "HEAD",
 				    &start, error))
 		return false;
 	log = prolly_key_log_new(command->repo, &options, &history.place);
@@ -192,7 +191,6 @@ static bool print_blame(ProllyCommand *command, ProllyView *view, ProllyBlame *b
 static bool run_blame(ProllyCommand *command, GError **error)
 {
 	const char *rev = prolly_command_argument(command, 1);
-	const char *at = prolly_command_option(command, "at");
 	char ns[PROLLY_NAMESPACE_MAX + 1];
 	g_autoptr(ProllyBlame) blame = NULL;
 	g_autoptr(ProllyView) view = NULL;
@@ -201,9 +199,9 @@ static bool run_blame(ProllyCommand *command, GError **error)
 
 	if (!prolly_command_parse_namespace(prolly_command_argument(command, 0), ns, error) ||
 	    !prolly_command_resolve(command,
-				    rev  ? rev
-				    : at ? at
-					 : "HEAD",
+				    rev           ? rev
+				    : command->at ? command->at
+						  : "HEAD",
 				    &id, error) ||
 	    !prolly_view_new_commit(command->repo, &id, &view, error) ||
 	    (*ns && !prolly_view_has_namespace(view, ns, &has, error)))

@@ -71,7 +71,6 @@ static void add_name(void *names, const char *name, const ProllyCommitId *head)
 static bool get_revisions(ProllyCommand *command, ProllyRevisions *revisions, GError **error)
 {
 	bool all = prolly_command_option(command, "all");
-	const char *at = prolly_command_option(command, "at");
 
 	if (all && (!foreach_branch(command, add_start, revisions->starts, error) ||
 		    !foreach_tag(command, add_start, revisions->starts, error)))
@@ -82,7 +81,8 @@ static bool get_revisions(ProllyCommand *command, ProllyRevisions *revisions, GE
 			return false;
 	if (revisions->starts->len)
 		return true;
-	return prolly_command_add_revision(command, at ? at : "HEAD", revisions, error);
+	return prolly_command_add_revision(command, command->at ? command->at : "HEAD", revisions,
+					   error);
 }
 
 /* ---- The command ------------------------------------------------------------------------- */

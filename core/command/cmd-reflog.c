@@ -58,6 +58,8 @@ static bool run_reflog(ProllyCommand *command, GError **error)
 		return prolly_throw(error, PROLLY_ERROR_USAGE,
 				    "reflog: one argument too many (usage: reflog %s)",
 				    command->words->spec->arguments);
+	if (name == command->branch_name && !prolly_command_check_branch(command, error))
+		return false;
 	if (!prolly_command_parse_count(command, &count, error) ||
 	    !prolly_branch_lookup(command->repo, name, &branch, error))
 		return false;

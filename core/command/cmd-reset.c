@@ -136,7 +136,7 @@ static bool run_restore(ProllyCommand *command, GError **error)
 	const char *source = prolly_command_option(command, "source");
 
 	if (!source)
-		source = prolly_command_option(command, "at");
+		source = command->at;
 	return restore_arguments(command, source ? source : "HEAD", 0, error);
 }
 

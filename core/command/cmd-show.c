@@ -73,10 +73,9 @@ static bool run_show(ProllyCommand *command, GError **error)
 	ProllyCommitPrinter printer = {.command = command,
 				       .oneline = prolly_command_option(command, "oneline"),
 				       .is_first = true};
-	const char *at = prolly_command_option(command, "at");
 
 	if (!command->words->arguments->len)
-		return show(command, at ? at : "HEAD", &printer, error);
+		return show(command, command->at ? command->at : "HEAD", &printer, error);
 	for (unsigned i = 0; i < command->words->arguments->len; i++)
 		if (!show(command, prolly_command_argument(command, i), &printer, error))
 			return false;

@@ -102,6 +102,8 @@ struct ProllyCommand {
 	const ProllyCaller *caller;
 	const ProllyStreams *streams;
 	const char *branch_name;        /* of -b, the caller, or the store's default */
+	const char *here;               /* the caller's place is this commit; NULL: a branch's */
+	const char *at;                 /* what is read: of --at, or HERE; NULL: a working state */
 	const char *cwd;                /* where relative PATHs start, below the branch */
 	const char *const *environment; /* NULL: the process's */
 	bool json;
@@ -114,11 +116,14 @@ struct ProllyCommand {
 	bool output_gone;
 };
 
+/* Is the command about a branch, as it is unless the caller's place is a commit and no -b is given?
+ * Else PROLLY_ERROR_INVALID. */
+bool prolly_command_check_branch(ProllyCommand *command, GError **error);
 /* (transfer full) The branch the command is about. Unknown: PROLLY_ERROR_NOT_FOUND. */
 bool prolly_command_open_branch(ProllyCommand *command, ProllyBranch **out_branch, GError **error);
 /* (transfer full) What the command reads: --at, else the branch's working state, pinned. */
 bool prolly_command_open_view(ProllyCommand *command, ProllyView **out_view, GError **error);
-/* The commit that REV names; "HEAD" and "@" are the command's branch. */
+/* The commit that REV names; "HEAD" and "@" are the command's branch, or the commit its place is. */
 bool prolly_command_resolve(ProllyCommand *command, const char *rev, ProllyCommitId *out_id,
 			    GError **error);
 /* Author and committer for a commit made now. */

@@ -43,6 +43,7 @@ bool prolly_command_check_writable(ProllyCommand *command, GError **error)
 			    command->words->spec->name);
 }
 
+/* A branch that is named counts for more than the caller's place. */
 static bool choose_branch(ProllyCommand *command, GError **error)
 {
 	const char *option = prolly_command_option(command, "branch");
@@ -51,14 +52,29 @@ static bool choose_branch(ProllyCommand *command, GError **error)
 	command->branch_name = option ? option : implied;
 	if (!command->branch_name && command->repo)
 		command->branch_name = prolly_repo_get_default_branch(command->repo);
+	command->here = option ? NULL : prolly_command_option(command, "here");
+	command->at = prolly_command_option(command, "at");
+	if (!command->at && !(command->words->spec->flags & PROLLY_COMMAND_WORKING))
+		command->at = command->here;
 	if (option && g_strcmp0(option, implied) != 0)
 		return prolly_command_check_free(command, option, error);
 	return true;
 }
 
+bool prolly_command_check_branch(ProllyCommand *command, GError **error)
+{
+	return !command->here ||
+	       prolly_throw(error, PROLLY_ERROR_INVALID,
+			    "%s: the directory is commit %.*s's and no branch's; -b says which is "
+			    "meant",
+			    command->words->spec->name, PROLLY_SHORT_ID, command->here);
+}
+
 bool prolly_command_open_branch(ProllyCommand *command, ProllyBranch **out_branch, GError **error)
 {
 	ProllyBranch *branch = NULL;
+	if (!prolly_command_check_branch(command, error))
+		return false;
 	if (!prolly_branch_lookup(command->repo, command->branch_name, &branch, error))
 		return false;
 	if (!branch)
@@ -76,17 +92,16 @@ bool prolly_command_resolve(ProllyCommand *command, const char *rev, ProllyCommi
 		return prolly_revision_resolve(command->repo, rev, out_id, error);
 	/* "@{1}" has the '@' of both spellings. */
 	bool is_reflog = head == 1 && rev[head] == '{';
-	g_autofree char *named =
-		g_strconcat(command->branch_name, rev + (is_reflog ? 0 : head), NULL);
+	g_autofree char *named = g_strconcat(command->here ? command->here : command->branch_name,
+					     rev + (is_reflog ? 0 : head), NULL);
 	return prolly_revision_resolve(command->repo, named, out_id, error);
 }
 
 bool prolly_command_open_view(ProllyCommand *command, ProllyView **out_view, GError **error)
 {
-	const char *rev = prolly_command_option(command, "at");
-	if (rev) {
+	if (command->at) {
 		ProllyCommitId id;
-		return prolly_command_resolve(command, rev, &id, error) &&
+		return prolly_command_resolve(command, command->at, &id, error) &&
 		       prolly_view_new_commit(command->repo, &id, out_view, error);
 	}
 	g_autoptr(ProllyBranch) branch = NULL;

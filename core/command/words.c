@@ -75,6 +75,8 @@ static const ProllyOptionSpec GLOBAL_OPTIONS[] = {
 	{"help", 'h', NULL, "print this, or the help of a command"},
 	{"version", 'V', NULL, "print the version"},
 	{"cwd", 0, "PATH", "where relative paths start below the branch (given by prollyfs-ctl)"},
+	{"here", 0, "ID",
+	 "the commit whose directory it is, not a branch's (given by prollyfs-ctl)"},
 	{"env", 0, "NAME=VALUE",
 	 "a GIT_AUTHOR_ or GIT_COMMITTER_ variable (given by prollyfs-ctl)"},
 	{"terminal", 0, NULL, "the output goes to a terminal (given by prollyfs-ctl)"},

@@ -405,10 +405,57 @@ not_mounted()
 	run ctl "$MNT" log --oneline
 	status_is 0
 	output_has one
-	is "$(ctl "$MNT" branch)" "* main"
+	is "$(ctl "$MNT" branch)" "  main"
 	is "$(root_of "$MNT")" "$root"
 	remount
 	is "$(root_of "$MNT/main")" "$root"
+}
+
+@test "-o rev=: commands are on that revision, from the current directory on" {
+	local id
+	ctl . init "$STORE"
+	ctl "$STORE" put a/k 2
+	ctl "$STORE" put a/n new
+	ctl "$STORE" -q commit -m then
+	id=$(head_of main)
+	ctl "$STORE" put a/k 3
+	ctl "$STORE" delete a/n
+	ctl "$STORE" -q commit -m now
+	ctl "$STORE" put a/k staged
+	mount_store "$STORE" "$MNT" -o rev=main~1
+	is "$(readlink "$MNT/.prollyfs/rev")" "at/$id"
+	file_is "$MNT/.prollyfs/rev/a/k" 2
+	missing "$MNT/.prollyfs/rev/a/other"
+	is "$(ctl "$MNT" get a/k)" 2
+	is "$(ctl "$MNT" get a/n)" new
+	is "$(ctl "$MNT/a" get n)" new
+	is "$(ctl "$MNT/a" ls .)" "k
+n"
+	is "$(ctl "$MNT/a" ls)" "k
+n"
+	is "$(ctl "$MNT" --json log -n 1 | json .commit)" "\"$id\""
+	is "$(ctl "$MNT" --json show HEAD | head -1 | json .commit)" "\"$id\""
+	is "$(root_of "$MNT")" "$(ctl "$STORE" --at "$id" --json root | json .root | tr -d '"')"
+	is "$(ctl "$MNT" diff)" ""
+	is "$(ctl "$MNT" diff --name-status HEAD main)" "$(ctl "$STORE" diff --name-status main~1 main)"
+	is "$(ctl "$MNT" keys-at HEAD)" "a/k
+a/n"
+	is "$(ctl "$MNT" branch --show-current)" ""
+	ctl "$MNT" tag
+	ctl "$MNT" gc -n
+	ctl "$MNT" fsck
+	ctl "$MNT" reflog main
+	for words in status conflicts reflog "show HEAD@{1}"; do
+		# shellcheck disable=SC2086
+		run ctl "$MNT" $words
+		status_is 2
+		output_has "${id:0:10}"
+	done
+	# what is named counts for more than the place
+	is "$(ctl "$MNT" --at main get a/k)" 3
+	is "$(ctl "$MNT" -b main get a/k)" staged
+	is "$(ctl "$MNT" -b main status --json | json '.changes | length')" 1
+	is "$(ctl "$STORE" get a/k)" staged
 }
 
 @test "-o rev= of none: exit 1, named" {

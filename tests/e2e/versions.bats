@@ -379,6 +379,40 @@ Body with "quotes", ünïcode and a \backslash'
 > three"
 }
 
+@test ".prollyfs/at: commands in it are on that commit, those about the store work" {
+	echo one >"$NS/a"
+	commit_all main one
+	echo two >"$NS/a"
+	commit_all main two
+	local id at
+	id=$(head_of main~1)
+	at=$MNT/.prollyfs/at/main~1
+	is "$(ctl "$at/ns" get a)" one
+	is "$(ctl "$at" --json show | head -1 | json .commit)" "\"$id\""
+	is "$(ctl "$at" branch)" "  main"
+	ctl "$at" gc -n
+	ctl "$at" fsck
+	ctl "$at" reflog main
+	is "$(ctl "$at" keys-at main)" ns/a
+	ctl "$at" tag then
+	is "$(head_of then)" "$id"
+	is "$(ctl "$at" tag)" then
+	ctl "$at" branch again
+	is "$(head_of again)" "$id"
+	for words in "put ns/a x" "delete ns/a" "restore ns/a" "commit -m x" "reset HEAD" "merge main" \
+		"cherry-pick main" "revert main" status conflicts reflog "branch -m other"; do
+		# shellcheck disable=SC2086
+		run ctl "$at" $words
+		status_is 2
+		output_has "${id:0:10}"
+	done
+	run ctl "$at" --at main status
+	status_is 2
+	output_has --at
+	ctl "$at" -b again put ns/a x
+	is "$(ctl "$at" -b again get ns/a)" x
+}
+
 @test "--at: every reading command" {
 	echo one >"$NS/a"
 	echo only then >"$NS/b"
