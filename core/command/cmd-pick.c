@@ -9,12 +9,13 @@
  * unfinished merge, so --continue and --skip go on with them whoever calls, after a crash too; what
  * was committed before it stays.
  *
- * With --no-commit the changes are staged, of several commits all together or none.
+ * With --no-commit the changes are staged, of several commits all together or none. A dry run of
+ * several goes the same way, since each is made on what the one before it has left.
  *
  * A message of one commit can be given, or comes out of an editor: that of a revert on a terminal, as
  * in git, that of a cherry-pick with --edit. Of several each has its own, unedited.
  *
- * A note is words: options of the first call, then ids.
+ * A note is words: options of the first call, then ids. Its strategies are the unfinished merge's own.
  */
 
 #include "command/command-private.h"
@@ -29,7 +30,8 @@ typedef struct {
 	bool names_source;   /* -x */
 	const char *message; /* of one commit, instead of its own; nullable */
 	unsigned mainline;   /* the parent that a merge is compared with; 0: not given */
-	GPtrArray *ids;      /* of char *: commits to come, in order */
+	const char *strategy, *preference; /* nullable */
+	GPtrArray *ids;                    /* of char *: commits to come, in order */
 	guint next;
 	uint64_t n_made;
 } Picking;
@@ -118,8 +120,8 @@ static ProllyMergeOptions make_options(const Picking *self, const char *message,
 		.note = note,
 		.dry_run = prolly_command_option(self->command, "dry-run"),
 		.no_commit = prolly_command_option(self->command, "no-commit"),
-		.strategy = prolly_command_option(self->command, "strategy"),
-		.preference = prolly_command_option(self->command, "X"),
+		.strategy = self->strategy,
+		.preference = self->preference,
 		.message = message,
 		.author = self->author,
 		.committer = self->committer,
@@ -178,24 +180,48 @@ static bool pick(Picking *self, const ProllyCommitId *id, bool *out_stopped, GEr
 	return print_result(self, report, &options, result, &made, error);
 }
 
-/* ---- Several, staged --------------------------------------------------------------------- */
+/* ---- Several together -------------------------------------------------------------------- */
+
+/* (transfer full) The commit with that INDEX, and what it changed, which borrows from it. */
+static bool load_change(Picking *self, guint index, ProllyCommit **out_commit,
+			ProllyMergeChange *out_change, GError **error)
+{
+	g_autoptr(ProllyCommit) commit = NULL;
+	const ProllyCommitId *parent = NULL;
+	ProllyCommitId id;
+
+	if (!prolly_command_resolve(self->command, g_ptr_array_index(self->ids, index), &id,
+				    error) ||
+	    !prolly_commit_load(self->command->repo, &id, &commit, error) ||
+	    !choose_parent(self, commit, &parent, error))
+		return false;
+	*out_change = self->reverts ? (ProllyMergeChange){&commit->id, parent}
+				    : (ProllyMergeChange){parent, &commit->id};
+	*out_commit = g_steal_pointer(&commit);
+	return true;
+}
 
 static bool load_all(Picking *self, GPtrArray *commits, ProllyMergeChange *changes, GError **error)
 {
 	for (guint i = 0; i < self->ids->len; i++) {
 		ProllyCommit *commit = NULL;
-		const ProllyCommitId *parent = NULL;
-		ProllyCommitId id;
 
-		if (!prolly_command_resolve(self->command, g_ptr_array_index(self->ids, i), &id,
-					    error) ||
-		    !prolly_commit_load(self->command->repo, &id, &commit, error))
+		if (!load_change(self, i, &commit, &changes[i], error))
 			return false;
 		g_ptr_array_add(commits, commit);
-		if (!choose_parent(self, commit, &parent, error))
+	}
+	return true;
+}
+
+/* One that cannot be applied at all shall not stop the others half-way. */
+static bool check_all(Picking *self, GError **error)
+{
+	for (guint i = 0; i < self->ids->len; i++) {
+		g_autoptr(ProllyCommit) commit = NULL;
+		ProllyMergeChange change;
+
+		if (!load_change(self, i, &commit, &change, error))
 			return false;
-		changes[i] = self->reverts ? (ProllyMergeChange){&commit->id, parent}
-					   : (ProllyMergeChange){parent, &commit->id};
 	}
 	return true;
 }
@@ -207,16 +233,21 @@ static bool stage_all(Picking *self, GError **error)
 		g_ptr_array_new_with_free_func((GDestroyNotify)prolly_commit_free);
 	g_autofree ProllyMergeChange *changes = g_new0(ProllyMergeChange, self->ids->len);
 	ProllyMergeOptions options = make_options(self, "", NULL);
+	bool commits_each = !options.no_commit; /* a dry run */
 	ProllyMergeResult result;
 	ProllyCommitId id;
 
+	options.no_commit = true;
 	if (!load_all(self, commits, changes, error))
 		return false;
 	g_autoptr(ProllyMergeReport) report =
 		prolly_merge_report_new(command, self->branch, &options);
 	if (!prolly_history_stage_all(command->repo, self->branch, changes, self->ids->len,
-				      &options, &result, &id, error) ||
-	    !prolly_merge_report_print(report, &options, result, &id, error))
+				      &options, &result, &id, error))
+		return false;
+	if (commits_each && result == PROLLY_MERGE_STAGED)
+		result = PROLLY_MERGE_MERGED;
+	if (!prolly_merge_report_print(report, &options, result, &id, error))
 		return false;
 	command->is_no = result == PROLLY_MERGE_CONFLICT || result == PROLLY_MERGE_UP_TO_DATE;
 	return true;
@@ -314,6 +345,9 @@ static bool parse_mainline(Picking *self, GError **error)
 
 static bool begin(Picking *self, GError **error)
 {
+	bool is_together = prolly_command_option(self->command, "no-commit") ||
+			   prolly_command_option(self->command, "dry-run");
+
 	self->names_source = prolly_command_option(self->command, "x");
 	if (!parse_mainline(self, error))
 		return false;
@@ -324,9 +358,9 @@ static bool begin(Picking *self, GError **error)
 		return prolly_throw(error, PROLLY_ERROR_USAGE,
 				    "%s: a message is for one commit, these are %u", get_name(self),
 				    self->ids->len);
-	if (prolly_command_option(self->command, "no-commit") && self->ids->len > 1)
+	if (is_together && self->ids->len > 1)
 		return stage_all(self, error);
-	return pick_all(self, error);
+	return check_all(self, error) && pick_all(self, error);
 }
 
 /* ---- Going on ---------------------------------------------------------------------------- */
@@ -343,6 +377,15 @@ static void parse_note(Picking *self, const char *note)
 		else if (**word)
 			g_ptr_array_add(self->ids, g_strdup(*word));
 	}
+}
+
+/* What the call that began it said goes for the commits to come as well. UNFINISHED stays. */
+static void take_strategies(Picking *self, const ProllyUnfinished *unfinished)
+{
+	if (!self->strategy)
+		self->strategy = unfinished->strategy;
+	if (!self->preference)
+		self->preference = unfinished->preference;
 }
 
 /* What is unfinished, if it is of this command; its note is parsed. */
@@ -362,6 +405,7 @@ static bool load_own(Picking *self, ProllyUnfinished **out_unfinished, GError **
 				    "%s: what branch '%s' has unfinished is a %s", get_name(self),
 				    command->branch_name, unfinished->operation);
 	parse_note(self, unfinished->note ? unfinished->note : "");
+	take_strategies(self, unfinished);
 	*out_unfinished = g_steal_pointer(&unfinished);
 	return true;
 }
@@ -413,6 +457,11 @@ static bool check_usage(ProllyCommand *command, const char *name, GError **error
 		     !!prolly_command_option(command, "abort") +
 		     !!prolly_command_option(command, "skip");
 
+	if (n && prolly_command_option(command, "dry-run"))
+		return prolly_throw(error, PROLLY_ERROR_USAGE,
+				    "%s: --dry-run is for REVs, not for --continue, --skip or "
+				    "--abort",
+				    name);
 	if (n + !!command->words->arguments->len == 1)
 		return true;
 	return prolly_throw(error, PROLLY_ERROR_USAGE,
@@ -437,6 +486,8 @@ static bool run(ProllyCommand *command, bool reverts, GError **error)
 	picking.branch = branch;
 	picking.author = &author;
 	picking.committer = &committer;
+	picking.strategy = prolly_command_option(command, "strategy");
+	picking.preference = prolly_command_option(command, "X");
 	if (prolly_command_option(command, "continue"))
 		return go_on(&picking, error);
 	if (prolly_command_option(command, "abort") || prolly_command_option(command, "skip"))
