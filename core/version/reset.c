@@ -378,8 +378,7 @@ static bool move(Resetting *self, ProllyState *state, GError **error)
 	if (!prolly_publication_new_move(self->repo, self->branch, &self->to, message, &publication,
 					 error))
 		return false;
-	if (self->mode == PROLLY_RESET_HARD &&
-	    !prolly_unfinished_end(self->repo, self->branch, publication, batch, error))
+	if (!prolly_unfinished_end(self->repo, self->branch, publication, batch, error))
 		return false;
 	if (self->mode == PROLLY_RESET_SOFT)
 		prolly_staged_note_move(prolly_branch_get_id(self->branch), state, batch);

@@ -31,8 +31,8 @@ typedef enum {
 	PROLLY_RESET_HARD, /* the working state is what TO holds; nothing is staged any more */
 } ProllyResetMode;
 
-/* Moves BRANCH to commit TO, as one change, durable on return. REV is how people called it, for the
- * reflog. *OUT_FROM: where it stood. */
+/* Moves BRANCH to commit TO, as one change, durable on return. What it has unfinished ends. REV is how
+ * people called it, for the reflog. *OUT_FROM: where it stood. */
 bool prolly_branch_reset(ProllyRepo *repo, ProllyBranch *branch, const ProllyCommitId *to,
 			 ProllyResetMode mode, const char *rev, ProllyCommitId *out_from,
 			 GError **error);

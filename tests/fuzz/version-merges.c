@@ -230,10 +230,9 @@ void step_reset(Fuzz *self)
 	g_assert_no_error(error);
 	g_assert_true(prolly_commit_id_equal(&was, &self->site.ids[from]));
 	model_move(self->ours, to);
-	if (mode != PROLLY_RESET_HARD)
-		return;
-	self->ours->working = *model_state(self->model, to);
 	self->ours->unfinished = (ModelUnfinished){0};
+	if (mode == PROLLY_RESET_HARD)
+		self->ours->working = *model_state(self->model, to);
 }
 
 /* NS of the working state becomes what SOURCE has, as far as keys begin with PREFIX (or are it). */

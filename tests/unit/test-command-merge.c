@@ -188,6 +188,27 @@ static void test_no_commit_abort(Fixture *f, gconstpointer data)
 	expect(f, 0, "one", "get ns/k1");
 }
 
+/* What was staged stays, and its commit is one like any other. */
+static void test_reset_ends_it(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	done(f, "-q merge --no-commit side");
+	done(f, "-q reset HEAD~1");
+	refused(f, ENOENT, "unfinished", "merge --abort");
+	expect(f, 0, "M\tns/k1\nM\tns/k2\n", "diff --name-status");
+	done(f, "-q commit -m both");
+	done(f, "log -n 1");
+	g_assert_null(strstr(f->out->str, "Merge: "));
+	done(f, "-q reset --hard HEAD~1");
+	done(f, "put ns/k1 mine");
+	done(f, "-q commit -m mine");
+	g_assert_cmpint(run(f, "-q merge side"), ==, 1);
+	done(f, "-q reset");
+	expect(f, 0, "", "conflicts");
+	refused(f, ENOENT, "unfinished", "merge --continue");
+	expect(f, 0, "mine", "get ns/k1");
+}
+
 static void test_would_overwrite(Fixture *f, gconstpointer data)
 {
 	make_history(f);
@@ -209,6 +230,7 @@ int main(int argc, char **argv)
 	add_to("/command/merge/", "squash-conflict", test_squash_conflict);
 	add_to("/command/merge/", "no-commit", test_no_commit);
 	add_to("/command/merge/", "no-commit-abort", test_no_commit_abort);
+	add_to("/command/merge/", "reset-ends-it", test_reset_ends_it);
 	add_to("/command/merge/", "would-overwrite", test_would_overwrite);
 	return g_test_run();
 }
