@@ -3,8 +3,9 @@
  * Revision: the expressions that name commits, as in gitrevisions(7):
  *
  *   revision  base suffix*
- *   base      a branch, a tag, a full or unique abbreviated commit id; HEAD or @: the default
- * branch suffix    ~[N]     the Nth first parent (1)
+ *   base      a branch, a tag, a full or unique abbreviated commit id; HEAD or @: the default branch,
+ *             as is nothing at all before @{}
+ *   suffix    ~[N]     the Nth first parent (1)
  *             ^[N]     the Nth parent (1; ^0 is itself, as are ^{} and ^{commit})
  *             @{N}     the Nth last value of a branch; next to the name only
  *             @{DATE}  its value then; next to the name only
@@ -125,7 +126,7 @@ static bool resolve_base(Resolution *self, const char *name, GError **error)
 	static const char *const prefixes[] = {"refs/heads/", "refs/tags/", "refs/"};
 	bool found = false;
 
-	if (name[0] == '\0' || strcmp(name, "@") == 0 || strcmp(name, "HEAD") == 0)
+	if (strcmp(name, "@") == 0 || strcmp(name, "HEAD") == 0)
 		name = self->body->default_branch;
 	for (size_t i = 0; i < G_N_ELEMENTS(prefixes) && !found; i++) {
 		if (!try_reference(self, prefixes[i], name, &found, error))
@@ -280,7 +281,7 @@ bool prolly_revision_resolve(ProllyRepo *repo, const char *rev, ProllyCommitId *
 {
 	Resolution self = {.body = repo->body, .rev = rev};
 	size_t len = base_length(rev);
-	g_autofree char *base = g_strndup(rev, len);
+	g_autofree char *base = g_str_has_prefix(rev, "@{") ? g_strdup("@") : g_strndup(rev, len);
 	bool ok;
 
 	if (rev[0] == '\0')

@@ -291,9 +291,10 @@ static void assert_unknown(ProllyRepo *repo, const char *rev)
 static void test_revisions(Fixture *self, gconstpointer spec)
 {
 	ProllyRepo *repo = spec ? open_spec(spec) : new_store(self);
-	static const char *const unknown[] = {"nothing", "main~9", "main^3", "main@{99}",
-					      "main@{",  "abc",    "main~x", "0000000000",
-					      "main:ns", "^main"};
+	static const char *const unknown[] = {"nothing", "main~9", "main^3",   "main@{99}",
+					      "main@{",  "abc",    "main~x",   "0000000000",
+					      "main:ns", "^main",  "~",        "~1",
+					      "^",       "^2",     "^{commit}"};
 	ProllyCommitId ids[5];
 	char hex[PROLLY_COMMIT_ID_HEX_SIZE];
 	g_autofree char *abbreviated = NULL;
@@ -316,6 +317,8 @@ static void test_revisions(Fixture *self, gconstpointer spec)
 	chain = g_strconcat(hex, "^2~1", NULL);
 	assert_resolves(repo, "main", &ids[3]);
 	assert_resolves(repo, "HEAD", &ids[3]);
+	assert_resolves(repo, "@~1", &ids[1]);
+	assert_resolves(repo, "@{1}", &ids[1]);
 	assert_resolves(repo, hex, &ids[3]);
 	assert_resolves(repo, abbreviated, &ids[3]);
 	assert_resolves(repo, "main~", &ids[1]);
