@@ -315,6 +315,37 @@ static void test_revisions(Fixture *f, gconstpointer data)
 	expect(f, 1, "", "--at main~2 get ns/k2");
 }
 
+/* The lines of JSON are its bytes: no digit is lost, nor how a string is escaped. */
+static void test_diff_json(Fixture *f, gconstpointer data)
+{
+	with_text(f, "{ \"n\":1,\"id\":0.12345678901234567890, \"s\":\"\\u0061\\\"{\",\"e\":[ ],\n"
+		     "\"big\":123456789012345678901,\"o\":{ } ,\"l\":[-1E+2,{\"t\":true}]}");
+	done(f, "put ns/json");
+	done(f, "-q commit -m one");
+	with_text(f, "{\"n\":2,\"id\":0.12345678901234567899,\"s\":\"a\\\"{\",\"e\":[],"
+		     "\"big\":123456789012345678902,\"o\":{},\"l\":[-1e+2,{\"t\":true}]}");
+	done(f, "put ns/json");
+	done(f, "diff");
+	g_assert_nonnull(strstr(f->out->str, "@@ -1,12 +1,12 @@\n"
+					     " {\n"
+					     "-  \"n\": 1,\n"
+					     "-  \"id\": 0.12345678901234567890,\n"
+					     "-  \"s\": \"\\u0061\\\"{\",\n"
+					     "+  \"n\": 2,\n"
+					     "+  \"id\": 0.12345678901234567899,\n"
+					     "+  \"s\": \"a\\\"{\",\n"
+					     "   \"e\": [],\n"
+					     "-  \"big\": 123456789012345678901,\n"
+					     "+  \"big\": 123456789012345678902,\n"
+					     "   \"o\": {},\n"
+					     "   \"l\": [\n"
+					     "-    -1E+2,\n"
+					     "+    -1e+2,\n"
+					     "     {\n"
+					     "       \"t\": true\n"
+					     "     }\n"));
+}
+
 static void test_show(Fixture *f, gconstpointer data)
 {
 	make_history(f);
@@ -574,6 +605,7 @@ int main(int argc, char **argv)
 	add_to("/command/", "log", test_log);
 	add_to("/command/", "revisions", test_revisions);
 	add_to("/command/", "show", test_show);
+	add_to("/command/", "diff-json", test_diff_json);
 	add_to("/command/", "diff", test_diff);
 	add_to("/command/", "diff-values", test_diff_values);
 	add_to("/command/", "branch", test_branch);
