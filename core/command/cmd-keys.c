@@ -246,12 +246,28 @@ static bool delete_key(ProllyCommand *command, ProllyBranch *branch, const char 
 	return true;
 }
 
+/* Can every path be a key's? */
+static bool check_keys(ProllyCommand *command, ProllyBranch *branch, GError **error)
+{
+	g_autoptr(ProllyView) view = prolly_view_new_live(command->repo, branch);
+
+	for (unsigned i = 0; i < command->words->arguments->len; i++) {
+		g_auto(ProllyTarget) target = {0};
+
+		if (!prolly_target_init_key(command, view, prolly_command_argument(command, i),
+					    &target, error))
+			return false;
+	}
+	return true;
+}
+
 static bool run_delete(ProllyCommand *command, GError **error)
 {
 	g_autoptr(ProllyBranch) branch = NULL;
 	uint64_t count = 0;
 
-	if (!prolly_command_open_branch(command, &branch, error))
+	if (!prolly_command_open_branch(command, &branch, error) ||
+	    !check_keys(command, branch, error))
 		return false;
 	for (unsigned i = 0; i < command->words->arguments->len; i++)
 		if (!delete_key(command, branch, prolly_command_argument(command, i), &count,

@@ -50,6 +50,10 @@ static void test_put_get_delete(Fixture *f, gconstpointer data)
 	expect(f, 1, "", "get none/none");
 	refused(f, EISDIR, "users", "get users");
 	refused(f, EISDIR, "users", "put users x");
+	done(f, "put users/carol x");
+	refused(f, EISDIR, "users: is a directory", "delete users/carol users");
+	expect(f, 0, "x", "get users/carol");
+	done(f, "delete users/carol");
 	expect(f, 1, "", "delete users/bob users/alice");
 	g_assert_nonnull(strstr(f->err->str, "users/bob"));
 	expect(f, 1, "", "get users/alice");
