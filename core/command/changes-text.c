@@ -163,15 +163,21 @@ static bool foreach_empty(Printer *printer, const ProllyRange *range, ChangeFunc
 	       foreach_namespace(printer, printer->b, after, before, range, func, error);
 }
 
-static bool foreach_change(Printer *printer, const ProllyPath *select, ChangeFunc func,
-			   GError **error)
+static bool foreach_in_range(Printer *printer, const ProllyRange *range, ChangeFunc func,
+			     GError **error)
 {
-	ProllyRange ranges[2] = {{0}};
-	unsigned n = select ? prolly_path_get_ranges(select, ranges) : 1;
-	for (unsigned i = 0; i < n; i++)
-		if (!(printer->a ? foreach_between : foreach_added)(printer, &ranges[i], func,
-								    error) ||
-		    !foreach_empty(printer, &ranges[i], func, error))
+	return (printer->a ? foreach_between : foreach_added)(printer, range, func, error) &&
+	       foreach_empty(printer, range, func, error);
+}
+
+static bool foreach_change(Printer *printer, const GArray *ranges, ChangeFunc func, GError **error)
+{
+	static const ProllyRange EVERYTHING = {0};
+
+	if (!ranges)
+		return foreach_in_range(printer, &EVERYTHING, func, error);
+	for (guint i = 0; i < ranges->len; i++)
+		if (!foreach_in_range(printer, &g_array_index(ranges, ProllyRange, i), func, error))
 			return false;
 	return true;
 }
@@ -472,8 +478,8 @@ static bool print_change(Printer *printer, const ProllyViewChange *change, GErro
 }
 
 bool prolly_command_print_changes(ProllyCommand *command, ProllyView *a, ProllyView *b,
-				  const ProllyPath *select, ProllyChangesStyle style,
-				  uint64_t *out_n, GError **error)
+				  const GArray *ranges, ProllyChangesStyle style, uint64_t *out_n,
+				  GError **error)
 {
 	g_autoptr(GString) json = g_string_new(NULL);
 	g_autoptr(ProllyNamer) a_names = prolly_namer_new(a);
@@ -486,13 +492,13 @@ bool prolly_command_print_changes(ProllyCommand *command, ProllyView *a, ProllyV
 			   .style = style,
 			   .json = json};
 
-	if (style == PROLLY_CHANGES_STAT && !foreach_change(&printer, select, measure_path, error))
+	if (style == PROLLY_CHANGES_STAT && !foreach_change(&printer, ranges, measure_path, error))
 		return false;
-	if (!foreach_change(&printer, select, print_change, error))
+	if (!foreach_change(&printer, ranges, print_change, error))
 		return false;
 	if (style == PROLLY_CHANGES_STAT && printer.n)
 		print_summary(&printer);
-	*out_n += printer.n;
+	*out_n = printer.n;
 	return true;
 }
 

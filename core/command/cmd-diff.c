@@ -168,34 +168,31 @@ static bool open_sides(ProllyCommand *command, ProllyView **out_a, ProllyView **
 	return prolly_view_new_commit(command->repo, &head, out_a, error);
 }
 
-static bool diff_path(ProllyCommand *command, ProllyView *a, ProllyView *b, const char *argument,
-		      uint64_t *n, GError **error)
+/* What the arguments after a "--" select. */
+static bool select_paths(ProllyCommand *command, ProllySelection *selection, GError **error)
 {
-	g_auto(ProllyPath) path = {0};
-	ProllyChangesStyle style;
-
-	prolly_command_get_style(command, &style);
-	return prolly_command_parse_path(command, argument, &path, error) &&
-	       prolly_command_print_changes(command, a, b, &path, style, n, error);
+	for (unsigned i = command->words->n_plain; i < command->words->arguments->len; i++)
+		if (!prolly_selection_add(selection, command, prolly_command_argument(command, i),
+					  error))
+			return false;
+	return true;
 }
 
 static bool run_diff(ProllyCommand *command, GError **error)
 {
+	bool has_paths = command->words->n_plain < command->words->arguments->len;
+	g_auto(ProllySelection) selection = {0};
 	g_autoptr(ProllyView) a = NULL;
 	g_autoptr(ProllyView) b = NULL;
-	unsigned first_path = command->words->n_plain, n_words = command->words->arguments->len;
 	ProllyChangesStyle style;
 	uint64_t n = 0;
 
 	prolly_command_get_style(command, &style);
-	if (!open_sides(command, &a, &b, error))
+	prolly_selection_init(&selection);
+	if (!open_sides(command, &a, &b, error) || !select_paths(command, &selection, error) ||
+	    !prolly_command_print_changes(command, a, b, has_paths ? selection.ranges : NULL, style,
+					  &n, error))
 		return false;
-	if (first_path == n_words &&
-	    !prolly_command_print_changes(command, a, b, NULL, style, &n, error))
-		return false;
-	for (unsigned i = first_path; i < n_words; i++)
-		if (!diff_path(command, a, b, prolly_command_argument(command, i), &n, error))
-			return false;
 	command->is_no = n && prolly_command_option(command, "exit-code");
 	return true;
 }

@@ -16,7 +16,6 @@
 
 typedef struct {
 	ProllyCommand *command;
-	ProllyPath *path;
 	ProllyPlace place;
 	ProllyCommitPrinter printer;
 	GString *json;
@@ -73,8 +72,11 @@ static bool print_change(History *history, const ProllyKeyChange *change, GError
 		return true;
 	prolly_command_get_style(history->command, &style);
 	prolly_command_print(history->command, "\n");
-	return prolly_command_print_commit_changes(history->command, change->commit, history->path,
-						   style, error);
+	g_autoptr(GArray) ranges = g_array_new(FALSE, FALSE, sizeof(ProllyRange));
+	ProllyRange key = {history->place.ns, history->place.key, history->place.key_len, true};
+	g_array_append_val(ranges, key);
+	return prolly_command_print_commit_changes(history->command, change->commit, ranges, style,
+						   error);
 }
 
 static bool print_history(History *history, ProllyKeyLog *log, uint64_t count, GError **error)
@@ -107,7 +109,6 @@ static bool run_history(ProllyCommand *command, GError **error)
 	g_auto(ProllyPath) path = {0};
 	History history = {
 		.command = command,
-		.path = &path,
 		.printer = {.command = command,
 			    .oneline = prolly_command_option(command, "oneline"),
 			    .is_first = true},

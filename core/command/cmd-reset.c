@@ -14,32 +14,6 @@
 
 /* ---- Paths ------------------------------------------------------------------------------- */
 
-/* What PATH arguments mean: PATHS keeps what RANGES point into. */
-typedef struct {
-	GArray *ranges; /* of ProllyRange */
-	GArray *paths;  /* of ProllyPath */
-} Selection;
-
-static void clear_path(void *path)
-{
-	prolly_path_clear(path);
-}
-
-static void selection_init(Selection *selection)
-{
-	selection->ranges = g_array_new(FALSE, FALSE, sizeof(ProllyRange));
-	selection->paths = g_array_new(FALSE, FALSE, sizeof(ProllyPath));
-	g_array_set_clear_func(selection->paths, clear_path);
-}
-
-static void selection_clear(Selection *selection)
-{
-	g_array_unref(selection->ranges);
-	g_array_unref(selection->paths);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Selection, selection_clear)
-
 static bool is_there(ProllyView *view, const ProllyTarget *target, bool *out_is, GError **error)
 {
 	g_auto(ProllyEntry) entry = {0};
@@ -64,20 +38,6 @@ static bool find_argument(ProllyCommand *command, ProllyView *const views[2], co
 	return true;
 }
 
-static bool select_argument(ProllyCommand *command, const char *argument, Selection *selection,
-			    GError **error)
-{
-	ProllyRange ranges[2];
-	ProllyPath path = {0};
-
-	if (!prolly_command_parse_path(command, argument, &path, error))
-		return false;
-	g_array_append_val(selection->paths, path);
-	unsigned n = prolly_path_get_ranges(&path, ranges);
-	g_array_append_vals(selection->ranges, ranges, n);
-	return true;
-}
-
 /* ---- restore ----------------------------------------------------------------------------- */
 
 static void print_restored(ProllyCommand *command, const char *from, uint64_t changes)
@@ -99,13 +59,13 @@ static void print_restored(ProllyCommand *command, const char *from, uint64_t ch
 static bool restore_arguments(ProllyCommand *command, const char *source, unsigned first,
 			      GError **error)
 {
-	g_auto(Selection) selection = {0};
+	g_auto(ProllySelection) selection = {0};
 	g_autoptr(ProllyBranch) branch = NULL;
 	g_autoptr(ProllyView) working = NULL, from = NULL;
 	ProllyCommitId id;
 	uint64_t changes = 0;
 
-	selection_init(&selection);
+	prolly_selection_init(&selection);
 	if (!prolly_command_resolve(command, source, &id, error) ||
 	    !prolly_command_open_branch(command, &branch, error) ||
 	    !prolly_view_new_commit(command->repo, &id, &from, error))
@@ -116,7 +76,7 @@ static bool restore_arguments(ProllyCommand *command, const char *source, unsign
 		const char *argument = prolly_command_argument(command, i);
 		bool found;
 
-		if (!select_argument(command, argument, &selection, error) ||
+		if (!prolly_selection_add(&selection, command, argument, error) ||
 		    !find_argument(command, views, argument, &found, error))
 			return false;
 		if (!found)

@@ -9,7 +9,7 @@
 #include "command/command-private.h"
 
 bool prolly_command_print_commit_changes(ProllyCommand *command, const ProllyCommit *commit,
-					 const ProllyPath *select, ProllyChangesStyle style,
+					 const GArray *ranges, ProllyChangesStyle style,
 					 GError **error)
 {
 	g_autoptr(ProllyView) before = NULL;
@@ -21,7 +21,7 @@ bool prolly_command_print_commit_changes(ProllyCommand *command, const ProllyCom
 	if (commit->n_parents &&
 	    !prolly_view_new_commit(command->repo, &commit->parents[0], &before, error))
 		return false;
-	return prolly_command_print_changes(command, before, after, select, style, &n, error);
+	return prolly_command_print_changes(command, before, after, ranges, style, &n, error);
 }
 
 /* What the annotated tag REV says, if it is one and COMMIT is its. */

@@ -230,9 +230,16 @@ bool prolly_command_parse_path(ProllyCommand *command, const char *argument, Pro
  * is left. */
 bool prolly_command_parse_key(ProllyCommand *command, const char *argument, ProllyPath *out_path,
 			      ProllyPlace *out_place, GError **error);
-/* The one or two ranges that PATH, whatever it is, means: a key, and what is below a directory. They
- * borrow from PATH. Returns how many. */
-unsigned prolly_path_get_ranges(const ProllyPath *path, ProllyRange out_ranges[2]);
+/* What several PATH arguments mean together: no range is in another. */
+typedef struct {
+	GArray *ranges; /* of ProllyRange, in the order of the arguments */
+	GArray *paths;  /* of ProllyPath, which they borrow from */
+} ProllySelection;
+
+void prolly_selection_init(ProllySelection *selection);
+void prolly_selection_clear(ProllySelection *selection);
+bool prolly_selection_add(ProllySelection *selection, ProllyCommand *command, const char *argument,
+			  GError **error);
 /* The namespace that a NS argument names, into OUT_NAME. */
 bool prolly_command_parse_namespace(const char *argument, char out_name[PROLLY_NAMESPACE_MAX + 1],
 				    GError **error);
@@ -249,6 +256,7 @@ char *prolly_namer_dup_path(ProllyNamer *namer, const ProllyPlace *place, Prolly
 void prolly_json_add_place(GString *json, const ProllyPlace *place, const char *path);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyTarget, prolly_target_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllySelection, prolly_selection_clear)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyNamer, prolly_namer_free)
 
 /* ---- message.c: -m, -F, and what an editor wrote ----------------------------------------- */
@@ -367,16 +375,16 @@ typedef enum {
 	PROLLY_CHANGES_STATUS,    /* git status' lines */
 } ProllyChangesStyle;
 
-/* A NULL: the empty state. SELECT (nullable): a parsed PATH; only what is at or below it. *OUT_N is
- * raised by the number of changes. */
+/* A NULL: the empty state. RANGES (nullable, of ProllyRange): only what is in them. *OUT_N is the
+ * number of changes. */
 bool prolly_command_print_changes(ProllyCommand *command, ProllyView *a, ProllyView *b,
-				  const ProllyPath *select, ProllyChangesStyle style,
-				  uint64_t *out_n, GError **error);
+				  const GArray *ranges, ProllyChangesStyle style, uint64_t *out_n,
+				  GError **error);
 bool prolly_command_count_changes(ProllyCommand *command, ProllyView *a, ProllyView *b,
 				  uint64_t *out_n, GError **error);
-/* cmd-show.c: between a commit and its first parent. SELECT as above. */
+/* cmd-show.c: between a commit and its first parent. RANGES as above. */
 bool prolly_command_print_commit_changes(ProllyCommand *command, const ProllyCommit *commit,
-					 const ProllyPath *select, ProllyChangesStyle style,
+					 const GArray *ranges, ProllyChangesStyle style,
 					 GError **error);
 const char *prolly_change_kind_to_text(ProllyChangeKind kind);
 

@@ -168,7 +168,9 @@ static ProllyRange make_range(const char *ns, GBytes *bytes, bool is_key)
 	return range;
 }
 
-unsigned prolly_path_get_ranges(const ProllyPath *path, ProllyRange out_ranges[2])
+/* The one or two ranges that PATH, whatever it is, means: a key, and what is below a directory. They
+ * borrow from PATH. Returns how many. */
+static unsigned get_ranges(const ProllyPath *path, ProllyRange out_ranges[2])
 {
 	unsigned n = 0;
 	if (path->prefix && path->dir_kind == PROLLY_KEYDIR_BRANCH) {
@@ -182,6 +184,66 @@ unsigned prolly_path_get_ranges(const ProllyPath *path, ProllyRange out_ranges[2
 	if (path->prefix)
 		out_ranges[n++] = make_range(path->dir_namespace, path->prefix, false);
 	return n;
+}
+
+/* Is all of OTHER in RANGE? */
+static bool range_covers(const ProllyRange *range, const ProllyRange *other)
+{
+	size_t len = range->prefix_len;
+
+	if (!range->ns || !other->ns || strcmp(range->ns, other->ns) != 0)
+		return !range->ns;
+	if (range->is_key && (!other->is_key || other->prefix_len != len))
+		return false;
+	/* The key of the directory's name is in its range. */
+	if (!range->is_key && other->is_key && other->prefix_len + 1 == len)
+		len--;
+	return other->prefix_len >= len &&
+	       prolly_bytes_compare(other->prefix, len, range->prefix, len) == 0;
+}
+
+static void add_range(GArray *ranges, const ProllyRange *range)
+{
+	for (guint i = 0; i < ranges->len; i++)
+		if (range_covers(&g_array_index(ranges, ProllyRange, i), range))
+			return;
+	for (guint i = ranges->len; i-- > 0;)
+		if (range_covers(range, &g_array_index(ranges, ProllyRange, i)))
+			g_array_remove_index(ranges, i);
+	g_array_append_vals(ranges, range, 1);
+}
+
+static void clear_path(void *path)
+{
+	prolly_path_clear(path);
+}
+
+void prolly_selection_init(ProllySelection *selection)
+{
+	selection->ranges = g_array_new(FALSE, FALSE, sizeof(ProllyRange));
+	selection->paths = g_array_new(FALSE, FALSE, sizeof(ProllyPath));
+	g_array_set_clear_func(selection->paths, clear_path);
+}
+
+void prolly_selection_clear(ProllySelection *selection)
+{
+	g_clear_pointer(&selection->ranges, g_array_unref);
+	g_clear_pointer(&selection->paths, g_array_unref);
+}
+
+bool prolly_selection_add(ProllySelection *selection, ProllyCommand *command, const char *argument,
+			  GError **error)
+{
+	ProllyRange ranges[2];
+	ProllyPath path = {0};
+
+	if (!prolly_command_parse_path(command, argument, &path, error))
+		return false;
+	g_array_append_val(selection->paths, path);
+	unsigned n = get_ranges(&path, ranges);
+	for (unsigned i = 0; i < n; i++)
+		add_range(selection->ranges, &ranges[i]);
+	return true;
 }
 
 /* ---- Printing ---------------------------------------------------------------------------- */

@@ -319,6 +319,23 @@ static void test_revisions(Fixture *f, gconstpointer data)
 	expect(f, 1, "", "--at main~2 get ns/k2");
 }
 
+/* What two paths both select is told once. */
+static void test_diff_paths(Fixture *f, gconstpointer data)
+{
+	done(f, "put a/k 1");
+	done(f, "put a/d/x 1");
+	done(f, "put ab/k 1");
+	expect(f, 0, "A\ta/k\nA\ta/d/x\n", "diff --name-status -- a/k a/d a/d/x a/k");
+	expect(f, 0, "A\ta/d/x\nA\ta/k\n", "diff --name-status -- a/k a");
+	expect(f, 0, "A\ta/d/x\nA\ta/k\nA\tab/k\n", "diff --name-status -- a ab a/k");
+	expect(f, 0, "A\ta/d/x\nA\ta/k\nA\tab/k\n", "diff --name-status -- a/k .");
+	done(f, "diff --stat -- a/k ab a/k");
+	g_assert_nonnull(strstr(f->out->str, "\n 2 keys changed,"));
+	g_assert_null(strstr(f->out->str, "1 key changed"));
+	expect(f, 0, "Updated 2 keys from HEAD\n", "restore a/k a");
+	expect(f, 0, "A\tab/k\n", "diff --name-status");
+}
+
 /* The lines of JSON are its bytes: no digit is lost, nor how a string is escaped. */
 static void test_diff_json(Fixture *f, gconstpointer data)
 {
@@ -610,6 +627,7 @@ int main(int argc, char **argv)
 	add_to("/command/", "revisions", test_revisions);
 	add_to("/command/", "show", test_show);
 	add_to("/command/", "diff-json", test_diff_json);
+	add_to("/command/", "diff-paths", test_diff_paths);
 	add_to("/command/", "diff", test_diff);
 	add_to("/command/", "diff-values", test_diff_values);
 	add_to("/command/", "branch", test_branch);
