@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The references of STORE/git as git keeps them: loose files, packed-refs, reflogs. libgit2 reads
- * and deletes; listing is ours, because libgit2 goes through all references to list a few; and so
- * is moving, because a move has to hold git's lock of the reference while something else, the
- * journal, becomes durable, and libgit2 has no compare-and-hold.
+ * The references of STORE/git as git keeps them: loose files, packed-refs, reflogs (refs-log.c).
+ * libgit2 reads and deletes; listing is ours, because libgit2 goes through all references to list a
+ * few; and so is moving, because a move has to hold git's lock of the reference while something else,
+ * the journal, becomes durable, and libgit2 has no compare-and-hold.
  *
  * A move: make NAME.lock as git does (O_EXCL), compare what the reference says, write the new value
  * into the lock file; later append to the reflog and rename the lock file onto the reference. git
@@ -24,7 +24,7 @@
  * stands where the journal says it stood, and cuts a reflog to its last whole line. An unreadable one
  * is not removed first: were the power cut again, it would seem to have been deleted by git.
  */
-#include "version/repo-private.h"
+#include "version/refs-private.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -251,150 +251,6 @@ static bool files_list(ProllyRefs *refs, const char *prefix, guint max, GPtrArra
 	return true;
 }
 
-/* ---- Reflogs, as they are read ------------------------------------------------------------ */
-
-static bool files_load_log(ProllyRefs *refs, const char *name, GBytes **out_log, GError **error)
-{
-	g_autofree char *path = g_strconcat(as_files(refs)->dir, "/logs/", name, NULL);
-	g_autoptr(GError) local = NULL;
-	char *text = NULL;
-	gsize len = 0;
-
-	if (!g_file_get_contents(path, &text, &len, &local)) {
-		if (g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT) ||
-		    g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOTDIR) ||
-		    g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_ISDIR)) {
-			*out_log = NULL;
-			return true;
-		}
-		return prolly_throw(error, PROLLY_ERROR_FAILED, "%s", local->message);
-	}
-	*out_log = g_bytes_new_take(text, len);
-	return true;
-}
-
-/* ---- Directories ------------------------------------------------------------------------- */
-
-static bool make_parents(const char *path, GError **error)
-{
-	g_autofree char *parent = g_path_get_dirname(path);
-
-	if (g_mkdir_with_parents(parent, 0777) < 0)
-		return prolly_throw_errno(error, errno, "make %s", parent);
-	return true;
-}
-
-/* Removes PATH if it is a directory with nothing but such directories in it, as git leaves them
- * when a/b was deleted; a is free then. */
-static void remove_empty_directories(const char *path)
-{
-	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-	const char *name;
-
-	if (!dir)
-		return;
-	while ((name = g_dir_read_name(dir))) {
-		g_autofree char *child = g_build_filename(path, name, NULL);
-
-		remove_empty_directories(child);
-	}
-	rmdir(path);
-}
-
-/* ---- Reflogs ----------------------------------------------------------------------------- */
-
-/* Opens the reflog of NAME at its end. */
-static int open_log(const char *path, GError **error)
-{
-	int fd;
-
-	fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-	if (fd < 0 && (errno == EISDIR || errno == ENOENT)) {
-		remove_empty_directories(path);
-		if (!make_parents(path, error))
-			return -1;
-		fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-	}
-	if (fd < 0)
-		prolly_throw_errno(error, errno, "open %s", path);
-	return fd;
-}
-
-/* The length of the whole lines at the start of the LEN bytes of TEXT. */
-static gsize count_whole(const char *text, gsize len)
-{
-	while (len > 0 && text[len - 1] != '\n')
-		len--;
-	return len;
-}
-
-/* Cuts what is no whole line off the end, which a crash has left, or a full disk; and AFTER_CRASH, in
- * which a disk may have lost a part of what was written, what is behind zeros. *OUT_HAS: the last line
- * is UPDATE's. */
-static bool mend_log(FileRefs *files, const ProllyRefUpdate *update, bool after_crash,
-		     bool *out_has, GError **error)
-{
-	g_autofree char *path = g_strconcat(files->dir, "/logs/", update->name, NULL);
-	g_autofree char *line = prolly_ref_update_to_line(update);
-	g_autoptr(GBytes) log = NULL;
-	const char *text;
-	const char *zero;
-	gsize len;
-	gsize whole;
-
-	*out_has = false;
-	if (!files_load_log(&files->base, update->name, &log, error))
-		return false;
-	if (!log)
-		return true;
-	text = g_bytes_get_data(log, &len);
-	zero = after_crash ? memchr(text, '\0', len) : NULL;
-	whole = count_whole(text, zero ? (gsize)(zero - text) : len);
-	if (whole < len && truncate(path, (off_t)whole) < 0)
-		return prolly_throw_errno(error, errno, "truncate %s", path);
-	*out_has = whole >= strlen(line) &&
-		   memcmp(text + whole - strlen(line), line, strlen(line)) == 0;
-	return true;
-}
-
-/* Is FD empty, or does it end with a whole line? */
-static bool ends_whole(int fd)
-{
-	off_t len = lseek(fd, 0, SEEK_END);
-	char last;
-
-	return len == 0 || (pread(fd, &last, 1, len - 1) == 1 && last == '\n');
-}
-
-/* What the reference was called before goes on under its name, in FD. */
-static bool write_log_head(int fd, GBytes *head, const char *path, GError **error)
-{
-	gsize len;
-	const char *text = g_bytes_get_data(head, &len);
-
-	return prolly_write_all(fd, text, count_whole(text, len), path, error);
-}
-
-/* All of UPDATE's, or nothing: the next line would be a part of what is left of this one. */
-static bool append_log(FileRefs *files, const ProllyRefUpdate *update, GError **error)
-{
-	g_autofree char *path = g_strconcat(files->dir, "/logs/", update->name, NULL);
-	g_autofree char *line = prolly_ref_update_to_line(update);
-	prolly_autofd int fd = open_log(path, error);
-	off_t len;
-	bool has;
-
-	if (fd < 0 || (!ends_whole(fd) && !mend_log(files, update, false, &has, error)))
-		return false;
-	len = lseek(fd, 0, SEEK_END);
-	if ((!update->log_head || len > 0 || write_log_head(fd, update->log_head, path, error)) &&
-	    prolly_write_all(fd, line, strlen(line), path, error))
-		return true;
-	if (ftruncate(fd, len) < 0)
-		g_debug("cannot cut %s: %s", path, g_strerror(errno));
-	return false;
-}
-
 /* ---- Moving ------------------------------------------------------------------------------ */
 
 /* Removes LOCK, a lock file of ours: now, or when the next move finds it. */
@@ -432,7 +288,7 @@ static bool put_lock(FileRefs *files, const char *path, const char *text, bool *
 		g_propagate_error(error, g_steal_pointer(&local));
 		return false;
 	}
-	return make_parents(path, error) &&
+	return prolly_ref_make_parents(path, error) &&
 	       prolly_spares_put_new(files->spares, path, text, strlen(text), 0666, out_exists,
 				     error);
 }
@@ -566,7 +422,7 @@ static bool finish_move(FileRefs *files, const ProllyRefUpdate *update, GError *
 	g_autoptr(GError) local = NULL;
 	int result;
 
-	if (*update->log && !append_log(files, update, &local))
+	if (*update->log && !prolly_ref_log_append(files->dir, update, &local))
 		g_debug("reflog of %s: %s", update->name, local->message);
 	result = replace_file(files, lock, path);
 	if (result) {
@@ -624,7 +480,7 @@ static bool create_ref(FileRefs *files, const ProllyRefUpdate *update, GError **
 	ProllyCommitId id;
 	bool found = false;
 
-	remove_empty_directories(path);
+	prolly_ref_remove_empty(path);
 	if (!make_lock(files, lock, update, error))
 		return false;
 	if (!files_get(&files->base, update->name, &id, &found, error) || found) {
@@ -651,6 +507,11 @@ static bool files_restore(ProllyRefs *refs, const char *name, const ProllyCommit
 	g_autofree char *lock = get_lock_path(files, name);
 
 	return make_lock(files, lock, &update, error) && finish_move(files, &update, error);
+}
+
+static bool files_load_log(ProllyRefs *refs, const char *name, GBytes **out_log, GError **error)
+{
+	return prolly_ref_log_load(as_files(refs)->dir, name, out_log, error);
 }
 
 /* ---- After a crash ----------------------------------------------------------------------- */
@@ -680,8 +541,9 @@ static bool find_done(FileRefs *files, const GPtrArray *updates, GHashTable *don
 		g_autoptr(GBytes) log = NULL;
 		bool is_last;
 
-		if (!mend_log(files, ((GPtrArray *)group)->pdata[0], true, &is_last, error) ||
-		    !files_load_log(&files->base, name, &log, error))
+		if (!prolly_ref_log_mend(files->dir, ((GPtrArray *)group)->pdata[0], &is_last,
+					 error) ||
+		    !prolly_ref_log_load(files->dir, name, &log, error))
 			return false;
 		if (log && is_readable(files, name))
 			prolly_ref_updates_find_done(group, log, done);
@@ -712,8 +574,8 @@ static bool replay_update(FileRefs *files, const ProllyRefUpdate *update, GError
 	    !prolly_commit_id_equal(&id, &update->to))
 		return true;
 
-	remove_empty_directories(path);
-	if (!mend_log(files, update, true, &is_logged, error) ||
+	prolly_ref_remove_empty(path);
+	if (!prolly_ref_log_mend(files->dir, update, &is_logged, error) ||
 	    !make_lock(files, lock, update, error))
 		return false;
 	if (!is_logged)
