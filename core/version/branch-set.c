@@ -442,6 +442,7 @@ static bool build_rename(ProllyRepo *repo, const char *name, const char *new_nam
 	ProllyRefs *refs = repo->body->git->refs;
 	bool ok;
 
+	new->old_name = g_strdup(old->name);
 	g_ptr_array_add(updates, old);
 	g_ptr_array_add(updates, new);
 	g_mutex_lock(&repo->body->git_lock);

@@ -261,15 +261,18 @@ static bool write_batch(ProllyPublication *publication, ProllyRepo *repo, Prolly
 	return written;
 }
 
-/* Step 4. */
+/* Step 4. What could not be made of it is free for git, until it is made again. */
 static bool apply_updates(ProllyPublication *publication, ProllyRepoBody *body, GError **error)
 {
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&body->git_lock);
 	ProllyRefs *refs = body->git->refs;
 
-	for (guint i = 0; i < publication->updates->len; i++)
-		if (!refs->ops->apply(refs, g_ptr_array_index(publication->updates, i), error))
+	for (guint i = 0; i < publication->updates->len; i++) {
+		if (!refs->ops->apply(refs, g_ptr_array_index(publication->updates, i), error)) {
+			unlock_updates(refs, publication->updates, publication->updates->len);
 			return false;
+		}
+	}
 	return true;
 }
 

@@ -8,7 +8,9 @@
  * A move: make NAME.lock as git does (O_EXCL), compare what the reference says, write the new value
  * into the lock file; later append to the reflog and rename the lock file onto the reference. git
  * itself is kept out from the first step to the last, and a git that holds the lock is waited for
- * shortly. What is made or deleted need not be held: if git is faster, its doing stands.
+ * shortly. What is made is held likewise, once there is a place for it: no other reference where it
+ * needs a directory, and no directory where it is a file. What git makes of those since, and what it
+ * deletes, stands: the lock file does not keep it from that.
  *
  * The new value takes the reference's place by an exchange of the two names, where the filesystem
  * can: to be replaced by a rename makes ext4 write the new file out first, which takes as long as a
@@ -45,10 +47,10 @@ typedef struct {
 	git_repository *repo; /* borrowed */
 	ProllySpares *spares; /* borrowed */
 	char *dir;
-	GPtrArray *packed;       /* of char *: the names in packed-refs, in order */
-	struct stat packed_stat; /* of the packed-refs that was read; zero: none */
-	char *last_found;        /* when one was asked for (find_last); nullable */
+	ProllyPackedRefs packed;
+	char *last_found; /* when one was asked for (find_last); nullable */
 	ProllyRefListing *listing;
+	GHashTable *held; /* names of references whose lock file is ours, from lock to apply */
 	GHashTable *left; /* lock file of ours that could not be removed -> its struct stat */
 } FileRefs;
 
@@ -139,70 +141,17 @@ static bool list_loose(FileRefs *files, const char *name, guint max, GPtrArray *
 	return true;
 }
 
-/* Fills files->packed with the names in TEXT: lines of an id, a space and a name. */
-static void parse_packed(FileRefs *files, char *text)
-{
-	g_ptr_array_set_size(files->packed, 0);
-	for (char *line = text, *end; *line; line = end + 1) {
-		end = line + strcspn(line, "\n");
-		if (end - line > GIT_OID_HEXSZ && line[GIT_OID_HEXSZ] == ' ')
-			g_ptr_array_add(files->packed,
-					g_strndup(line + GIT_OID_HEXSZ + 1,
-						  (gsize)(end - line) - GIT_OID_HEXSZ - 1));
-		if (*end == '\0')
-			break;
-	}
-	g_ptr_array_sort(files->packed, prolly_strings_compare);
-}
-
-/* Reads packed-refs, if it is another than last time. git renames a new one into its place. */
-static bool load_packed(FileRefs *files, GError **error)
-{
-	g_autofree char *path = get_path(files, "packed-refs");
-	g_autofree char *text = NULL;
-	g_autoptr(GError) local = NULL;
-	struct stat st;
-
-	if (stat(path, &st) < 0) {
-		g_ptr_array_set_size(files->packed, 0);
-		files->packed_stat = (struct stat){0};
-		return errno == ENOENT || prolly_throw_errno(error, errno, "read %s", path);
-	}
-	if (prolly_is_same_stamp(&st, &files->packed_stat))
-		return true;
-	if (!g_file_get_contents(path, &text, NULL, &local))
-		return prolly_throw(error, PROLLY_ERROR_FAILED, "%s", local->message);
-	parse_packed(files, text);
-	files->packed_stat = st;
-	return true;
-}
-
-/* Where in files->packed the names begin that are not less than NAME. */
-static guint find_packed(const FileRefs *files, const char *name)
-{
-	guint low = 0, high = files->packed->len;
-
-	while (low < high) {
-		guint middle = low + (high - low) / 2;
-
-		if (strcmp(g_ptr_array_index(files->packed, middle), name) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /* Adds the packed references below PREFIX that are no files, which would hide them. */
 static bool list_packed(FileRefs *files, const char *prefix, guint max, GPtrArray *names,
 			GError **error)
 {
+	const GPtrArray *packed = files->packed.names;
 	g_autoptr(GHashTable) loose = NULL;
 
-	if (!load_packed(files, error))
+	if (!prolly_packed_refs_load(&files->packed, files->dir, error))
 		return false;
-	for (guint i = find_packed(files, prefix); i < files->packed->len; i++) {
-		const char *name = g_ptr_array_index(files->packed, i);
+	for (guint i = prolly_packed_refs_find(&files->packed, prefix); i < packed->len; i++) {
+		const char *name = g_ptr_array_index(packed, i);
 
 		if (names->len >= max || !g_str_has_prefix(name, prefix))
 			break;
@@ -370,19 +319,119 @@ static bool check_packed(FileRefs *files, const ProllyRefUpdate *update, GError 
 	       wait_for_lock(update, lock, deadline, error);
 }
 
+/* ---- What is in the way --------------------------------------------------------------------- */
+
+/* (transfer full) The reference, other than EXCEPT (nullable), beside which NAME cannot be made, or
+ * else another file that is in its way; NULL: none. */
+static bool find_clash(FileRefs *files, const char *name, const char *except, char **out_other,
+		       GError **error)
+{
+	g_autofree char *path = get_path(files, name);
+	g_autofree char *other = prolly_ref_dup_above(files->dir, name);
+
+	if (g_strcmp0(other, except) == 0)
+		g_clear_pointer(&other, g_free);
+	if (!prolly_packed_refs_load(&files->packed, files->dir, error))
+		return false;
+	if (!other)
+		other = g_strdup(prolly_packed_refs_find_clash(&files->packed, name, except));
+	if (!other) {
+		prolly_ref_remove_empty(path);
+		other = prolly_ref_dup_below(files->dir, name, except);
+	}
+	*out_other = g_steal_pointer(&other);
+	return true;
+}
+
+/* Whatever is in the way of what UPDATE makes is found before anything has happened. Who is about to
+ * make a reference below it is waited for. */
+static bool check_place(FileRefs *files, const ProllyRefUpdate *update, GError **error)
+{
+	gint64 deadline = g_get_monotonic_time() + LOCK_WAIT_US;
+
+	while (true) {
+		g_autofree char *other = NULL;
+		g_autofree char *path = NULL;
+
+		if (!find_clash(files, update->name, update->old_name, &other, error))
+			return false;
+		if (!other)
+			return true;
+		if (!prolly_ref_is_lock(other))
+			return prolly_ref_throw_clash(update, other, error);
+		path = get_path(files, other);
+		if (!wait_for_lock(update, path, deadline, error))
+			return false;
+	}
+}
+
+/* The same when UPDATE has happened: *OUT_IS says that git has made another reference since, beside
+ * which its own cannot be made, and that stands. A reflog that it has got goes, as with whoever
+ * deletes a reference. */
+static bool is_superseded(FileRefs *files, const ProllyRefUpdate *update, bool *out_is,
+			  GError **error)
+{
+	g_autofree char *other = NULL;
+	g_autofree char *log = g_strconcat(files->dir, "/logs/", update->name, NULL);
+
+	if (!find_clash(files, update->name, NULL, &other, error))
+		return false;
+	*out_is = other && prolly_ref_is_reference(other);
+	if (!*out_is)
+		return true;
+	g_debug("%s is not made: git has made %s", update->name, other);
+	if (unlink(log) < 0 && errno != ENOENT && errno != ENOTDIR && errno != EISDIR)
+		return prolly_throw_errno(error, errno, "remove %s", log);
+	return true;
+}
+
+/* Lock files below what UPDATE has made, which has happened: nobody makes a reference of one, now or
+ * later. Who is at it is given the time to see that. */
+static bool break_locks_below(FileRefs *files, const ProllyRefUpdate *update, GError **error)
+{
+	gint64 deadline = g_get_monotonic_time() + LOCK_WAIT_US;
+
+	while (true) {
+		g_autofree char *other = prolly_ref_dup_below(files->dir, update->name, NULL);
+		g_autofree char *path = NULL;
+
+		if (!other || !prolly_ref_is_lock(other))
+			return true;
+		path = get_path(files, other);
+		if (wait_for_lock(update, path, deadline, NULL))
+			continue;
+		if (unlink(path) < 0 && errno != ENOENT)
+			return prolly_throw_errno(error, errno, "remove %s", path);
+	}
+}
+
+/* ---- Locking ------------------------------------------------------------------------------- */
+
+/* Is it below what it is renamed from? It has no place before that is deleted. */
+static bool has_no_place_yet(const ProllyRefUpdate *update)
+{
+	return update->old_name && prolly_ref_is_below(update->name, update->old_name);
+}
+
 static bool files_lock(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)
 {
 	FileRefs *files = as_files(refs);
 	g_autofree char *lock = get_lock_path(files, update->name);
 
-	if (!is_move(update))
+	if (prolly_commit_id_is_zero(&update->to))
 		return check_packed(files, update, error) && compare(refs, update, error);
+	if (!is_move(update) &&
+	    (!compare(refs, update, error) || !check_place(files, update, error)))
+		return false;
+	if (has_no_place_yet(update))
+		return true;
 	if (!make_lock(files, lock, update, error))
 		return false;
 	if (!compare(refs, update, error)) {
 		drop_lock(files, lock);
 		return false;
 	}
+	g_hash_table_add(files->held, g_strdup(update->name));
 	return true;
 }
 
@@ -391,9 +440,11 @@ static void files_unlock(ProllyRefs *refs, const ProllyRefUpdate *update)
 	FileRefs *files = as_files(refs);
 	g_autofree char *lock = get_lock_path(files, update->name);
 
-	if (is_move(update))
+	if (g_hash_table_remove(files->held, update->name))
 		drop_lock(files, lock);
 }
+
+/* ---- Applying ------------------------------------------------------------------------------ */
 
 /* Errno. */
 static int replace_file(FileRefs *files, const char *from, const char *path)
@@ -473,30 +524,36 @@ static bool delete_ref(FileRefs *files, const ProllyRefUpdate *update, GError **
 	return true;
 }
 
-static bool create_ref(FileRefs *files, const ProllyRefUpdate *update, GError **error)
+/* IS_HELD: its lock file is ours already. */
+static bool create_ref(FileRefs *files, const ProllyRefUpdate *update, bool is_held, GError **error)
 {
 	g_autofree char *lock = get_lock_path(files, update->name);
-	g_autofree char *path = get_path(files, update->name);
 	ProllyCommitId id;
+	bool is_superseded_now = false;
 	bool found = false;
+	bool ok = is_superseded(files, update, &is_superseded_now, error);
 
-	prolly_ref_remove_empty(path);
-	if (!make_lock(files, lock, update, error))
-		return false;
-	if (!files_get(&files->base, update->name, &id, &found, error) || found) {
+	if (ok && !is_superseded_now && !is_held)
+		ok = is_held = make_lock(files, lock, update, error);
+	if (ok && !is_superseded_now)
+		ok = files_get(&files->base, update->name, &id, &found, error);
+	if (ok && !is_superseded_now && !found)
+		return finish_move(files, update, error);
+	if (is_held)
 		drop_lock(files, lock);
-		return found;
-	}
-	return finish_move(files, update, error);
+	return ok;
 }
 
 static bool files_apply(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)
 {
+	FileRefs *files = as_files(refs);
+	bool is_held = g_hash_table_remove(files->held, update->name);
+
 	if (prolly_commit_id_is_zero(&update->to))
-		return delete_ref(as_files(refs), update, error);
+		return delete_ref(files, update, error);
 	if (prolly_commit_id_is_zero(&update->from))
-		return create_ref(as_files(refs), update, error);
-	return finish_move(as_files(refs), update, error);
+		return create_ref(files, update, is_held, error);
+	return finish_move(files, update, error);
 }
 
 static bool files_restore(ProllyRefs *refs, const char *name, const ProllyCommitId *id,
@@ -559,6 +616,7 @@ static bool replay_update(FileRefs *files, const ProllyRefUpdate *update, GError
 	ProllyCommitId id = {{0}};
 	bool found;
 	bool is_logged;
+	bool is_void = false;
 	int result;
 
 	if (!files_get(&files->base, update->name, &id, &found, &local)) {
@@ -574,6 +632,12 @@ static bool replay_update(FileRefs *files, const ProllyRefUpdate *update, GError
 	    !prolly_commit_id_equal(&id, &update->to))
 		return true;
 
+	if (prolly_commit_id_is_zero(&id) && !is_superseded(files, update, &is_void, error))
+		return false;
+	if (is_void)
+		return true;
+	if (!break_locks_below(files, update, error))
+		return false;
 	prolly_ref_remove_empty(path);
 	if (!prolly_ref_log_mend(files->dir, update, &is_logged, error) ||
 	    !make_lock(files, lock, update, error))
@@ -602,9 +666,10 @@ static bool files_replay(ProllyRefs *refs, const GPtrArray *updates, GError **er
 
 static void files_free(ProllyRefs *refs)
 {
-	g_ptr_array_unref(as_files(refs)->packed);
+	prolly_packed_refs_clear(&as_files(refs)->packed);
 	g_free(as_files(refs)->last_found);
 	prolly_ref_listing_free(as_files(refs)->listing);
+	g_hash_table_unref(as_files(refs)->held);
 	g_hash_table_unref(as_files(refs)->left);
 	g_free(as_files(refs)->dir);
 	g_free(refs);
@@ -629,8 +694,9 @@ ProllyRefs *prolly_refs_new_files(git_repository *repo, const char *git_dir, Pro
 	files->repo = repo;
 	files->spares = spares;
 	files->dir = g_strdup(git_dir);
-	files->packed = g_ptr_array_new_with_free_func(g_free);
+	prolly_packed_refs_init(&files->packed);
 	files->listing = prolly_ref_listing_new();
+	files->held = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	files->left = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	return &files->base;
 }

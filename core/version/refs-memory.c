@@ -4,7 +4,7 @@
  * and the lines they leave in reflogs. Nothing can come between lock and apply here, since all is
  * done under body->git_lock by one process; so locking only compares.
  */
-#include "version/repo-private.h"
+#include "version/refs-private.h"
 
 #include <string.h>
 
@@ -16,6 +16,7 @@ void prolly_ref_update_free(ProllyRefUpdate *update)
 		return;
 	g_free(update->name);
 	g_free(update->log);
+	g_free(update->old_name);
 	g_clear_pointer(&update->log_head, g_bytes_unref);
 	g_free(update);
 }
@@ -27,6 +28,19 @@ char *prolly_ref_update_to_line(const ProllyRefUpdate *update)
 
 	return g_strdup_printf("%s %s %s\n", prolly_commit_id_to_hex(&update->from, from),
 			       prolly_commit_id_to_hex(&update->to, to), update->log);
+}
+
+bool prolly_ref_is_below(const char *name, const char *directory)
+{
+	size_t len = strlen(directory);
+
+	return strncmp(name, directory, len) == 0 && name[len] == '/';
+}
+
+bool prolly_ref_throw_clash(const ProllyRefUpdate *update, const char *other, GError **error)
+{
+	return prolly_throw(error, PROLLY_ERROR_EXISTS, "%s exists, so %s cannot be made", other,
+			    update->name);
 }
 
 /* ---- The table --------------------------------------------------------------------------- */
@@ -78,6 +92,22 @@ static bool memory_list(ProllyRefs *refs, const char *prefix, guint max, GPtrArr
 	return true;
 }
 
+/* One that is a directory of the other in git's eyes cannot be made beside it. */
+static bool check_place(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)
+{
+	GHashTableIter iter;
+	gpointer name;
+
+	g_hash_table_iter_init(&iter, ((MemoryRefs *)refs)->table);
+	while (g_hash_table_iter_next(&iter, &name, NULL)) {
+		if ((prolly_ref_is_below(name, update->name) ||
+		     prolly_ref_is_below(update->name, name)) &&
+		    g_strcmp0(name, update->old_name) != 0)
+			return prolly_ref_throw_clash(update, name, error);
+	}
+	return true;
+}
+
 static bool memory_lock(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)
 {
 	static const ProllyCommitId nowhere = {{0}};
@@ -86,7 +116,7 @@ static bool memory_lock(ProllyRefs *refs, const ProllyRefUpdate *update, GError 
 	if (!prolly_commit_id_equal(ref ? &ref->id : &nowhere, &update->from))
 		return prolly_throw(error, PROLLY_ERROR_STALE, "%s was moved meanwhile",
 				    update->name);
-	return true;
+	return !prolly_commit_id_is_zero(&update->from) || check_place(refs, update, error);
 }
 
 static bool memory_apply(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)

@@ -69,6 +69,7 @@ typedef struct {
 	char *log; /* its reflog line without the two ids: "NAME <EMAIL> TIME ZONE\tMESSAGE"; empty:
 		      it has no reflog, as tags do not */
 	GBytes *log_head; /* nullable: the lines before it, for a reference that was renamed */
+	char *old_name; /* nullable: what it is renamed from, which the update before it deletes */
 } ProllyRefUpdate;
 
 void prolly_ref_update_free(ProllyRefUpdate *update); /* NULL is allowed */
@@ -87,9 +88,11 @@ typedef struct {
 	 * NAMES. */
 	bool (*list)(ProllyRefs *refs, const char *prefix, guint max, GPtrArray *names,
 		     GError **error);
-	/* STALE if it does not stand at FROM; BUSY if a git process holds it. */
+	/* STALE if it does not stand at FROM; BUSY if a git process holds it; EXISTS if it cannot be
+	 * made beside another. */
 	bool (*lock)(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error);
-	/* A reference that git has made, moved or deleted between lock and apply stays as it is. */
+	/* A reference that git has made, moved or deleted between lock and apply stays as it is; so do
+	 * those beside which it cannot be made. */
 	bool (*apply)(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error);
 	void (*unlock)(ProllyRefs *refs, const ProllyRefUpdate *update);
 	/* After a crash: makes those of UPDATES, in order, whose reference stands at FROM or is
