@@ -115,10 +115,13 @@ static bool copy_file(ProllyBackupCopy *copy, const char *from, const char *name
 
 /* ---- Directories ------------------------------------------------------------------------- */
 
-static bool is_stray(const char *name)
+/* What is interrupted leaves files of such names; but for that of a lock, references have them too. */
+static bool is_stray(const char *name, ProllyBackupNature nature)
 {
-	return g_str_has_suffix(name, ".lock") || g_str_has_prefix(name, "tmp_") ||
-	       strcmp(name, "incoming") == 0;
+	if (g_str_has_suffix(name, ".lock"))
+		return true;
+	return nature != PROLLY_BACKUP_CHANGING &&
+	       (g_str_has_prefix(name, "tmp_") || strcmp(name, "incoming") == 0);
 }
 
 static bool is_fixed(const char *name, ProllyBackupNature nature)
@@ -144,7 +147,8 @@ static bool copy_directory(ProllyBackupCopy *copy, const char *from, const char 
 		g_autofree char *child = g_build_filename(from, entry, NULL);
 		g_autofree char *child_name = g_build_filename(name, entry, NULL);
 
-		if (!is_stray(entry) && !prolly_backup_copy(copy, child, child_name, nature, error))
+		if (!is_stray(entry, nature) &&
+		    !prolly_backup_copy(copy, child, child_name, nature, error))
 			return false;
 	}
 	return true;

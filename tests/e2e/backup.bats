@@ -82,6 +82,24 @@ check_backup()
 	check_backup
 }
 
+@test "branches and tags are in a backup whatever they are called" {
+	make_store file
+	for branch in tmp_work incoming dir/incoming tmp_dir/x; do
+		ctl "$STORE" -q branch "$branch" main
+		echo "$branch" | ctl "$STORE" -q -b "$branch" put ns/committed
+		ctl "$STORE" -q -b "$branch" commit -m "$branch"
+		echo "$branch" | ctl "$STORE" -q -b "$branch" put ns/staged
+	done
+	ctl "$STORE" -q tag tmp_v1 main
+	git --git-dir="$STORE/git" branch other main
+	mkdir -p "$STORE/git/objects/ab" # and what a killed git leaves
+	touch "$STORE/git/refs/heads/other.lock" "$STORE/git/objects/ab/tmp_obj_1"
+	run -0 ctl "$STORE" -q backup "$B"
+	[ ! -e "$B/git/refs/heads/other.lock" ] && [ ! -e "$B/git/objects/ab/tmp_obj_1" ]
+	check_backup
+	[ "$(ctl "$B" -b dir/incoming get ns/staged)" = dir/incoming ]
+}
+
 @test "a backup of a mounted store has what was written when it began" {
 	mount_namespace
 	echo one >"$NS/a"
