@@ -257,11 +257,15 @@ static bool take_over(ProllyRepo *repo, ProllyBranch *branch, const ProllyState 
 	prolly_state_add_move(state, &old->head, head);
 	prolly_staged_note_move(branch->id, old, batch);
 	prolly_branch_save_state(branch, state, batch);
-	if (!prolly_branch_take_move(repo, branch, old, state, out_places, error) ||
-	    !prolly_db_write(repo->body->db, batch, PROLLY_DB_BUFFERED, error))
+	if (!prolly_db_write(repo->body->db, batch, PROLLY_DB_BUFFERED, error))
 		return false;
 	prolly_hints_clear(branch->hints);
-	prolly_branch_take_state(branch, g_steal_pointer(&state));
+	prolly_branch_take_state(branch, prolly_state_ref(state));
+	/* It is done: what cannot be told now is told as "everything". */
+	if (!prolly_branch_take_move(repo, branch, old, state, out_places, NULL)) {
+		prolly_files_orphan(branch, NULL);
+		*out_places = NULL;
+	}
 	return true;
 }
 

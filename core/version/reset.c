@@ -448,7 +448,12 @@ static bool reset_hard_locked(Resetting *self, GError **error)
 	    !fill_hard(self, error))
 		return false;
 	after.state = state = make_state(self);
-	return prolly_working_orphan_files(&before, &after, error) && move(self, state, error);
+	if (!move(self, state, error))
+		return false;
+	/* It is done: what cannot be told now is told as "everything". */
+	if (!prolly_working_orphan_files(&before, &after, NULL))
+		prolly_files_orphan(self->branch, NULL);
+	return true;
 }
 
 static bool reset_hard(Resetting *self, GError **error)

@@ -295,8 +295,7 @@ static bool attach(Restoring *self, GError **error)
 	bool small = prolly_generation_is_small(&self->generation);
 	ProllyState *state = self->generation.state;
 
-	if (!prolly_working_orphan_files(&self->before.working, &self->after, error) ||
-	    (small && !prolly_generation_lay(&self->generation, batch, error)))
+	if (small && !prolly_generation_lay(&self->generation, batch, error))
 		return false;
 	if (!small)
 		prolly_branch_save_state(self->branch, state, batch);
@@ -306,6 +305,9 @@ static bool attach(Restoring *self, GError **error)
 	if (!small)
 		prolly_branch_take_state(self->branch, prolly_state_ref(state));
 	self->generation.is_attached = true;
+	/* It is done: what cannot be told now is told as "everything". */
+	if (!prolly_working_orphan_files(&self->before.working, &self->after, NULL))
+		prolly_files_orphan(self->branch, NULL);
 	return true;
 }
 

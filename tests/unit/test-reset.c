@@ -6,6 +6,7 @@
 
 #include "version/file.h"
 #include "version/merge.h"
+#include "version/repo-private.h"
 #include "working-site.h"
 
 /* ---- In short ----------------------------------------------------------------------------- */
@@ -215,6 +216,56 @@ static void test_open_files(Fixture *self, gconstpointer data)
 	g_assert_no_error(error);
 	g_clear_pointer(&file, prolly_file_unref);
 	assert_value(self, "ns", "a", "old");
+}
+
+static bool refuse_lock(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)
+{
+	return prolly_throw(error, PROLLY_ERROR_BUSY, "%s is locked", update->name);
+}
+
+static void write_text(ProllyFile *file, const char *text)
+{
+	g_autoptr(GError) error = NULL;
+
+	prolly_file_write(file, 0, text, strlen(text), &error);
+	g_assert_no_error(error);
+	prolly_file_flush(file, &error);
+	g_assert_no_error(error);
+}
+
+/* Whoever has a file open writes on to the branch as it is, which has not moved. */
+static void test_refused(Fixture *self, gconstpointer data)
+{
+	ProllyRefs *refs = self->repo->body->git->refs;
+	const ProllyRefsOps *ops = refs->ops;
+	ProllyRefsOps refusing = *ops;
+	g_autoptr(ProllyFile) file = NULL;
+	g_autoptr(GError) error = NULL;
+	ProllyPlace place = at("ns", "a");
+	ProllyCommitId first, from;
+
+	put(self, "ns", "a", "first one");
+	commit(self);
+	get_head(self, &first);
+	put(self, "ns", "a", "second");
+	commit(self);
+	put(self, "ns", "a", "staged");
+	prolly_file_open(self->repo, self->branch, &place, &file, &error);
+	g_assert_no_error(error);
+
+	refusing.lock = refuse_lock;
+	refs->ops = &refusing;
+	g_assert_false(prolly_branch_reset(self->repo, self->branch, &first, PROLLY_RESET_HARD,
+					   "first", &from, &error));
+	g_assert_error(error, PROLLY_ERROR, PROLLY_ERROR_BUSY);
+	refs->ops = ops;
+	write_text(file, "written");
+	assert_value(self, "ns", "a", "written");
+
+	reset(self, &first, PROLLY_RESET_HARD);
+	g_assert_true(prolly_file_is_orphan(file));
+	write_text(file, "orphan");
+	assert_value(self, "ns", "a", "first one");
 }
 
 static void test_soft(Fixture *self, gconstpointer data)
@@ -705,6 +756,7 @@ int main(int argc, char **argv)
 	TEST("restore/directories", test_restore_directories);
 	TEST("restore/namespaces", test_restore_namespaces);
 	TEST("restore/open-files", test_open_files);
+	TEST("reset/refused", test_refused);
 	TEST("reset/soft", test_soft);
 	TEST("reset/soft-under-staged", test_soft_under_staged);
 	TEST("reset/namespace-of-staged-key", test_namespace_of_staged_key);
