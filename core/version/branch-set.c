@@ -11,7 +11,8 @@
  * nothing is being staged or committed on it. The commit_lock is taken first: waiting for a long
  * commit must not keep others from making branches. A publication waits for the disk; so the table,
  * which whoever looks up a branch that is in use asks alone, has a lock of its own, branches_lock, and
- * changes when the publication is done. Who looks up one that is not in the table waits for the set.
+ * changes when the publication is done, or has happened and is to be done later. Who looks up one that
+ * is not in the table waits for the set.
  */
 #include "version/merge-private.h"
 
@@ -273,7 +274,9 @@ static bool forget_locked(ProllyRepo *repo, const char *name, ProllyBranch *bran
 	ProllyCommitId head;
 	bool found;
 
-	if (!prolly_branch_read_head(repo, name, &head, &found, error))
+	/* Its reference may be one that is to be made yet. */
+	if (!prolly_publication_finish(repo, error) ||
+	    !prolly_branch_read_head(repo, name, &head, &found, error))
 		return false;
 	if (found)
 		return true;
@@ -383,6 +386,8 @@ static bool delete_locked(ProllyRepo *repo, ProllyBranch *branch, bool force, GE
 	g_autoptr(GPtrArray) updates = prolly_ref_updates_new();
 	g_autofree char *name = prolly_branch_dup_name(branch);
 	ProllyCommitId head;
+	bool has_happened;
+	bool ok;
 
 	if (prolly_branch_is_deleted(branch))
 		return prolly_throw(error, PROLLY_ERROR_STALE, "branch '%s' was deleted", name);
@@ -397,11 +402,11 @@ static bool delete_locked(ProllyRepo *repo, ProllyBranch *branch, bool force, GE
 		return false;
 	g_ptr_array_add(updates, prolly_ref_update_new(repo, &prolly_ref_branch, name, &head, NULL,
 						       "branch: Deleted"));
-	if (!prolly_publication_write(prolly_publication_new(g_steal_pointer(&updates)), repo,
-				      batch, error))
-		return false;
-	orphan_branch(branch);
-	return true;
+	ok = prolly_publication_write_telling(prolly_publication_new(g_steal_pointer(&updates)),
+					      repo, batch, &has_happened, error);
+	if (has_happened)
+		orphan_branch(branch);
+	return ok;
 }
 
 /* Somebody may have renamed it since it was found. */
@@ -421,7 +426,7 @@ bool prolly_branch_delete(ProllyRepo *repo, ProllyBranch *branch, const char *na
 	     (force || prolly_files_flush_all(repo, branch, error)) &&
 	     delete_locked(repo, branch, force, error);
 	unlock_branch(branch);
-	if (ok)
+	if (ok || prolly_branch_is_deleted(branch))
 		prolly_repo_notify_branches(repo, false);
 	return ok;
 }
@@ -473,6 +478,8 @@ static bool rename_locked(ProllyRepo *repo, ProllyBranch *branch, const char *ne
 	g_autoptr(GPtrArray) updates = prolly_ref_updates_new();
 	g_autoptr(ProllyState) state = prolly_branch_get_state(branch);
 	g_autofree char *name = prolly_branch_dup_name(branch);
+	bool has_happened;
+	bool ok;
 
 	if (prolly_branch_is_deleted(branch))
 		return prolly_throw(error, PROLLY_ERROR_STALE, "branch '%s' was deleted", name);
@@ -487,17 +494,17 @@ static bool rename_locked(ProllyRepo *repo, ProllyBranch *branch, const char *ne
 		return false;
 	prolly_state_delete_records(branch->id, name, batch);
 	prolly_state_save(branch->id, new_name, state, batch);
-	if (!prolly_publication_write(prolly_publication_new(g_steal_pointer(&updates)), repo,
-				      batch, error))
-		return false;
-
-	set_name(branch, new_name);
-	return true;
+	ok = prolly_publication_write_telling(prolly_publication_new(g_steal_pointer(&updates)),
+					      repo, batch, &has_happened, error);
+	if (has_happened)
+		set_name(branch, new_name);
+	return ok;
 }
 
 bool prolly_branch_rename(ProllyRepo *repo, ProllyBranch *branch, const char *name,
 			  const char *new_name, GError **error)
 {
+	bool has_new_name;
 	bool ok;
 
 	if (!prolly_branch_check_name(new_name, error) ||
@@ -505,8 +512,9 @@ bool prolly_branch_rename(ProllyRepo *repo, ProllyBranch *branch, const char *na
 		return false;
 	lock_branch(branch);
 	ok = check_still(branch, name, error) && rename_locked(repo, branch, new_name, error);
+	has_new_name = strcmp(branch->name, new_name) == 0;
 	unlock_branch(branch);
-	if (ok)
+	if (ok || has_new_name)
 		prolly_repo_notify_branches(repo, false);
 	return ok;
 }

@@ -308,7 +308,7 @@ void prolly_publication_finish_late(ProllyRepo *repo)
 }
 
 static bool publish_locked(ProllyPublication *publication, ProllyRepo *repo, ProllyDbBatch *batch,
-			   GError **error)
+			   bool *out_happened, GError **error)
 {
 	ProllyRepoBody *body = repo->body;
 	uint64_t sequence;
@@ -323,6 +323,7 @@ static bool publish_locked(ProllyPublication *publication, ProllyRepo *repo, Pro
 		g_mutex_unlock(&body->git_lock);
 		return false;
 	}
+	*out_happened = true;
 	if (apply_updates(publication, body, NULL)) {
 		prolly_journal_complete(body->journal, sequence);
 		return true;
@@ -332,17 +333,26 @@ static bool publish_locked(ProllyPublication *publication, ProllyRepo *repo, Pro
 	return finish_locked(body, error);
 }
 
-bool prolly_publication_write(ProllyPublication *publication, ProllyRepo *repo,
-			      ProllyDbBatch *batch, GError **error)
+bool prolly_publication_write_telling(ProllyPublication *publication, ProllyRepo *repo,
+				      ProllyDbBatch *batch, bool *out_happened, GError **error)
 {
 	bool ok;
 
+	*out_happened = false;
 	prolly_backup_claim(repo);
 	g_mutex_lock(&repo->body->publish_lock);
-	ok = publish_locked(publication, repo, batch, error);
+	ok = publish_locked(publication, repo, batch, out_happened, error);
 	g_mutex_unlock(&repo->body->publish_lock);
 	prolly_publication_free(publication);
 	return ok;
+}
+
+bool prolly_publication_write(ProllyPublication *publication, ProllyRepo *repo,
+			      ProllyDbBatch *batch, GError **error)
+{
+	bool has_happened;
+
+	return prolly_publication_write_telling(publication, repo, batch, &has_happened, error);
 }
 
 bool prolly_publication_publish(ProllyPublication *publication, ProllyRepo *repo,

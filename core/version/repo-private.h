@@ -313,6 +313,10 @@ void prolly_publication_finish_late(ProllyRepo *repo);
 /* As prolly_publication_publish, of updates that say themselves where their references stand. */
 bool prolly_publication_write(ProllyPublication *publication, ProllyRepo *repo,
 			      ProllyDbBatch *batch, GError **error);
+/* The same. *OUT_HAPPENED: it has, though this may fail, as its references could not be moved yet: what
+ * the caller has in memory is to be as its records are. */
+bool prolly_publication_write_telling(ProllyPublication *publication, ProllyRepo *repo,
+				      ProllyDbBatch *batch, bool *out_happened, GError **error);
 /* Adds an object, which one of its updates may go to. */
 bool prolly_publication_add_object(ProllyPublication *publication, git_object_t type, GBytes *bytes,
 				   ProllyCommitId *out_id, GError **error);

@@ -5,6 +5,7 @@
  */
 #include "gc-fixture.h"
 #include "version/merge.h"
+#include "version/working-private.h"
 
 #define N_THREADS 4
 #define N_STEPS   500
@@ -206,6 +207,87 @@ static void test_deleted(Fixture *self, gconstpointer data)
 	}
 }
 
+/* ---- What has happened and is not done ---------------------------------------------------- */
+
+static bool fail_apply(ProllyRefs *refs, const ProllyRefUpdate *update, GError **error)
+{
+	return prolly_throw(error, PROLLY_ERROR_BUSY, "%s is locked", update->name);
+}
+
+static bool fail_replay(ProllyRefs *refs, const GPtrArray *updates, GError **error)
+{
+	return fail_apply(refs, g_ptr_array_index(updates, 0), error);
+}
+
+static void try_stage(ProllyRepo *repo, ProllyBranch *branch, int code)
+{
+	g_autoptr(GBytes) stored = prolly_value_new_inline(PROLLY_KIND_FILE, "v", 1);
+	ProllyPlace place = {"ns", (const uint8_t *)"k", 1};
+	g_autoptr(GError) error = NULL;
+
+	prolly_edit_put(repo, branch, &place, stored, NULL, 0, NULL, &error);
+	if (code < 0)
+		g_assert_no_error(error);
+	else
+		g_assert_error(error, PROLLY_ERROR, code);
+}
+
+static bool has_staged(ProllyRepo *repo, ProllyBranch *branch)
+{
+	g_autoptr(ProllyState) state = prolly_branch_get_state(branch);
+	g_autoptr(GError) error = NULL;
+	bool empty = true;
+
+	prolly_staged_is_empty(repo, branch, state, &empty, &error);
+	g_assert_no_error(error);
+	return !empty;
+}
+
+/* The references cannot be moved, be it that git has them: the rest is as the records are. */
+static void test_not_done(Fixture *self, gconstpointer data)
+{
+	ProllyRepo *repo = new_store(self);
+	ProllyRefs *refs = repo->body->git->refs;
+	const ProllyRefsOps *ops = refs->ops;
+	ProllyRefsOps failing = *ops;
+	g_autoptr(ProllyBranch) deleted = create(repo, "deleted", -1);
+	g_autoptr(ProllyBranch) renamed = create(repo, "renamed", -1);
+	g_autoptr(GError) first = NULL;
+	g_autofree char *name = NULL;
+
+	try_stage(repo, renamed, -1);
+	failing.apply = fail_apply;
+	failing.replay = fail_replay;
+	refs->ops = &failing;
+	g_assert_false(data ? prolly_branch_rename(repo, renamed, "renamed", "new", &first)
+			    : prolly_branch_delete(repo, deleted, "deleted", true, &first));
+	g_assert_error(first, PROLLY_ERROR, PROLLY_ERROR_BUSY);
+	try_stage(repo, deleted, data ? -1 : PROLLY_ERROR_STALE);
+	try_stage(repo, renamed, -1);
+	refs->ops = ops;
+
+	if (data) {
+		ProllyBranch *found = lookup(repo, "new");
+
+		name = prolly_branch_dup_name(renamed);
+		g_assert_cmpstr(name, ==, "new");
+		g_assert_true(found == renamed && has_staged(repo, found));
+		prolly_branch_unref(found);
+		assert_branches(repo, "deleted main new");
+	} else {
+		g_assert_null(lookup(repo, "deleted"));
+		assert_branches(repo, "main renamed");
+	}
+	g_clear_pointer(&deleted, prolly_branch_unref);
+	g_clear_pointer(&renamed, prolly_branch_unref);
+	prolly_repo_free(repo);
+	repo = open_spec(self->store);
+	renamed = lookup(repo, data ? "new" : "renamed");
+	g_assert_true(has_staged(repo, renamed));
+	g_clear_pointer(&renamed, prolly_branch_unref);
+	prolly_repo_free(repo);
+}
+
 /* ---- Many at a time ---------------------------------------------------------------------- */
 
 /* What all workers hold: number of a branch -> its object, and how often. */
@@ -369,6 +451,9 @@ int main(int argc, char **argv)
 	WITH_STORE("branches/held", test_held);
 	WITH_STORE("branches/made-again", test_made_again);
 	WITH_STORE("branches/deleted", test_deleted);
+	g_test_add("/version/branches/not-deleted", Fixture, NULL, set_up, test_not_done,
+		   tear_down);
+	g_test_add("/version/branches/not-renamed", Fixture, "", set_up, test_not_done, tear_down);
 	WITH_STORE("branches/threads", test_threads);
 	return g_test_run();
 }
