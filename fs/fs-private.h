@@ -10,6 +10,7 @@
  *   service.c       word to the service manager
  *   readahead.c     how far ahead the kernel reads
  *   inode.c         nodes that the kernel knows of, by id and by name
+ *   where.c         which keys and directories they stand for
  *   identity.c      which content it has cached of them
  *   orphan.c        nodes without a name that may be opened yet
  *   fill.c          the content of small files, given with their opening
@@ -228,8 +229,10 @@ void pfs_table_rename(PfsTable *table, PfsInode *from, const char *from_name, Pf
 void pfs_table_exchange(PfsTable *table, PfsInode *a, const char *a_name, PfsInode *b,
 			const char *b_name);
 
-/* Where a node of a scope is. False: it is an orphan. */
+/* where.c. Where a node of a scope is. False: it is an orphan. */
 bool pfs_table_get_place(PfsTable *table, PfsInode *inode, PfsPlace *out_place);
+/* Forgets where directory INODE is. Under the table's lock. */
+void pfs_inode_drop_place(PfsInode *inode);
 bool pfs_inode_is_directory(const PfsInode *inode);
 /* Are what is in directory INODE branches? */
 static inline bool pfs_has_branches(const PfsInode *inode)

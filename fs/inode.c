@@ -201,14 +201,6 @@ static PfsInode *inode_new(PfsTable *table, const PfsFound *found)
 	return inode;
 }
 
-static void drop_place(PfsInode *inode)
-{
-	if (inode->place) {
-		pfs_place_clear(inode->place);
-		g_clear_pointer(&inode->place, g_free);
-	}
-}
-
 static void inode_free(PfsTable *table, PfsInode *inode)
 {
 	while (inode->names)
@@ -219,7 +211,7 @@ static void inode_free(PfsTable *table, PfsInode *inode)
 	g_hash_table_remove(table->by_id, inode);
 	if (inode->id != FUSE_ROOT_ID)
 		g_queue_unlink(&table->aged, &inode->aged);
-	drop_place(inode);
+	pfs_inode_drop_place(inode);
 	pfs_scope_unref_locked(table, inode->scope);
 	if (inode->file)
 		g_ptr_array_add(table->left, inode->file);
@@ -278,7 +270,7 @@ static void orphan_locked(PfsTable *table, PfsInode *inode)
 		remove_name(table, inode->names);
 	set_group(table, inode, 0);
 	inode->is_orphan = true;
-	drop_place(inode);
+	pfs_inode_drop_place(inode);
 	if (inode->references > 1) /* what is below it may have its place cached */
 		table->renames++;
 	if (inode->scope && inode->scope->top == inode)
@@ -577,73 +569,6 @@ void pfs_table_exchange(PfsTable *table, PfsInode *a, const char *a_name, PfsIno
 		move_name(table, find_name(table, a, "/"), b, b_name);
 	}
 	g_mutex_unlock(&table->lock);
-}
-
-/* ---- Places ------------------------------------------------------------------------------ */
-
-static void place_copy(const PfsPlace *from, PfsPlace *to)
-{
-	*to = *from;
-	to->bytes = g_byte_array_sized_new(from->bytes->len + PROLLY_NAME_MAX + 1);
-	g_byte_array_append(to->bytes, from->bytes->data, from->bytes->len);
-}
-
-static void place_init_top(PfsPlace *place)
-{
-	memset(place, 0, sizeof *place);
-	place->dir_kind = PROLLY_KEYDIR_BRANCH;
-	place->bytes = g_byte_array_new();
-}
-
-/* The place of directory INODE, kept in it; NULL for an orphan, or below one. */
-static const PfsPlace *directory_place(PfsTable *table, PfsInode *inode)
-{
-	if (inode->place && inode->place_renames == table->renames)
-		return inode->place;
-	drop_place(inode);
-	if (inode->kind == PFS_KIND_TOP) {
-		inode->place = g_new(PfsPlace, 1);
-		place_init_top(inode->place);
-	} else if (inode->kind == PFS_KIND_DIRECTORY && inode->names) {
-		const PfsPlace *parent = directory_place(table, inode->names->parent);
-		g_auto(PfsMeaning) meaning = {0};
-
-		if (!parent)
-			return NULL;
-		pfs_place_lookup(parent, inode->names->name, &meaning);
-		if (!meaning.directory.bytes)
-			return NULL;
-		inode->place = g_new(PfsPlace, 1);
-		*inode->place = meaning.directory;
-		meaning.directory.bytes = NULL;
-	}
-	inode->place_renames = table->renames;
-	return inode->place;
-}
-
-bool pfs_table_get_place(PfsTable *table, PfsInode *inode, PfsPlace *out_place)
-{
-	const PfsPlace *place = NULL;
-	g_auto(PfsMeaning) meaning = {0};
-
-	g_mutex_lock(&table->lock);
-	if (inode->kind != PFS_KIND_FILE) {
-		place = directory_place(table, inode);
-		if (place)
-			place_copy(place, out_place);
-	} else if (inode->names) {
-		place = directory_place(table, inode->names->parent);
-		if (place)
-			pfs_place_lookup(place, inode->names->name, &meaning);
-		if (place && meaning.key.bytes) {
-			*out_place = meaning.key;
-			meaning.key.bytes = NULL;
-		} else {
-			place = NULL;
-		}
-	}
-	g_mutex_unlock(&table->lock);
-	return place != NULL;
 }
 
 /* ---- What is known of a node ------------------------------------------------------------- */
