@@ -231,6 +231,8 @@ void pfs_table_exchange(PfsTable *table, PfsInode *a, const char *a_name, PfsIno
 
 /* where.c. Where a node of a scope is. False: it is an orphan. */
 bool pfs_table_get_place(PfsTable *table, PfsInode *inode, PfsPlace *out_place);
+/* The key that NAME in directory PARENT may be. Under the table's lock. */
+bool pfs_name_get_place(PfsTable *table, PfsInode *parent, const char *name, PfsPlace *out_place);
 /* Forgets where directory INODE is. Under the table's lock. */
 void pfs_inode_drop_place(PfsInode *inode);
 bool pfs_inode_is_directory(const PfsInode *inode);

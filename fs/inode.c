@@ -23,6 +23,9 @@
  *     stays and adopts the identity found;
  *   - else it is replaced. So is a node with an adopted identity after the scope was changed: the
  *     content found may have been the new one already, a moment before the change was announced.
+ * Before that, a name must still be one of the node's object: of several hard links one may have been
+ * replaced behind the kernel, with the same content or unseen under what is written. It goes to another
+ * node, whatever its content; the node keeps the names that are left.
  *
  * Invariants:
  * I1  by_id has every node with look-ups or references; when both are 0 the node is freed.
@@ -396,6 +399,33 @@ static bool may_keep(const PfsInode *inode, const PfsFound *found)
 	return inode->identity == found->identity;
 }
 
+/* May what INODE has open be written as the key that NAME in PARENT is? */
+static bool has_file_name(PfsTable *table, PfsInode *inode, PfsInode *parent, const char *name)
+{
+	g_auto(PfsPlace) where = {0};
+	ProllyPlace place;
+
+	if (!inode->file || !inode->scope->branch || prolly_file_is_orphan(inode->file))
+		return true; /* may_keep says whether it stays */
+	if (!pfs_name_get_place(table, parent, name, &where))
+		return false;
+	place = pfs_place_get(&where);
+	return prolly_file_has_name(inode->file, &place);
+}
+
+/* Is THERE still a name of its node's object? A key may have left its group behind the kernel, while
+ * other names are what they were. */
+static bool is_still_name(PfsTable *table, const PfsName *there, const PfsFound *found)
+{
+	PfsInode *inode = there->inode;
+
+	if (inode->kind != PFS_KIND_FILE)
+		return true;
+	if ((inode->group || inode->names->next) && inode->group != found->group)
+		return false;
+	return has_file_name(table, inode, there->parent, there->name);
+}
+
 static void note_found(PfsTable *table, PfsInode *inode, const PfsFound *found, bool is_new)
 {
 	if (inode->kind == PFS_KIND_FILE) {
@@ -415,7 +445,8 @@ static void note_found(PfsTable *table, PfsInode *inode, const PfsFound *found, 
 }
 
 /* The node that what was found has already under another name, or NULL. */
-static PfsInode *find_elsewhere(PfsTable *table, const PfsFound *found)
+static PfsInode *find_elsewhere(PfsTable *table, PfsInode *parent, const char *name,
+				const PfsFound *found)
 {
 	const PfsInode probe = {.scope = found->scope, .group = found->group};
 	PfsInode *other;
@@ -425,6 +456,8 @@ static PfsInode *find_elsewhere(PfsTable *table, const PfsFound *found)
 	if (!found->group)
 		return NULL;
 	other = g_hash_table_lookup(table->by_group, &probe);
+	if (other && !has_file_name(table, other, parent, name))
+		return NULL;
 	if (other && !may_keep(other, found)) {
 		orphan_locked(table, other);
 		return NULL;
@@ -439,12 +472,15 @@ static PfsInode *enter_locked(PfsTable *table, PfsInode *parent, const char *nam
 	PfsInode *inode = there ? there->inode : NULL;
 	bool is_new = false;
 
-	if (inode && !may_keep(inode, found)) {
+	if (inode && !is_still_name(table, there, found)) {
+		unlink_locked(table, there);
+		inode = NULL;
+	} else if (inode && !may_keep(inode, found)) {
 		orphan_locked(table, inode);
 		inode = NULL;
 	}
 	if (!inode) {
-		inode = find_elsewhere(table, found);
+		inode = find_elsewhere(table, parent, name, found);
 		if (inode && inode->kind == PFS_KIND_TOP) {
 			/* A branch under a new name: directories have one (I3). */
 			if (inode->names)

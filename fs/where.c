@@ -59,27 +59,35 @@ static const PfsPlace *directory_place(PfsTable *table, PfsInode *inode)
 	return inode->place;
 }
 
+bool pfs_name_get_place(PfsTable *table, PfsInode *parent, const char *name, PfsPlace *out_place)
+{
+	const PfsPlace *dir = directory_place(table, parent);
+	g_auto(PfsMeaning) meaning = {0};
+
+	if (dir)
+		pfs_place_lookup(dir, name, &meaning);
+	if (!meaning.key.bytes)
+		return false;
+	*out_place = meaning.key;
+	meaning.key.bytes = NULL;
+	return true;
+}
+
 bool pfs_table_get_place(PfsTable *table, PfsInode *inode, PfsPlace *out_place)
 {
-	const PfsPlace *place = NULL;
-	g_auto(PfsMeaning) meaning = {0};
+	bool has = false;
 
 	g_mutex_lock(&table->lock);
 	if (inode->kind != PFS_KIND_FILE) {
-		place = directory_place(table, inode);
-		if (place)
+		const PfsPlace *place = directory_place(table, inode);
+
+		has = place != NULL;
+		if (has)
 			place_copy(place, out_place);
 	} else if (inode->names) {
-		place = directory_place(table, inode->names->parent);
-		if (place)
-			pfs_place_lookup(place, inode->names->name, &meaning);
-		if (place && meaning.key.bytes) {
-			*out_place = meaning.key;
-			meaning.key.bytes = NULL;
-		} else {
-			place = NULL;
-		}
+		has = pfs_name_get_place(table, inode->names->parent, inode->names->name,
+					 out_place);
 	}
 	g_mutex_unlock(&table->lock);
-	return place != NULL;
+	return has;
 }

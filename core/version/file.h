@@ -65,6 +65,8 @@ uint64_t prolly_file_get_length(ProllyFile *file);
 /* Bytes that are not holes, about: what was written over others is counted for both. */
 bool prolly_file_get_allocated(ProllyFile *file, uint64_t *out_bytes, GError **error);
 bool prolly_file_is_orphan(ProllyFile *file);
+/* Is what is written to FILE, of a branch, staged as PLACE's, and perhaps others' too? */
+bool prolly_file_has_name(ProllyFile *file, const ProllyPlace *place);
 /* (transfer full) The stored value that it is staged or committed as; NULL: it is an orphan, or
  * something lies over the value. */
 GBytes *prolly_file_dup_stored(ProllyFile *file);

@@ -104,15 +104,29 @@ static void become_orphan(ProllyFile *file)
 	g_mutex_unlock(&file->lock);
 }
 
+/* The index of PLACE among FILE's names; their number if it is none of them. */
 static guint find_name(const ProllyFile *file, const ProllyPlace *place)
 {
-	for (guint i = 0; i < file->places->len; i++) {
+	guint i = 0;
+
+	while (i < file->places->len) {
 		const ProllyOwnedPlace *name = g_ptr_array_index(file->places, i);
 
 		if (place_equal(&name->place, place))
-			return i;
+			break;
+		i++;
 	}
-	g_assert_not_reached();
+	return i;
+}
+
+bool prolly_file_has_name(ProllyFile *file, const ProllyPlace *place)
+{
+	bool has;
+
+	g_mutex_lock(&file->lock);
+	has = find_name(file, place) < file->places->len;
+	g_mutex_unlock(&file->lock);
+	return has;
 }
 
 /* ---- The files of a branch --------------------------------------------------------------- */

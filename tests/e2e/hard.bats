@@ -430,3 +430,48 @@ more"
 	mkdir "$MNT/other"
 	missing "$MNT/other/ns/file"
 }
+
+# ---- Hard links that are separated under those who use them --------------------------------------
+
+@test "a name that was deleted and made again is not the file that its other names are" {
+	echo keep >"$NS/one"
+	ln "$NS/one" "$NS/two"
+	exec 4<>"$NS/two"
+	printf precious >&4
+	on_main -q delete ns/one
+	printf new >"$NS/one"
+	printf ' things' >&4
+	exec 4>&-
+	for _ in cached remounted; do
+		file_is "$NS/one" new
+		file_is "$NS/two" "precious things"
+		is "$(stat -c %h "$NS/one" "$NS/two" | tr '\n' ' ')" "1 1 "
+		remount
+	done
+}
+
+@test "nor is one that a merge replaced, though the file is being written" {
+	echo CCC >"$NS/e"
+	ln "$NS/e" "$NS/f"
+	commit_all main
+	mkdir "$MNT/side"
+	rm "$MNT/side/ns/e"
+	echo DDDDDD >"$MNT/side/ns/e"
+	commit_all side
+	cat "$NS/e" "$NS/f" >/dev/null
+	exec 4<>"$NS/f"
+	echo CCC >&4
+	on_main -q merge side
+	file_is "$NS/e" DDDDDD
+	file_is "$NS/f" CCC
+	echo EEEEEEEEE >"$NS/e"
+	file_is "$NS/f" CCC
+	printf F >&4
+	exec 4>&-
+	for _ in cached remounted; do
+		file_is "$NS/e" EEEEEEEEE
+		file_is "$NS/f" "CCC
+F"
+		remount
+	done
+}

@@ -256,6 +256,27 @@ static void test_hard_links_are_one_node(Fixture *f, gconstpointer data)
 	g_assert_null(pfs_table_find(&f->table, id));
 }
 
+/* Whatever it is found to be, even the same: the others stay. */
+static void test_a_hard_link_leaves(Fixture *f, gconstpointer data)
+{
+	PfsInode *inode = enter_file(f, f->root, "a", 1, 99);
+	PfsInode *left;
+
+	g_assert_true(enter_file(f, f->root, "b", 1, 99) == inode);
+	pfs_table_touch(&f->table, inode);
+	f->scope->moves++;
+	left = enter_file(f, f->root, "b", 1, 0);
+	g_assert_true(left != inode);
+	g_assert_false(inode->is_orphan);
+	assert_place(f, inode, "", "a");
+	assert_place(f, left, "", "b");
+	/* With its last known name it may have others yet. */
+	g_assert_true(enter_file(f, f->root, "a", 2, 0) != inode);
+	g_assert_false(inode->is_orphan);
+	f->scope->moves--;
+	g_assert_true(enter_file(f, f->root, "c", 1, 99) == inode);
+}
+
 static void test_control_files_are_fresh(Fixture *f, gconstpointer data)
 {
 	const PfsFound found = {.kind = PFS_KIND_CONTROL, .scope = f->scope};
@@ -355,6 +376,7 @@ int main(int argc, char **argv)
 	add("/fs/inode/rename-over", test_rename_over);
 	add("/fs/inode/exchange", test_exchange);
 	add("/fs/inode/hard-links-are-one-node", test_hard_links_are_one_node);
+	add("/fs/inode/a-hard-link-leaves", test_a_hard_link_leaves);
 	add("/fs/inode/control-files-are-fresh", test_control_files_are_fresh);
 	add("/fs/inode/the-oldest-are-shed-first", test_the_oldest_are_shed_first);
 	add("/fs/inode/random", test_random);
