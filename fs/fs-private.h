@@ -131,7 +131,7 @@ struct PfsInode {
 	bool is_filled;       /* it was given the content, and nothing was written since */
 	bool is_kept;         /* an orphan that may be opened yet: counts in table->n_kept */
 	PfsScope *scope;      /* never changes; referenced; NULL outside of all branches */
-	PfsName *names;       /* NULL: the root, or an orphan */
+	PfsName *names;       /* NULL: the root, an orphan, or hard links under unknown names */
 	uint64_t ino;         /* st_ino, as last told */
 	uint64_t group;       /* of hard links; 0: none */
 	ProllyFile *file; /* while it is open by a handle that is not lazy, and an orphan's until it

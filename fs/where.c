@@ -5,6 +5,10 @@
  *
  * Worked out from a node's names, up to the top of its scope. Directories keep the answer until some
  * directory is renamed.
+ *
+ * Hard links have several, and of those that the kernel knows, one may have been replaced behind it
+ * since, and others than it knows may be left. All of them are one object; so a node of a link group is
+ * where the version layer has any of its members. (Asked without the table's lock, as it reads.)
  */
 
 #include "fs-private.h"
@@ -73,10 +77,43 @@ bool pfs_name_get_place(PfsTable *table, PfsInode *parent, const char *name, Pfs
 	return true;
 }
 
+/* Where link group GROUP of SCOPE is. False: nowhere, or that cannot be told. */
+static bool get_linked_place(const PfsScope *scope, uint64_t group, PfsPlace *out_place,
+			     bool *out_told)
+{
+	g_autofree char *ns = NULL;
+	g_autoptr(GBytes) key = NULL;
+
+	*out_told = prolly_view_find_linked(scope->view, group, &ns, &key, NULL);
+	if (!*out_told || !ns)
+		return false;
+	memset(out_place, 0, sizeof *out_place);
+	g_strlcpy(out_place->ns, ns, sizeof out_place->ns);
+	out_place->dir_kind = PROLLY_KEYDIR_KEYS;
+	out_place->bytes = g_byte_array_new();
+	g_byte_array_append(out_place->bytes, g_bytes_get_data(key, NULL),
+			    (guint)g_bytes_get_size(key));
+	return true;
+}
+
+static uint64_t get_group(PfsTable *table, const PfsInode *inode)
+{
+	g_mutex_lock(&table->lock);
+	uint64_t group = inode->scope && inode->scope->branch ? inode->group : 0;
+	g_mutex_unlock(&table->lock);
+	return group;
+}
+
 bool pfs_table_get_place(PfsTable *table, PfsInode *inode, PfsPlace *out_place)
 {
+	uint64_t group = get_group(table, inode);
+	bool is_told = false;
 	bool has = false;
 
+	if (group)
+		has = get_linked_place(inode->scope, group, out_place, &is_told);
+	if (is_told)
+		return has;
 	g_mutex_lock(&table->lock);
 	if (inode->kind != PFS_KIND_FILE) {
 		const PfsPlace *place = directory_place(table, inode);

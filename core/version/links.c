@@ -155,6 +155,25 @@ bool prolly_links_find_members(const ProllyWorking *working, uint64_t group, GPt
 	return true;
 }
 
+bool prolly_links_find_one(const ProllyWorking *working, uint64_t group,
+			   ProllyOwnedPlace **out_place, GError **error)
+{
+	g_autoptr(GPtrArray) places = NULL;
+	bool is_member = false;
+	guint i = 0;
+
+	if (!prolly_links_load(working, group, &places, error))
+		return false;
+	for (; i < places->len && !is_member; i++) {
+		const ProllyOwnedPlace *member = g_ptr_array_index(places, i);
+
+		if (!check_member(working, &member->place, group, &is_member, error))
+			return false;
+	}
+	*out_place = is_member ? g_ptr_array_steal_index(places, i - 1) : NULL;
+	return true;
+}
+
 bool prolly_links_get_members(ProllyRepo *repo, ProllyBranch *branch, uint64_t group,
 			      GPtrArray **out_places, GError **error)
 {

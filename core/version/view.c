@@ -258,6 +258,27 @@ bool prolly_view_get(ProllyView *view, const ProllyPlace *place, bool with_attrs
 	}
 }
 
+bool prolly_view_find_linked(ProllyView *view, uint64_t group, char **out_ns, GBytes **out_key,
+			     GError **error)
+{
+	g_autofree ProllyOwnedPlace *member = NULL;
+	ProllyWorking working;
+	bool ok, is_true;
+
+	do {
+		g_clear_pointer(&member, g_free);
+		g_clear_error(error);
+		begin_read(view, &working);
+		ok = prolly_links_find_one(&working, group, &member, error);
+		is_true = end_read(view, &working);
+	} while (!is_true);
+	if (!ok)
+		return false;
+	*out_ns = member ? g_strdup(member->place.ns) : NULL;
+	*out_key = member ? g_bytes_new(member->place.key, member->place.key_len) : NULL;
+	return true;
+}
+
 bool prolly_view_read(ProllyView *view, const ProllyEntry *entry, uint64_t offset, void *buffer,
 		      size_t len, size_t *out_len, GError **error)
 {

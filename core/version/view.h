@@ -96,6 +96,11 @@ bool prolly_view_has_namespace(ProllyView *view, const char *ns, bool *out_has, 
 bool prolly_view_get(ProllyView *view, const ProllyPlace *place, bool with_attrs,
 		     ProllyEntry *out_entry, bool *out_found, GError **error);
 
+/* Where one of the entries of link group GROUP is, which is to say all of them: *OUT_NS and *OUT_KEY
+ * (transfer full) NULL if none is left. Of a branch's view. */
+bool prolly_view_find_linked(ProllyView *view, uint64_t group, char **out_ns, GBytes **out_key,
+			     GError **error);
+
 /* Content of an entry of VIEW, extents included; *OUT_LEN less than LEN only at its end. */
 bool prolly_view_read(ProllyView *view, const ProllyEntry *entry, uint64_t offset, void *buffer,
 		      size_t len, size_t *out_len, GError **error);

@@ -328,6 +328,9 @@ bool prolly_links_is_member(const ProllyWorking *working, const ProllyPlace *pla
 /* Those that still are. */
 bool prolly_links_find_members(const ProllyWorking *working, uint64_t group, GPtrArray **out_places,
 			       GError **error);
+/* (transfer full) One that still is; NULL: none. */
+bool prolly_links_find_one(const ProllyWorking *working, uint64_t group,
+			   ProllyOwnedPlace **out_place, GError **error);
 /* Adds to BATCH: GROUP has these members. */
 void prolly_links_save(const ProllyWorking *working, uint64_t group, GPtrArray *places,
 		       ProllyDbBatch *batch);

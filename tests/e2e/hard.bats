@@ -475,3 +475,68 @@ F"
 		remount
 	done
 }
+
+@test "what becomes of a hard link becomes of its file, whichever name another has taken" {
+	local names
+	for names in "p q" "q p"; do
+		rm -rf "$MNT/side" "$NS"/?
+		echo CCC >"$NS/p"
+		ln "$NS/p" "$NS/q"
+		commit_all main
+		remount
+		"$CTL" -C "$MNT" -q branch side main
+		rm "$MNT/side/ns/p"
+		echo DDDDDD >"$MNT/side/ns/p"
+		commit_all side
+		(cd "$NS" && stat $names >/dev/null)
+		on_main -q merge side
+		chmod 600 "$NS/q"
+		echo more >>"$NS/q"
+		is "$(stat -c %a "$NS/p" "$NS/q" | tr '\n' ' ')" "644 600 "
+		remount
+		is "$(stat -c %a "$NS/p" "$NS/q" | tr '\n' ' ')" "644 600 "
+		file_is "$NS/p" DDDDDD
+		file_is "$NS/q" "CCC
+more"
+		"$CTL" -C "$MNT" -q branch -D side
+	done
+}
+
+@test "a file whose known names are gone is there yet under the others" {
+	echo text >"$NS/a"
+	ln "$NS/a" "$NS/b"
+	remount
+	python3 - "$NS" <<'P'
+import ctypes, os, sys
+os.chdir(sys.argv[1])
+file = os.open("a", os.O_PATH)
+os.unlink("a")
+held = "/proc/self/fd/%d" % file
+assert os.fstat(file).st_nlink == 1, os.fstat(file)
+os.chmod(held, 0o600)
+os.setxattr(held, "user.note", b"text")
+with open(held, "a") as more:
+    more.write("more")
+assert ctypes.CDLL(None).linkat(-100, held.encode(), -100, b"c", 0x400) == 0
+assert os.fstat(file).st_nlink == 2, os.fstat(file)
+os.unlink("b")
+os.unlink("c")
+assert os.fstat(file).st_nlink == 0, os.fstat(file)
+os.chmod(held, 0o644)
+with open("d", "w"):
+    pass
+P
+	echo text >"$NS/a"
+	ln "$NS/a" "$NS/b"
+	remount
+	python3 -c '
+import os, sys
+os.chdir(sys.argv[1])
+file = os.open("a", os.O_PATH)
+os.unlink("a")
+os.chmod("/proc/self/fd/%d" % file, 0o600)
+' "$NS"
+	remount
+	is "$(stat -c '%a %h' "$NS/b")" "600 1"
+	is "$(stat -c '%a %h' "$NS/d")" "644 1"
+}
