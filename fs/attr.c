@@ -352,12 +352,31 @@ bool pfs_stat_inode(PfsMount *mount, PfsInode *inode, struct stat *out_stat, GEr
 			return pfs_stat_file(mount, inode, file, out_stat, error);
 	}
 	if (!pfs_table_get_place(&mount->table, inode, &place)) {
+		if (!pfs_orphan_check(&mount->table, inode, error))
+			return false;
 		g_mutex_lock(&mount->table.lock);
 		stat_orphan(inode, out_stat);
 		g_mutex_unlock(&mount->table.lock);
 		return true;
 	}
 	return stat_place(mount, inode, &place, out_stat, error);
+}
+
+bool pfs_find_place(PfsMount *mount, PfsInode *inode, PfsPlace *out_place, bool *out_has,
+		    GError **error)
+{
+	g_autoptr(ProllyFile) file = pfs_table_dup_file(&mount->table, inode);
+	struct stat ignored;
+
+	g_mutex_lock(&mount->table.lock);
+	bool has_moved = inode->kind == PFS_KIND_FILE &&
+			 inode->seen_moves != g_atomic_int_get(&inode->scope->moves);
+	g_mutex_unlock(&mount->table.lock);
+	if (has_moved && !pfs_stat_inode(mount, inode, &ignored, error))
+		return false;
+	*out_has = !(file && prolly_file_is_orphan(file)) &&
+		   pfs_table_get_place(&mount->table, inode, out_place);
+	return *out_has || pfs_orphan_check(&mount->table, inode, error);
 }
 
 /* ---- New objects ------------------------------------------------------------------------- */

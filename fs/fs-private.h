@@ -145,6 +145,7 @@ struct PfsInode {
 	gint listed_moves;      /* scope->moves then */
 	bool is_adopted;        /* identity was taken over as it stood, not compared */
 	bool is_orphan;         /* it had names and has none now */
+	bool is_replaced;       /* a name went behind the kernel, which is to look it up again */
 	ProllyKind value_kind;
 	mode_t mode; /* as last told */
 	uid_t uid;
@@ -249,6 +250,8 @@ void pfs_inode_share_file(PfsInode *inode, ProllyFile *file);
 bool pfs_table_may_keep(PfsTable *table, const PfsInode *inode);
 /* INODE, if it is an orphan now, has FILE (transfer full), from which it may be opened yet. */
 void pfs_table_keep(PfsTable *table, PfsInode *inode, ProllyFile *file);
+/* Of what is nowhere and not open: STALE if it was replaced behind the kernel. */
+bool pfs_orphan_check(PfsTable *table, const PfsInode *inode, GError **error);
 /* The last handle of INODE goes: does it keep its file? Under the table's lock. */
 bool pfs_orphan_stays_kept(PfsTable *table, PfsInode *inode);
 /* INODE's content changes through the kernel. */
@@ -491,6 +494,10 @@ void pfs_stat_virtual(PfsMount *mount, PfsKind kind, uint64_t ino, struct stat *
 /* Of any node. */
 bool pfs_stat_inode(PfsMount *mount, PfsInode *inode, struct stat *out_stat, GError **error);
 
+/* Where INODE is, if what is there is what the kernel found; else STALE. *OUT_HAS false: nowhere, and
+ * what is set is its own. */
+bool pfs_find_place(PfsMount *mount, PfsInode *inode, PfsPlace *out_place, bool *out_has,
+		    GError **error);
 /* (transfer full) The local attributes of a node of a scope; *OUT_FOUND false: of none that is
  * there. */
 bool pfs_attrs_load(PfsMount *mount, PfsInode *inode, ProllyAttrs *out_attrs, bool *out_found,

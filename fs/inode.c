@@ -459,6 +459,7 @@ static PfsInode *find_elsewhere(PfsTable *table, PfsInode *parent, const char *n
 	if (other && !has_file_name(table, other, parent, name))
 		return NULL;
 	if (other && !may_keep(other, found)) {
+		other->is_replaced = true;
 		orphan_locked(table, other);
 		return NULL;
 	}
@@ -473,9 +474,11 @@ static PfsInode *enter_locked(PfsTable *table, PfsInode *parent, const char *nam
 	bool is_new = false;
 
 	if (inode && !is_still_name(table, there, found)) {
+		inode->is_replaced = true;
 		unlink_locked(table, there);
 		inode = NULL;
 	} else if (inode && !may_keep(inode, found)) {
+		inode->is_replaced = true;
 		orphan_locked(table, inode);
 		inode = NULL;
 	}
@@ -539,8 +542,10 @@ void pfs_table_unlink(PfsTable *table, PfsInode *parent, const char *name)
 {
 	g_mutex_lock(&table->lock);
 	PfsName *there = find_name(table, parent, name);
-	if (there)
+	if (there) {
+		there->inode->is_replaced = false;
 		unlink_locked(table, there);
+	}
 	g_mutex_unlock(&table->lock);
 }
 

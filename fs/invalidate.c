@@ -38,7 +38,8 @@
 
 typedef struct {
 	fuse_ino_t id;
-	char *name; /* an entry of directory ID; NULL: the attributes and the list of directory ID */
+	char *name; /* an entry of directory ID; NULL: the attributes of ID */
+	off_t from; /* and what it has from there on: all (0) of a directory's list, or nothing (-1) */
 } Notice;
 
 typedef struct {
@@ -80,16 +81,25 @@ static void job_free(Job *job)
 
 static void add_name(Job *job, fuse_ino_t parent, const char *name)
 {
-	const Notice notice = {parent, g_strdup(name)};
+	const Notice notice = {parent, g_strdup(name), 0};
 
 	g_array_append_val(job->notices, notice);
 }
 
 static void add_attributes(Job *job, fuse_ino_t id)
 {
-	const Notice notice = {id, NULL};
+	const Notice notice = {id, NULL, 0};
 
 	g_array_append_val(job->notices, notice);
+}
+
+/* INODE's attributes if it has hard links, which may be fewer than they were. */
+static void add_if_linked(Job *job, const PfsInode *inode)
+{
+	const Notice notice = {inode->id, NULL, -1};
+
+	if (inode->group)
+		g_array_append_val(job->notices, notice);
 }
 
 /* Errors say that the kernel does not know the name, or is gone: both are fine. */
@@ -102,7 +112,8 @@ static void run_job(PfsMount *mount, const Job *job)
 			fuse_lowlevel_notify_inval_entry(mount->session, notice->id, notice->name,
 							 strlen(notice->name));
 		else
-			fuse_lowlevel_notify_inval_inode(mount->session, notice->id, 0, 0);
+			fuse_lowlevel_notify_inval_inode(mount->session, notice->id, notice->from,
+							 0);
 	}
 }
 
@@ -201,6 +212,8 @@ static void collect(PfsInode *inode, gpointer data)
 		add_attributes(collector->job, inode->id);
 		return;
 	}
+	if (inode->n_open) /* the others are asked for by name */
+		add_if_linked(collector->job, inode);
 	for (PfsName *name = inode->names; collector->with_names && name; name = name->next)
 		add_name(collector->job, name->parent->id, name->name);
 }
@@ -273,18 +286,29 @@ static void collect_vanished(PfsMount *mount, PfsScope *scope, Job *job)
 
 /* ---- One place --------------------------------------------------------------------------- */
 
+/* NAME in DIR, and who has it open. */
+static void add_file(PfsMount *mount, Job *job, PfsInode *dir, const char *name)
+{
+	PfsInode *inode = pfs_table_find_name(&mount->table, dir, name);
+
+	add_name(job, dir->id, name);
+	if (inode)
+		add_if_linked(job, inode);
+	pfs_inode_unref(&mount->table, inode);
+}
+
 /* Both names that KEY may have in DIR: with a directory of the same name, and without. */
-static void add_key_names(Job *job, PfsInode *inode, const ProllyKeyDir *dir,
+static void add_key_names(PfsMount *mount, Job *job, PfsInode *inode, const ProllyKeyDir *dir,
 			  const ProllyPlace *place)
 {
 	ProllyKeyEntry entry;
 
 	prolly_keypath_get_entry(dir, place->key, place->key_len, false, &entry);
 	if (entry.type != PROLLY_ENTRY_NONE)
-		add_name(job, inode->id, entry.name);
+		add_file(mount, job, inode, entry.name);
 	prolly_keypath_get_entry(dir, place->key, place->key_len, true, &entry);
 	if (entry.type == PROLLY_ENTRY_KEY)
-		add_name(job, inode->id, entry.name);
+		add_file(mount, job, inode, entry.name);
 	add_attributes(job, inode->id);
 }
 
@@ -312,7 +336,7 @@ static void walk(PfsMount *mount, PfsInode *inode, ProllyKeyDir dir, const Proll
 
 		prolly_keypath_get_entry(&dir, place->key, place->key_len, false, &entry);
 		if (entry.type == PROLLY_ENTRY_NONE || entry.type == PROLLY_ENTRY_KEY) {
-			add_key_names(job, inode, &dir, place);
+			add_key_names(mount, job, inode, &dir, place);
 			pfs_inode_unref(&mount->table, inode);
 			return;
 		}

@@ -52,11 +52,14 @@ bool pfs_attrs_load(PfsMount *mount, PfsInode *inode, ProllyAttrs *out_attrs, bo
 	g_auto(PfsPlace) where = {0};
 	g_auto(ProllyEntry) entry = {0};
 	ProllyPlace place;
+	bool has_place;
 
 	*out_found = true;
 	if (file)
 		return prolly_file_get_attrs(file, out_attrs, error);
-	if (!pfs_table_get_place(&mount->table, inode, &where)) {
+	if (!pfs_find_place(mount, inode, &where, &has_place, error))
+		return false;
+	if (!has_place) {
 		g_mutex_lock(&mount->table.lock);
 		if (inode->own_xattrs)
 			out_attrs->xattrs = g_bytes_ref(inode->own_xattrs);
@@ -79,10 +82,13 @@ bool pfs_attrs_change(PfsMount *mount, PfsInode *inode, ProllyFile *file, const 
 {
 	g_auto(PfsPlace) where = {0};
 	ProllyPlace place;
+	bool has_place;
 
 	if (file)
 		return prolly_file_set_attrs(file, attrs, kind, error);
-	if (!pfs_table_get_place(&mount->table, inode, &where)) {
+	if (!pfs_find_place(mount, inode, &where, &has_place, error))
+		return false;
+	if (!has_place) {
 		pfs_orphan_change(mount, inode, attrs);
 		return true;
 	}

@@ -248,13 +248,15 @@ static bool link_key(PfsMount *mount, PfsInode *inode, PfsInode *dir, const char
 	g_auto(PfsPlace) from = {0};
 	g_auto(PfsMeaning) to = {0};
 	ProllyPlace from_place, to_place;
-	bool found_it = false;
+	bool has_place, found_it = false;
 
 	if (inode->scope && dir->scope && inode->scope != dir->scope)
 		return prolly_throw(error, PROLLY_ERROR_CROSS, "hard links stay in a branch");
 	if (!begin_make(mount, dir, name, &to, error) || !need_key(&to, name, error))
 		return false;
-	if (!pfs_table_get_place(&mount->table, inode, &from))
+	if (!pfs_find_place(mount, inode, &from, &has_place, error))
+		return false;
+	if (!has_place)
 		return prolly_throw(error, PROLLY_ERROR_NOT_FOUND, "the file was removed");
 	from_place = pfs_place_get(&from);
 	to_place = pfs_place_get(&to.key);

@@ -38,7 +38,7 @@ static bool get_entry(PfsMount *mount, PfsInode *inode, ProllyEntry *out_entry, 
 	    !prolly_file_flush(file, error))
 		return false;
 	if (!pfs_table_get_place(&mount->table, inode, &where))
-		return true;
+		return file || pfs_orphan_check(&mount->table, inode, error);
 	place = pfs_place_get(&where);
 	return prolly_view_get(inode->scope->view, &place, false, out_entry, out_found, error);
 }

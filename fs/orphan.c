@@ -9,6 +9,10 @@
  * forgets the node, which is mostly at once. Who holds the node by other means (O_PATH, a watch) may
  * keep it for long: so they are KEPT_MAX at most, and none with much of its own in memory. The others
  * are ESTALE.
+ *
+ * What was removed through the kernel and is not open keeps attributes of its own. What was replaced
+ * behind the kernel does not, since the kernel may hold the node for a name that is there: it is
+ * ESTALE, so that the kernel looks that up.
  */
 
 #include "fs-private.h"
@@ -29,6 +33,16 @@ bool pfs_table_may_keep(PfsTable *table, const PfsInode *inode)
 		   table->n_kept < KEPT_MAX;
 	g_mutex_unlock(&table->lock);
 	return may;
+}
+
+bool pfs_orphan_check(PfsTable *table, const PfsInode *inode, GError **error)
+{
+	g_mutex_lock(&table->lock);
+	/* Names without a place: all were replaced, and none was looked up since. */
+	bool is_stale = inode->kind == PFS_KIND_FILE &&
+			(inode->is_replaced || (inode->group && inode->names));
+	g_mutex_unlock(&table->lock);
+	return !is_stale || prolly_throw_errno(error, ESTALE, "what was replaced");
 }
 
 /* True, and INODE counts, unless there are enough. */

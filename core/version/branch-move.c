@@ -73,11 +73,13 @@ static bool orphan_changed_files(ProllyRepo *repo, ProllyBranch *branch, const P
 	return true;
 }
 
-/* Adds what differs between A and B, until PLACES holds one more than is told. */
-static bool collect_places(ProllyRepo *repo, const char *ns, const ProllyTree *a,
+/* Adds what differs between A and B, of BEFORE and after, until PLACES holds one more than is told;
+ * and the names that hard links are left with, whose number is another. */
+static bool collect_places(const ProllyWorking *before, const char *ns, const ProllyTree *a,
 			   const ProllyTree *b, GPtrArray *places, GError **error)
 {
-	g_autoptr(ProllyDiff) diff = prolly_diff_new(&repo->context, a, b, NULL, 0, NULL, 0);
+	g_autoptr(ProllyDiff) diff =
+		prolly_diff_new(&before->repo->context, a, b, NULL, 0, NULL, 0);
 
 	while (places->len <= PROLLY_OBSERVER_PLACES_MAX) {
 		ProllyChange change;
@@ -90,6 +92,8 @@ static bool collect_places(ProllyRepo *repo, const char *ns, const ProllyTree *a
 			break;
 		place = (ProllyPlace){ns, change.key, change.key_len};
 		g_ptr_array_add(places, prolly_place_dup(&place));
+		if (!prolly_links_list_others(before, &place, places, error))
+			return false;
 	}
 	return true;
 }
@@ -109,6 +113,8 @@ static bool have_same_names(const ProllyState *a, const ProllyState *b)
 bool prolly_branch_take_move(ProllyRepo *repo, ProllyBranch *branch, const ProllyState *from,
 			     const ProllyState *to, GPtrArray **out_places, GError **error)
 {
+	g_autoptr(ProllyState) state = prolly_state_ref((ProllyState *)from);
+	ProllyWorking before = {.repo = repo, .branch = branch, .state = state};
 	g_autoptr(GPtrArray) places = NULL;
 
 	if (!orphan_changed_files(repo, branch, from, to, error))
@@ -119,7 +125,7 @@ bool prolly_branch_take_move(ProllyRepo *repo, ProllyBranch *branch, const Proll
 		const ProllyNamespace *a = &g_array_index(from->namespaces, ProllyNamespace, i);
 		const ProllyNamespace *b = &g_array_index(to->namespaces, ProllyNamespace, i);
 
-		if (!collect_places(repo, a->name, &a->tree, &b->tree, places, error))
+		if (!collect_places(&before, a->name, &a->tree, &b->tree, places, error))
 			return false;
 		if (places->len > PROLLY_OBSERVER_PLACES_MAX)
 			g_clear_pointer(&places, g_ptr_array_unref);

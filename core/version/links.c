@@ -174,6 +174,30 @@ bool prolly_links_find_one(const ProllyWorking *working, uint64_t group,
 	return true;
 }
 
+bool prolly_links_list_others(const ProllyWorking *working, const ProllyPlace *place,
+			      GPtrArray *places, GError **error)
+{
+	g_auto(ProllyFinding) finding = {0};
+	g_auto(ProllyAttrRecord) record = {0};
+	g_autoptr(GPtrArray) members = NULL;
+
+	prolly_finding_init(&finding);
+	if (!prolly_working_find(working, place, 0, true, &finding, error) ||
+	    !prolly_finding_get_attr_record(&finding, &record, error))
+		return false;
+	if (!prolly_finding_exists(&finding) || !record.attrs.group)
+		return true;
+	if (!prolly_links_find_members(working, record.attrs.group, &members, error))
+		return false;
+	for (guint i = 0; i < members->len; i++) {
+		const ProllyOwnedPlace *member = g_ptr_array_index(members, i);
+
+		if (!prolly_place_equal(&member->place, place))
+			g_ptr_array_add(places, prolly_place_dup(&member->place));
+	}
+	return true;
+}
+
 bool prolly_links_get_members(ProllyRepo *repo, ProllyBranch *branch, uint64_t group,
 			      GPtrArray **out_places, GError **error)
 {

@@ -285,9 +285,11 @@ static bool fill_hard(Resetting *self, GError **error)
 
 /* ---- What to tell ------------------------------------------------------------------------- */
 
-/* The names that differ between the working state and the target, if they are few. */
+/* The names that differ between the working state and the target, if they are few, and those that hard
+ * links are left with. */
 static bool collect_places(Resetting *self, GError **error)
 {
+	ProllyWorking before = {.repo = self->repo, .branch = self->branch, .state = self->old};
 	g_autoptr(GPtrArray) places = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(ProllyView) working = prolly_view_new_live(self->repo, self->branch);
 	g_autoptr(ProllyView) target = NULL;
@@ -308,6 +310,8 @@ static bool collect_places(Resetting *self, GError **error)
 		    prolly_place_parent_len(&change.place) > 0)
 			return true;
 		g_ptr_array_add(places, prolly_place_dup(&change.place));
+		if (!prolly_links_list_others(&before, &change.place, places, error))
+			return false;
 	}
 	self->places = g_steal_pointer(&places);
 	return true;

@@ -90,10 +90,13 @@ static bool is_marker(const ProllyEntry *entry)
 	return entry && entry->kind == PROLLY_KIND_DIRECTORY;
 }
 
-static void note_place(Restoring *self, const ProllyPlace *place)
+/* PLACE has changed, and with it how many its hard links are. */
+static bool note_place(Restoring *self, const ProllyPlace *place, GError **error)
 {
-	if (self->places->len <= PROLLY_OBSERVER_PLACES_MAX)
-		g_ptr_array_add(self->places, prolly_place_dup(place));
+	if (self->places->len > PROLLY_OBSERVER_PLACES_MAX)
+		return true;
+	g_ptr_array_add(self->places, prolly_place_dup(place));
+	return prolly_links_list_others(&self->before.working, place, self->places, error);
 }
 
 static bool restore_key(Restoring *self, const ProllyViewChange *change, GError **error)
@@ -135,10 +138,9 @@ static bool restore_keys(Restoring *self, ProllyView *working, ProllyView *sourc
 			return true;
 		if (!is_in_range(range, &change.place))
 			continue;
-		if (!restore_key(self, &change, error))
+		if (!restore_key(self, &change, error) || !note_place(self, &change.place, error))
 			return false;
 		self->changes++;
-		note_place(self, &change.place);
 	}
 	return false;
 }
@@ -233,7 +235,8 @@ static bool settle_directory(Restoring *self, const ProllyPlace *dir, GError **e
 		return false;
 	if ((was == PROLLY_DIRECTORY_GONE) != (is == PROLLY_DIRECTORY_GONE)) {
 		prolly_generation_touch_parent(&self->generation, dir);
-		note_place(self, &name);
+		if (!note_place(self, &name, error))
+			return false;
 	}
 	if (was == PROLLY_DIRECTORY_GONE && is != was) {
 		uint64_t salt = record.salt;

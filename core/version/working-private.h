@@ -331,6 +331,9 @@ bool prolly_links_find_members(const ProllyWorking *working, uint64_t group, GPt
 /* (transfer full) One that still is; NULL: none. */
 bool prolly_links_find_one(const ProllyWorking *working, uint64_t group,
 			   ProllyOwnedPlace **out_place, GError **error);
+/* Appends to PLACES the other hard links of what is at PLACE, if it has any. */
+bool prolly_links_list_others(const ProllyWorking *working, const ProllyPlace *place,
+			      GPtrArray *places, GError **error);
 /* Adds to BATCH: GROUP has these members. */
 void prolly_links_save(const ProllyWorking *working, uint64_t group, GPtrArray *places,
 		       ProllyDbBatch *batch);

@@ -540,3 +540,91 @@ os.chmod("/proc/self/fd/%d" % file, 0o600)
 	is "$(stat -c '%a %h' "$NS/b")" "600 1"
 	is "$(stat -c '%a %h' "$NS/d")" "644 1"
 }
+
+@test "hard links that a merge, a reset or a restore leaves are counted anew, and are what is changed" {
+	echo CCC | tee "$NS/p" >"$NS/u"
+	ln "$NS/p" "$NS/q"
+	ln "$NS/u" "$NS/v"
+	commit_all main
+	mkdir "$MNT/side"
+	rm "$MNT/side/ns/p" "$MNT/side/ns/u"
+	echo DDDDDD | tee "$MNT/side/ns/p" >"$MNT/side/ns/u"
+	commit_all side
+	remount
+	is "$(stat -c %h "$NS/p" "$NS/q" "$NS/v" | tr '\n' ' ')" "2 2 2 " # u is not known
+	exec 4<"$NS/q"
+	on_main -q merge side
+	is "$(stat -Lc %h /proc/self/fd/4)" 1
+	exec 4<&-
+	is "$(stat -c %h "$NS/v")" 1
+	file_is "$NS/p" DDDDDD
+	chmod 600 "$NS/q"
+	chown 1234 "$NS/q" 2>/dev/null || true
+	is "$(stat -c '%a %h' "$NS/q")" "600 1"
+	local owner
+	owner=$(stat -c %u "$NS/q")
+	remount
+	is "$(stat -c '%a %u %h' "$NS/q")" "600 $owner 1"
+	[ "$(id -u)" -ne 0 ] || is "$owner" 1234
+
+	echo twice >"$NS/q"
+	ln "$NS/v" "$NS/w"
+	ln "$NS/v" "$NS/x"
+	commit_all main
+	remount
+	is "$(stat -c %h "$NS/v")" 3
+	on_main -q restore --source=main~1 ns/w
+	is "$(stat -c %h "$NS/v")" 2
+	ln "$NS/v" "$NS/y"
+	ln "$NS/v" "$NS/z"
+	remount
+	is "$(stat -c %h "$NS/v")" 4
+	on_main -q reset --hard main
+	is "$(stat -c %h "$NS/v")" 3
+	remount
+	is "$(stat -c %h "$NS/v" "$NS/w" "$NS/x" | tr '\n' ' ')" "3 3 3 "
+}
+
+@test "what is held and was replaced behind the kernel is stale: nothing is set that would be lost" {
+	echo CCC >"$NS/p"
+	ln "$NS/p" "$NS/q"
+	echo one | tee "$NS/x" >"$NS/y"
+	commit_all main
+	mkdir "$MNT/side"
+	rm "$MNT/side/ns"/?
+	(cd "$MNT/side/ns" && echo DDDDDD | tee p q x >y)
+	commit_all side
+	python3 - "$NS" "$CTL" "$MNT/main" <<'P'
+import ctypes, errno, os, subprocess, sys
+os.chdir(sys.argv[1])
+libc = ctypes.CDLL(None, use_errno=True)
+
+def link(held):
+    if libc.linkat(-100, held.encode(), -100, b"made", 0x400):
+        raise OSError(ctypes.get_errno(), "linkat")
+
+opened = open("y")
+held = ["/proc/self/fd/%d" % os.open(name, os.O_PATH) for name in ("p", "q", "x")]
+subprocess.run([sys.argv[2], "-C", sys.argv[3], "-q", "merge", "side"], check=True)
+try:
+    link("/proc/self/fd/%d" % opened.fileno())
+    raise SystemExit("the new one was linked")
+except OSError as error:
+    assert error.errno == errno.ENOENT, error
+assert opened.read() == "one\n"
+for is_seen in False, True:
+    for path in held:
+        for change in (os.stat, lambda path: os.chmod(path, 0o600), lambda path: os.utime(path, (1, 1)),
+                       lambda path: os.setxattr(path, "user.note", b"text"), os.listxattr, link):
+            try:
+                change(path)
+                raise SystemExit("%s of %s: done, seen: %s" % (change, path, is_seen))
+            except OSError as error:
+                assert error.errno == errno.ESTALE, error
+    for name in "p", "q", "x":
+        with open(name) as file:
+            assert file.read() == "DDDDDD\n"
+        assert os.stat(name).st_mode & 0o777 == 0o644
+P
+	missing "$NS/made"
+}
