@@ -22,7 +22,8 @@
 #undef g_mutex_trylock
 #undef g_mutex_unlock
 
-#define HELD_MAX 32
+#define HELD_MAX  32
+#define OUTERMOST 1 /* rank of what may be held while the kernel is waited for */
 
 typedef struct {
 	unsigned rank; /* a thread takes what ranks above all it holds */
@@ -197,6 +198,19 @@ static void check(const Place *place)
 		if (other->rank >= place->rank)
 			g_error("lock order: %s of %s is taken by who holds %s of %s",
 				place->member, place->file, other->member, other->file);
+	}
+}
+
+void prolly_order_check_outermost(const char *what)
+{
+	const Held *held = get_held();
+
+	for (unsigned i = 0; i < held->n; i++) {
+		const Place *place = held->locks[i].place;
+
+		if (place->rank > OUTERMOST)
+			g_error("lock order: %s by who holds %s of %s", what, place->member,
+				place->file);
 	}
 }
 

@@ -11,6 +11,9 @@
  * without the bad luck that a deadlock needs. `scripts/test --locks` runs the suite so. In other
  * builds none of this is there.
  *
+ * What is no lock of ours may be waited for as well: the kernel, which has its own and waits for our
+ * threads with them. Who waits so holds an outermost lock at most.
+ *
  * Who only tries to take a lock does not wait, and may do so out of order; what he then holds counts.
  */
 
@@ -24,6 +27,8 @@ void prolly_order_clear(GMutex *mutex);
 void prolly_order_lock(GMutex *mutex);
 gboolean prolly_order_trylock(GMutex *mutex);
 void prolly_order_unlock(GMutex *mutex);
+/* Aborts if the thread holds a lock that is not outermost. WHAT: what it is about to do. */
+void prolly_order_check_outermost(const char *what);
 
 typedef GMutex ProllyOrderLocker;
 
@@ -34,6 +39,8 @@ static inline ProllyOrderLocker *prolly_order_locker_new(GMutex *mutex)
 }
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyOrderLocker, prolly_order_unlock)
+
+#define PROLLY_LOCK_CHECKS /* for who asks only with them */
 
 #define g_mutex_init(mutex)       prolly_order_init(mutex, #mutex, __FILE__)
 #define g_mutex_clear(mutex)      prolly_order_clear(mutex)

@@ -244,7 +244,8 @@ typedef struct {
 	const ProllyUnfinishedSource *source;
 } ProllyStaging;
 
-/* Under commit_lock, as the next. WOULD_OVERWRITE as prolly_beside_check_all. */
+/* Under commit_lock, as the next; after it the caller tells the observer: everywhere. WOULD_OVERWRITE
+ * as prolly_beside_check_all. */
 bool prolly_merge_stage(const ProllyStaging *staging, GError **error);
 /* Takes it out again, and the unfinished merge ends. */
 bool prolly_merge_unstage(ProllyRepo *repo, ProllyBranch *branch, uint64_t generation,

@@ -244,8 +244,6 @@ bool prolly_merge_stage(const ProllyStaging *staging, GError **error)
 	bool ok = run(&self, error);
 
 	prolly_generation_clear(&self.generation);
-	if (ok)
-		prolly_repo_notify(staging->repo, staging->branch, NULL, 0, false);
 	return ok;
 }
 
@@ -297,6 +295,5 @@ bool prolly_merge_unstage(ProllyRepo *repo, ProllyBranch *branch, uint64_t gener
 	if (!ok)
 		return false;
 	delete_records(repo, branch, generation);
-	prolly_repo_notify(repo, branch, NULL, 0, false);
 	return true;
 }

@@ -15,6 +15,9 @@
  * is held until the branch has moved; a branch with nothing staged, the common case, is seen at
  * once.
  *
+ * The observer is told when commit_lock was given up: it waits for the kernel, which may hold a
+ * directory for somebody who renames or deletes the branch and so waits for commit_lock.
+ *
  * A fast-forward is the same with the branch's head as base and theirs as the result; so is a change
  * that is applied (cherry-pick, revert), with a base that is given and one parent; and so is a merge
  * that is continued, with the verdicts that were found meanwhile.
@@ -51,6 +54,9 @@ typedef struct {
 	ProllyTape *tape;
 	uint64_t conflicts;
 	bool is_changing; /* something of ours will be different */
+
+	bool is_changed;   /* the observer is to be told */
+	GPtrArray *places; /* where; NULL: everywhere */
 } Reconcile;
 
 /* ---- The base ---------------------------------------------------------------------------- */
@@ -336,9 +342,9 @@ static bool forget_unfinished(Reconcile *self, ProllyPublication *publication, P
 	       prolly_unfinished_end(self->repo, self->branch, publication, batch, error);
 }
 
-/* Under write_lock. *OUT_PLACES (transfer full): as prolly_branch_take_move says. */
+/* Under write_lock. */
 static bool move_branch(Reconcile *self, ProllyPublication *taken, const ProllyCommitId *id,
-			GArray *namespaces, GPtrArray **out_places, GError **error)
+			GArray *namespaces, GError **error)
 {
 	g_autoptr(ProllyPublication) publication = taken;
 	g_autoptr(ProllyDbBatch) batch = prolly_db_batch_new(self->repo->body->db);
@@ -367,25 +373,9 @@ static bool move_branch(Reconcile *self, ProllyPublication *taken, const ProllyC
 	prolly_hints_clear(self->branch->hints);
 	prolly_branch_take_state(self->branch, prolly_state_ref(state));
 	/* The branch has moved: what cannot be told now is told as "everything". */
-	if (!prolly_branch_take_move(self->repo, self->branch, old, state, out_places, NULL)) {
+	if (!prolly_branch_take_move(self->repo, self->branch, old, state, &self->places, NULL))
 		prolly_files_orphan(self->branch, NULL);
-		*out_places = NULL;
-	}
 	return true;
-}
-
-static void tell(Reconcile *self, GPtrArray *owned)
-{
-	ProllyPlace places[PROLLY_OBSERVER_PLACES_MAX];
-
-	if (!owned || owned->len > G_N_ELEMENTS(places)) {
-		prolly_repo_notify(self->repo, self->branch, NULL, 0, false);
-		return;
-	}
-	for (guint i = 0; i < owned->len; i++)
-		places[i] = ((ProllyOwnedPlace *)g_ptr_array_index(owned, i))->place;
-	if (owned->len)
-		prolly_repo_notify(self->repo, self->branch, places, owned->len, false);
 }
 
 /* *OUT_ID: the head then. */
@@ -393,7 +383,6 @@ static bool finish(Reconcile *self, ProllyCommitId *out_id, GError **error)
 {
 	g_autoptr(ProllyPublication) publication = NULL;
 	g_autoptr(GArray) namespaces = NULL;
-	g_autoptr(GPtrArray) places = NULL;
 	ProllyCommitId id;
 	bool ok;
 
@@ -401,12 +390,12 @@ static bool finish(Reconcile *self, ProllyCommitId *out_id, GError **error)
 	    !prepare_publication(self, namespaces, &publication, &id, error))
 		return false;
 	g_mutex_lock(&self->branch->write_lock);
-	ok = move_branch(self, g_steal_pointer(&publication), &id, namespaces, &places, error);
+	ok = move_branch(self, g_steal_pointer(&publication), &id, namespaces, error);
 	g_mutex_unlock(&self->branch->write_lock);
 	if (!ok)
 		return false;
 	*out_id = id;
-	tell(self, places);
+	self->is_changed = true;
 	return true;
 }
 
@@ -493,7 +482,8 @@ static bool stage(Reconcile *self, GError **error)
 		unfinished->is_staged = true;
 		staging.unfinished = unfinished;
 	}
-	return prolly_merge_stage(&staging, error);
+	self->is_changed = prolly_merge_stage(&staging, error);
+	return self->is_changed;
 }
 
 /* ---- The merge ---------------------------------------------------------------------------- */
@@ -574,11 +564,10 @@ static bool run(Reconcile *self, ProllyMergeResult *out_result, ProllyCommitId *
 	return true;
 }
 
-/* Under commit_lock, with what is merged in SELF. */
-static bool reconcile(Reconcile *self, ProllyMergeResult *out_result, ProllyCommitId *out_id,
-		      GError **error)
+/* Under commit_lock, with what is merged in SELF; tell follows. */
+static bool reconcile_locked(Reconcile *self, ProllyMergeResult *out_result, ProllyCommitId *out_id,
+			     GError **error)
 {
-	g_auto(ProllyGuard) guard = prolly_guard_enter(self->repo);
 	bool ok;
 
 	if (!prolly_branch_check_there(self->branch, error))
@@ -593,11 +582,31 @@ static bool reconcile(Reconcile *self, ProllyMergeResult *out_result, ProllyComm
 	return ok;
 }
 
+/* No lock is held. */
+static void tell(Reconcile *self)
+{
+	if (self->is_changed)
+		prolly_branch_notify_places(self->repo, self->branch, self->places, false);
+	g_clear_pointer(&self->places, g_ptr_array_unref);
+}
+
+static bool reconcile(Reconcile *self, ProllyMergeResult *out_result, ProllyCommitId *out_id,
+		      GError **error)
+{
+	g_auto(ProllyGuard) guard = prolly_guard_enter(self->repo);
+	bool ok;
+
+	g_mutex_lock(&self->branch->commit_lock);
+	ok = reconcile_locked(self, out_result, out_id, error);
+	g_mutex_unlock(&self->branch->commit_lock);
+	tell(self);
+	return ok;
+}
+
 bool prolly_history_merge(ProllyRepo *repo, ProllyBranch *branch, const ProllyCommitId *theirs,
 			  const ProllyMergeOptions *options, ProllyMergeResult *out_result,
 			  ProllyCommitId *out_id, GError **error)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&branch->commit_lock);
 	Reconcile self = {
 		.repo = repo,
 		.branch = branch,
@@ -613,7 +622,6 @@ bool prolly_history_apply(ProllyRepo *repo, ProllyBranch *branch, const ProllyMe
 			  const ProllyMergeOptions *options, ProllyMergeResult *out_result,
 			  ProllyCommitId *out_id, GError **error)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&branch->commit_lock);
 	Reconcile self = {
 		.repo = repo,
 		.branch = branch,
@@ -629,7 +637,6 @@ bool prolly_history_stage_all(ProllyRepo *repo, ProllyBranch *branch,
 			      const ProllyMergeOptions *options, ProllyMergeResult *out_result,
 			      ProllyCommitId *out_id, GError **error)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&branch->commit_lock);
 	Reconcile self = {
 		.repo = repo,
 		.branch = branch,
@@ -643,32 +650,31 @@ bool prolly_history_stage_all(ProllyRepo *repo, ProllyBranch *branch,
 
 /* ---- Going on ---------------------------------------------------------------------------- */
 
-static bool resume(ProllyRepo *repo, ProllyBranch *branch, ProllyUnfinished *unfinished,
-		   const ProllyMergeOptions *given, ProllyMergeResult *out_result,
-		   ProllyCommitId *out_id, GError **error)
+/* SELF and its OPTIONS become those of UNFINISHED. Borrows from it. */
+static void take_up(Reconcile *self, ProllyMergeOptions *options, ProllyUnfinished *unfinished)
 {
-	ProllyMergeOptions options = *given;
-	Reconcile self = {
-		.repo = repo,
-		.branch = branch,
-		.options = &options,
-		.change = {unfinished->has_from ? &unfinished->from : NULL,
-			   unfinished->has_to ? &unfinished->to : NULL},
-		.is_merge = strcmp(unfinished->operation, "merge") == 0,
-		.resumed = unfinished,
-	};
-
-	options.operation = unfinished->operation;
-	options.strategy = unfinished->strategy;
-	options.preference = unfinished->preference;
-	options.squash = unfinished->is_squash;
-	if (!options.message)
-		options.message = unfinished->message;
+	self->is_merge = strcmp(unfinished->operation, "merge") == 0;
+	self->resumed = unfinished;
+	if (unfinished->has_from && !self->is_merge)
+		self->change.from = &unfinished->from;
+	if (unfinished->has_to)
+		self->change.to = &unfinished->to;
+	options->operation = unfinished->operation;
+	options->strategy = unfinished->strategy;
+	options->preference = unfinished->preference;
+	options->squash = unfinished->is_squash;
+	if (!options->message)
+		options->message = unfinished->message;
 	if (unfinished->author.name)
-		options.author = &unfinished->author;
-	if (self.is_merge)
-		self.change.from = NULL;
-	return reconcile(&self, out_result, out_id, error);
+		options->author = &unfinished->author;
+}
+
+/* Under commit_lock; tell follows. */
+static bool resume(Reconcile *self, ProllyMergeOptions *options, ProllyUnfinished *unfinished,
+		   ProllyMergeResult *out_result, ProllyCommitId *out_id, GError **error)
+{
+	take_up(self, options, unfinished);
+	return reconcile_locked(self, out_result, out_id, error);
 }
 
 /* What is staged needs a commit only. No lock is held. */
@@ -694,14 +700,17 @@ bool prolly_history_continue(ProllyRepo *repo, ProllyBranch *branch,
 {
 	g_auto(ProllyGuard) guard = prolly_guard_enter(repo);
 	g_autoptr(ProllyUnfinished) unfinished = NULL;
+	ProllyMergeOptions resumed = *options;
+	Reconcile self = {.repo = repo, .branch = branch, .options = &resumed};
 	bool ok;
 
 	g_mutex_lock(&branch->commit_lock);
 	ok = prolly_branch_check_there(branch, error) &&
 	     prolly_unfinished_require(repo, branch, &unfinished, error) &&
 	     (unfinished->is_staged ||
-	      resume(repo, branch, unfinished, options, out_result, out_id, error));
+	      resume(&self, &resumed, unfinished, out_result, out_id, error));
 	g_mutex_unlock(&branch->commit_lock);
+	tell(&self);
 	if (!ok || !unfinished->is_staged)
 		return ok;
 	return commit_staged(repo, branch, unfinished, options, out_result, out_id, error);

@@ -209,6 +209,16 @@ static const ProllyObserver *begin_call(ProllyRepo *repo, bool everybodys, void 
 	return observer;
 }
 
+/* The observer is about to be called, and waits for the kernel if REPO notifies: for directories that
+ * it may hold for somebody who waits for one of our locks. */
+static void check_unlocked(const ProllyRepo *repo)
+{
+#ifdef PROLLY_LOCK_CHECKS
+	if (repo->notify)
+		prolly_order_check_outermost("the observer is called");
+#endif
+}
+
 static void end_call(ProllyRepoBody *body)
 {
 	g_mutex_lock(&body->observer_lock);
@@ -223,6 +233,7 @@ void prolly_repo_notify(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlac
 	void *data;
 	const ProllyObserver *observer = begin_call(repo, is_found, &data);
 
+	check_unlocked(repo);
 	if (!observer)
 		return;
 	if (observer->changed)
@@ -235,6 +246,7 @@ void prolly_repo_notify_branches(ProllyRepo *repo, bool is_found)
 	void *data;
 	const ProllyObserver *observer = begin_call(repo, is_found, &data);
 
+	check_unlocked(repo);
 	if (!observer)
 		return;
 	if (observer->branches_changed)

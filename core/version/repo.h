@@ -11,7 +11,7 @@
  *
  * Threads: every function of core/version may be called from any thread, unless it works on an
  * iterator or other object of the caller's, which one thread uses at a time. Lock order is in
- * base/lock-order.c. While an observer runs a merge may be holding its branch: it may read, and not
+ * base/lock-order.c. An observer is called without locks, by who made the change: it may read, and not
  * change.
  */
 

@@ -303,15 +303,29 @@ bool prolly_unfinished_drop(ProllyRepo *repo, ProllyBranch *branch, GError **err
 	       prolly_publication_write(g_steal_pointer(&publication), repo, batch, error);
 }
 
-bool prolly_history_abort(ProllyRepo *repo, ProllyBranch *branch, GError **error)
+/* Under commit_lock. */
+static bool abort_locked(ProllyRepo *repo, ProllyBranch *branch, bool *out_changed, GError **error)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&branch->commit_lock);
 	g_autoptr(ProllyUnfinished) unfinished = NULL;
 
 	if (!prolly_branch_check_there(branch, error) ||
 	    !prolly_unfinished_require(repo, branch, &unfinished, error))
 		return false;
+	*out_changed = unfinished->is_staged;
 	return unfinished->is_staged
 		       ? prolly_merge_unstage(repo, branch, unfinished->generation, error)
 		       : prolly_unfinished_drop(repo, branch, error);
+}
+
+bool prolly_history_abort(ProllyRepo *repo, ProllyBranch *branch, GError **error)
+{
+	bool is_changed = false;
+	bool ok;
+
+	g_mutex_lock(&branch->commit_lock);
+	ok = abort_locked(repo, branch, &is_changed, error);
+	g_mutex_unlock(&branch->commit_lock);
+	if (ok && is_changed)
+		prolly_repo_notify(repo, branch, NULL, 0, false);
+	return ok;
 }

@@ -207,8 +207,8 @@ void prolly_branch_save_state(ProllyBranch *branch, const ProllyState *state, Pr
 bool prolly_repo_next_number(ProllyRepoBody *body, ProllyCounter counter, uint64_t *out_number,
 			     GError **error);
 
-/* Tells the observer, if REPO notifies, or nobody did this here: IS_FOUND. No lock may be held but a
- * commit_lock. */
+/* Tells the observer, if REPO notifies, or nobody did this here: IS_FOUND. If REPO notifies this waits
+ * for the kernel, which waits for our threads: no lock may be held (lock checks assert it). */
 void prolly_repo_notify(ProllyRepo *repo, ProllyBranch *branch, const ProllyPlace *places, size_t n,
 			bool is_found);
 void prolly_repo_notify_branches(ProllyRepo *repo, bool is_found);

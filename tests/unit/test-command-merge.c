@@ -6,6 +6,8 @@
 
 #include "command-fixture.h"
 
+#include "version/version-private.h"
+
 static void test_merge(Fixture *f, gconstpointer data)
 {
 	make_history(f);
@@ -220,6 +222,53 @@ static void test_would_overwrite(Fixture *f, gconstpointer data)
 	expect(f, 0, "A\tns/other\n", "diff --name-status");
 }
 
+/* ---- The observer ------------------------------------------------------------------------ */
+
+static void hear(void *data, ProllyBranch *branch, const ProllyPlace *places, size_t n,
+		 bool may_wait)
+{
+	g_assert_true(g_mutex_trylock(&branch->commit_lock));
+	g_mutex_unlock(&branch->commit_lock);
+	g_assert_true(g_mutex_trylock(&branch->write_lock));
+	g_mutex_unlock(&branch->write_lock);
+	++*(unsigned *)data;
+}
+
+/* Who is told of a merge may wait for somebody who waits for the branch: it has no lock any more. */
+static void test_told(Fixture *f, gconstpointer data)
+{
+	static const ProllyObserver observer = {.changed = hear};
+	static const char *const lines[] = {
+		"merge side",
+		"reset --hard HEAD~1",
+		"merge --squash side",
+		"reset --hard HEAD",
+		"merge --no-commit side",
+		"merge --abort",
+		"cherry-pick side",
+		"revert HEAD",
+		"cherry-pick --no-commit side",
+		"restore ns/k1",
+		"put ns/k1 mine",
+	};
+	unsigned heard = 0, before;
+
+	make_history(f);
+	prolly_repo_set_observer(f->repo, &observer, &heard);
+	for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+		before = heard;
+		done(f, lines[i]);
+		g_assert_cmpuint(heard, >, before);
+	}
+	done(f, "-q commit -m mine");
+	g_assert_cmpint(run(f, "-q merge side"), ==, 1);
+	done(f, "resolve --theirs ns/k1");
+	before = heard;
+	done(f, "-q merge --continue");
+	g_assert_cmpuint(heard, >, before);
+	prolly_repo_set_observer(f->repo, NULL, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -232,5 +281,6 @@ int main(int argc, char **argv)
 	add_to("/command/merge/", "no-commit-abort", test_no_commit_abort);
 	add_to("/command/merge/", "reset-ends-it", test_reset_ends_it);
 	add_to("/command/merge/", "would-overwrite", test_would_overwrite);
+	add_to("/command/merge/", "told", test_told);
 	return g_test_run();
 }

@@ -3,11 +3,12 @@
 #include "../../core/base/lock-order.c"
 
 typedef struct {
-	GMutex outer, inner, leaf, other_leaf;
+	GMutex outermost, outer, inner, leaf, other_leaf;
 } Site;
 
 static void site_init(Site *site)
 {
+	prolly_order_init(&site->outermost, "&session->plain_lock", "../core/command/session.c");
 	prolly_order_init(&site->outer, "&branch->commit_lock", "../core/version/branch.c");
 	prolly_order_init(&site->inner, "&branch->write_lock", "../core/version/branch.c");
 	prolly_order_init(&site->leaf, "&self->lock", "../core/base/pool.c");
@@ -16,6 +17,7 @@ static void site_init(Site *site)
 
 static void site_clear(Site *site)
 {
+	prolly_order_clear(&site->outermost);
 	prolly_order_clear(&site->outer);
 	prolly_order_clear(&site->inner);
 	prolly_order_clear(&site->leaf);
@@ -111,6 +113,25 @@ static void test_cleared(void)
 	g_mutex_clear(&site.outer);
 }
 
+/* Who waits for the kernel may be somebody's command, and has nothing else. */
+static void test_outermost(void)
+{
+	Site site;
+
+	site_init(&site);
+	prolly_order_check_outermost("a wait");
+	prolly_order_lock(&site.outermost);
+	prolly_order_check_outermost("a wait");
+	prolly_order_unlock(&site.outermost);
+	site_clear(&site);
+}
+
+static void wait_with_a_lock(Site *site)
+{
+	prolly_order_lock(&site->outer);
+	prolly_order_check_outermost("a wait");
+}
+
 static void take_wrong(Site *site)
 {
 	prolly_order_lock(&site->inner);
@@ -163,6 +184,8 @@ static const Wrong wrongs[] = {
 	{"/lock-order/wrong/unknown", make_unknown, "*lock order: *has no place in it*"},
 	{"/lock-order/wrong/not-held", give_back_what_is_not_held,
 	 "*lock order: write_lock of * is given back by who does not hold it*"},
+	{"/lock-order/wrong/wait", wait_with_a_lock,
+	 "*lock order: a wait by who holds commit_lock of version/branch.c*"},
 };
 
 static void test_wrong(const void *data)
@@ -188,6 +211,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/lock-order/threads", test_threads);
 	g_test_add_func("/lock-order/locker", test_locker);
 	g_test_add_func("/lock-order/cleared", test_cleared);
+	g_test_add_func("/lock-order/outermost", test_outermost);
 	for (size_t i = 0; i < G_N_ELEMENTS(wrongs); i++)
 		g_test_add_data_func(wrongs[i].path, &wrongs[i], test_wrong);
 	return g_test_run();
