@@ -345,8 +345,37 @@ void pfs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		undo_open(mount, handle, fi->keep_cache);
 }
 
-/* Makes NAME, or without O_EXCL takes the one that came into being since the kernel looked. What is
- * made has nothing to truncate, and stays setuid if it is made so. */
+/*
+ * May who asks open FOUND in DIR as FLAGS say, by its mode alone? The kernel, which believes that it is
+ * made, did not look. False also where that takes more than we know (which other groups he is in,
+ * capabilities, what is special in sticky directories).
+ */
+static bool is_plainly_allowed(fuse_req_t req, const PfsInode *dir, const PfsFound *found,
+			       int flags)
+{
+	static const mode_t WANTED[] = {[O_RDONLY] = 4, [O_WRONLY] = 2};
+	const struct fuse_ctx *caller = fuse_req_ctx(req);
+	const struct stat *attr = &found->attr;
+	int access = flags & O_ACCMODE;
+	mode_t wanted = access == O_RDONLY || access == O_WRONLY ? WANTED[access] : 6;
+	mode_t given = (attr->st_mode >> 3) & attr->st_mode;
+
+	if (flags & O_TRUNC)
+		wanted |= 2;
+	if (caller->uid == attr->st_uid)
+		given = attr->st_mode >> 6;
+	else if (dir->mode & S_ISVTX)
+		return false;
+	else if (caller->gid == attr->st_gid)
+		given = attr->st_mode >> 3;
+	return S_ISREG(attr->st_mode) && (given & wanted) == wanted;
+}
+
+/*
+ * Makes NAME, or without O_EXCL takes the one that came into being since the kernel looked. What is
+ * made has nothing to truncate, and stays setuid if it is made so. Where it is not for us to say
+ * whether what is there may be opened: STALE, and the kernel looks it up and decides.
+ */
 static bool make_or_find(fuse_req_t req, PfsInode *dir, const char *name, mode_t mode,
 			 struct fuse_file_info *fi, PfsFound *out_found, GError **error)
 {
@@ -366,9 +395,11 @@ static bool make_or_find(fuse_req_t req, PfsInode *dir, const char *name, mode_t
 	g_error_free(failure);
 	if (!pfs_keys_find(pfs_mount(req), dir, name, out_found, &found_it, error))
 		return false;
-	if (!found_it || out_found->kind != PFS_KIND_FILE)
+	if (!found_it)
 		return prolly_throw_errno(error, ESTALE, "create");
-	return true;
+	return (out_found->kind == PFS_KIND_FILE &&
+		is_plainly_allowed(req, dir, out_found, fi->flags)) ||
+	       prolly_throw(error, PROLLY_ERROR_STALE, "it is there already");
 }
 
 /* Makes NAME in DIR, or finds it, and opens it. */

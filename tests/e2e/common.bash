@@ -83,14 +83,15 @@ is_mounted()
 # daemon's id is then in $DAEMON. It stays in the foreground behind the scenes, so that it is this
 # test's child; that prollyfs goes to the background by itself is in mount.bats.
 # PROLLYFS_TEST_KERNEL: the minor version of an older kernel's protocol, which it takes this one for.
+# PROLLYFS_TEST_DEAF: while there is a file of that name, the kernel does not hear which names changed.
 mount_store()
 {
-	local store=${1:-$STORE} mountpoint=${2:-$MNT} older=${PROLLYFS_TEST_KERNEL:-}
+	local store=${1:-$STORE} mountpoint=${2:-$MNT} shim=${PROLLYFS_TEST_KERNEL:-}${PROLLYFS_TEST_DEAF:-}
 	shift $(($# < 2 ? $# : 2))
 
 	need_fuse
-	[ -z "$older" ] || ! is_sanitized || skip "a sanitizer wants to be loaded first"
-	LD_PRELOAD=${older:+$PROLLYFS_BUILD/tests/kernel-shim.so} "$PROLLYFS" -f -o create "$@" "$store" "$mountpoint" >>"$T/daemon.log" 2>&1 3>&- &
+	[ -z "$shim" ] || ! is_sanitized || skip "a sanitizer wants to be loaded first"
+	LD_PRELOAD=${shim:+$PROLLYFS_BUILD/tests/kernel-shim.so} "$PROLLYFS" -f -o create "$@" "$store" "$mountpoint" >>"$T/daemon.log" 2>&1 3>&- &
 	DAEMON=$!
 	DAEMONS+=("$DAEMON")
 	if ! wait_for 120 answers "$mountpoint" "$DAEMON" || gone "$DAEMON"; then

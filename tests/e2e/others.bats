@@ -272,6 +272,49 @@ refused(os.rename, "main", "other")
 	file_is "$MNT/main/ns/f" x
 }
 
+@test "O_CREAT of what a command made a moment ago opens what mode and owner allow" {
+	export PROLLYFS_TEST_DEAF=$T/deaf
+	mount_store "$STORE" "$MNT" -o allow_other
+	mkdir "$MNT/main/ns"
+	chmod 777 "$MNT/main/ns"
+	echo target >"$MNT/main/ns/target"
+	commit_all main
+	on_main branch side
+	for name in read written changed own; do
+		echo "$name" >"$MNT/side/ns/$name"
+	done
+	ln -s target "$MNT/side/ns/link"
+	commit_all side
+	for name in read written changed own link; do # the kernel knows that they are not there
+		missing "$MNT/main/ns/$name"
+	done
+	touch "$T/deaf"
+	on_main -q merge side 3>&- &
+	local merge=$!
+	wait_for 120 [ -e "$T/deaf.held" ]
+	users '
+def fails(name, flags):
+    assert HAVE(lambda n: OPEN("main/ns/" + name, os.O_CREAT | flags), 1) == (0, "EACCES"), name
+BECOME(12001)
+assert os.read(OPEN("main/ns/read", os.O_CREAT), 9) == b"read\n"
+fails("written", os.O_WRONLY | os.O_TRUNC)
+fails("changed", os.O_RDWR)
+fails("link", os.O_WRONLY | os.O_TRUNC)
+fails("own", os.O_TRUNC)
+BECOME(0)
+os.write(OPEN("main/ns/own", os.O_CREAT | os.O_WRONLY | os.O_APPEND), b"more\n")
+os.write(OPEN("main/ns/link", os.O_CREAT | os.O_WRONLY | os.O_TRUNC), b"new\n")
+'
+	rm "$T/deaf"
+	wait "$merge"
+	file_is "$MNT/main/ns/written" written
+	file_is "$MNT/main/ns/changed" changed
+	file_is "$MNT/main/ns/own" "own
+more"
+	is "$(readlink "$MNT/main/ns/link")" target
+	file_is "$MNT/main/ns/target" new
+}
+
 @test "a control file that is passed on obeys who may command, and its owner's only its owner" {
 	mount_store "$STORE" "$MNT" -o allow_other,ctl_gid=12001
 	users '
