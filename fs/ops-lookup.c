@@ -235,6 +235,7 @@ void pfs_reply_entry(fuse_req_t req, PfsInode *parent, const char *name, const P
 		pfs_table_forget(&mount->table, id, 1);
 }
 
+/* Where branches are names nobody tells us of one that git makes: there absence is not cached. */
 static void reply_absent(fuse_req_t req, const PfsInode *parent)
 {
 	PfsMount *mount = pfs_mount(req);
@@ -243,7 +244,6 @@ static void reply_absent(fuse_req_t req, const PfsInode *parent)
 	switch (parent->kind) {
 	case PFS_KIND_TOP:
 	case PFS_KIND_DIRECTORY:
-	case PFS_KIND_ROOT:
 		if (param.entry_timeout > 0) {
 			fuse_reply_entry(req, &param);
 			break;

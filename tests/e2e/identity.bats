@@ -209,6 +209,19 @@ mtime()
 	done
 }
 
+@test "a branch that git makes is there, though it was looked for before" {
+	commit_all main
+	missing "$MNT/theirs"
+	missing "$MNT/theirs/ns/key"
+	store_git branch theirs main
+	ls "$MNT" | grep -qx theirs
+	present "$MNT/theirs"
+	is "$(ls -d "$MNT/theirs/ns")" "$MNT/theirs/ns"
+	missing "$MNT/deep"
+	store_git branch deep/one main
+	present "$MNT/deep/one/ns"
+}
+
 @test "sizes, blocks and link counts are true; du and df tell something useful" {
 	make_files "$NS"
 	is "$(stat -c %h "$NS/one" "$NS/dir/sub/hard" "$NS/link" | tr '\n' ' ')" "2 2 1 "
