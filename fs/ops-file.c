@@ -208,7 +208,8 @@ static bool check_not_executed(PfsMount *mount, PfsInode *inode, int flags, GErr
 	return !is_executed || prolly_throw_errno(error, ETXTBSY, "a program that runs");
 }
 
-/* A file that is changed by somebody without privilege is no longer setuid. */
+/* A file that is changed by somebody without privilege is no longer setuid. The kernel, which leaves
+ * that to us, forgets what it has of the mode. */
 static bool drop_privileges(fuse_req_t req, PfsInode *inode, ProllyFile *file, GError **error)
 {
 	ProllyAttrs attrs = {0};
@@ -220,6 +221,7 @@ static bool drop_privileges(fuse_req_t req, PfsInode *inode, ProllyFile *file, G
 	if (!prolly_file_set_attrs(file, &attrs, -1, error))
 		return false;
 	inode->mode = (inode->mode & S_IFMT) | attrs.mode;
+	fuse_lowlevel_notify_inval_inode(pfs_mount(req)->session, inode->id, -1, 0);
 	return true;
 }
 
@@ -422,8 +424,11 @@ static PfsHandle *make_and_open(fuse_req_t req, PfsInode *dir, const char *name,
 	}
 	handle = open_handle(req, pfs_enter(mount, dir, name, &found, out_param), account, fi,
 			     error);
-	if (handle)
+	if (handle) {
+		if (fi->flags & O_TRUNC) /* of what was there, and may have been setuid */
+			pfs_stat_file(mount, handle->inode, handle->file, &out_param->attr, NULL);
 		return handle;
+	}
 	pfs_table_forget(&mount->table, out_param->ino, 1);
 	if (error && prolly_error_is(*error, PROLLY_ERROR_NOT_FOUND)) {
 		g_clear_error(error);

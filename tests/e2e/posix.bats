@@ -19,6 +19,15 @@ matrix()
 	[ "$(grep -c '^ok' "$T/matrix.tap")" -gt 10 ] || fail "few cases ran"
 }
 
+# what stat(1) says of each alone: what the kernel has of one must not depend on another.
+modes()
+{
+	local file
+	for file; do
+		stat -c %a "$file"
+	done | tr '\n' ' '
+}
+
 # Mounts a store with places that everybody may write.
 mount_for_all()
 {
@@ -197,4 +206,18 @@ make_readonly()
 		        pass
 		    numbers()
 	EOF
+}
+
+@test "who changes a program that is setuid takes that from it, and the mode says so at once" {
+	need_root
+	mount_for_all -o allow_other
+	cd "$MNT/main/ns"
+	touch opened written truncated
+	chown 65534:65534 opened written truncated
+	chmod 4755 opened written truncated
+	is "$(modes opened written truncated)" "4755 4755 4755 "
+	setpriv --reuid=65534 --regid=65534 --clear-groups \
+		bash -c ': >opened; echo x >>written; truncate -s 9 truncated'
+	is "$(modes opened written truncated)" "755 755 755 "
+	cd /
 }
