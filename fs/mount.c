@@ -287,7 +287,7 @@ static char *mount_options(const PfsMount *mount)
 
 	fuse_opt_add_opt(&text, "nosuid,nodev");
 	for (char **p = options->fuse_options; p && *p; p++)
-		fuse_opt_add_opt(&text, *p);
+		fuse_opt_add_opt_escaped(&text, *p);
 	if (options->allow_other)
 		fuse_opt_add_opt(&text, "allow_other");
 	if (options->read_only || options->revision)

@@ -238,11 +238,24 @@ static bool take_mount_option(Arguments *arguments, const char *option, GError *
 	       prolly_throw(error, PROLLY_ERROR_USAGE, "option '%s': not a value for it", option);
 }
 
-/* A list with commas; "\," is one in a value. */
+/* The bytes of the value at VALUE if all of it is in quotes, as of a context that mount(8) hands over;
+ * else 0. */
+static size_t quoted_len(const char *value)
+{
+	const char *end = *value == '"' ? strchr(value + 1, '"') : NULL;
+	return end && (!end[1] || end[1] == ',') ? (size_t)(end + 1 - value) : 0;
+}
+
+/* A list with commas; one is in a value as "\,", or if the value is in quotes, which are part of it. */
 static bool take_mount_options(Arguments *arguments, const char *list, GError **error)
 {
 	g_autoptr(GString) option = g_string_new(NULL);
 	for (const char *p = list;; p++) {
+		if (p > list && p[-1] == '=') {
+			size_t len = quoted_len(p);
+			g_string_append_len(option, p, (gssize)len);
+			p += len;
+		}
 		if (*p && *p != ',') {
 			p += *p == '\\' && p[1];
 			g_string_append_c(option, *p);

@@ -165,6 +165,18 @@ not_mounted()
 	is "$(mountpoint_options | grep -cw 'nosuid\|nodev')" 0
 }
 
+@test "the value of an option may have commas, escaped or in quotes" {
+	for option in 'fsname=a\,b' 'fsname=a\\b' 'fsname="a,b",noatime' 'subtype=x\,suid'; do
+		mount_store "$STORE" "$MNT" -o "$option"
+		is "$(mountpoint_options | grep -cw suid)" 0
+		unmount
+	done
+	for option in 'fsname="a,b' 'fsname="a,b"c' 'fsname=a"b,c"'; do # quotes that do not end, and some in it
+		run "$PROLLYFS" -o "create,$option" "$STORE" "$MNT"
+		status_is 2
+	done
+}
+
 @test "a mount point with spaces and other characters" {
 	mkdir "$T/a mount, point"
 	mount_store "$STORE" "$T/a mount, point"
