@@ -8,6 +8,8 @@
 
 #include "command/command-private.h"
 
+#include <string.h>
+
 bool prolly_command_print_commit_changes(ProllyCommand *command, const ProllyCommit *commit,
 					 const GArray *ranges, ProllyChangesStyle style,
 					 GError **error)
@@ -28,11 +30,14 @@ bool prolly_command_print_commit_changes(ProllyCommand *command, const ProllyCom
 static bool print_annotation(ProllyCommand *command, const char *rev, const ProllyCommitId *commit,
 			     GError **error)
 {
+	static const char *const PREFIXES[] = {"", "tags/", "refs/tags/"};
 	g_autoptr(ProllyTag) tag = NULL;
 	g_autoptr(GString) text = NULL;
 
-	if (!prolly_tag_load(command->repo, rev, &tag, error))
-		return false;
+	for (size_t i = 0; i < G_N_ELEMENTS(PREFIXES) && !tag; i++)
+		if (g_str_has_prefix(rev, PREFIXES[i]) &&
+		    !prolly_tag_load(command->repo, rev + strlen(PREFIXES[i]), &tag, error))
+			return false;
 	if (!tag || !tag->message || !prolly_commit_id_equal(&tag->commit, commit))
 		return true;
 	text = g_string_new(NULL);

@@ -369,6 +369,8 @@ static void test_diff_json(Fixture *f, gconstpointer data)
 
 static void test_show(Fixture *f, gconstpointer data)
 {
+	static const char *const TAG_NAMES[] = {"v1", "tags/v1", "refs/tags/v1"};
+
 	make_history(f);
 	done(f, "show");
 	g_assert_true(g_str_has_prefix(f->out->str, "commit "));
@@ -384,6 +386,14 @@ static void test_show(Fixture *f, gconstpointer data)
 		f->out->str, "\n{\"namespace\":\"ns\",\"key\":\"k1\",\"path\":\"ns/k1\","
 			     "\"operation\":\"modified\",\"old\":\"one\",\"new\":\"theirs\"}\n"));
 	done(f, "show main~2"); /* the initial commit */
+	done(f, "tag -m annotated v1");
+	for (size_t i = 0; i < G_N_ELEMENTS(TAG_NAMES); i++) {
+		g_autofree char *line = g_strconcat("show ", TAG_NAMES[i], NULL);
+
+		done(f, line);
+		g_assert_true(g_str_has_prefix(f->out->str, "tag v1\nTagger: C O Mitter"));
+		g_assert_nonnull(strstr(f->out->str, "\nannotated\n\ncommit "));
+	}
 }
 
 static void test_diff(Fixture *f, gconstpointer data)
