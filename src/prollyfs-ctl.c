@@ -108,7 +108,8 @@ static int run_here(ProllyRepo *repo, const char *const *words, const ProllyStre
 	return prolly_command_run(repo, &caller, streams, words, NULL);
 }
 
-/* The exit status, or -1 with ERROR. TIDY: afterwards a store that nobody has mounted is tidied. */
+/* The exit status, or -1 with ERROR. TIDY: afterwards a store that nobody has mounted is tidied, unless
+ * the command was refused, which leaves a backup one. */
 static int run_at(const CtlPlace *place, const char *const *words, const ProllyStreams *streams,
 		  bool tidy, GError **error)
 {
@@ -121,7 +122,7 @@ static int run_at(const CtlPlace *place, const char *const *words, const ProllyS
 	if (!prolly_repo_open(place->store, &options, &repo, error))
 		return -1;
 	status = run_here(repo, words, streams);
-	if (tidy)
+	if (tidy && status != 2)
 		prolly_command_tidy(repo, streams);
 	return status;
 }

@@ -32,7 +32,7 @@ enum {
 	PROLLY_COMMAND_PAGES = 1 << 5,    /* prints what people page through */
 	PROLLY_COMMAND_PATHS = 1 << 6,    /* without a store, has PATHs all the same */
 	PROLLY_COMMAND_MESSAGE = 1 << 7,  /* takes PROLLY_MESSAGE_OPTIONS */
-	PROLLY_COMMAND_DELETES = 1 << 8,  /* may take away what kept commits */
+	PROLLY_COMMAND_DELETES = 1 << 8,  /* -d, -D and --force may take away what kept commits */
 	PROLLY_COMMAND_FILES = 1 << 9,    /* its arguments are files of the caller's */
 	PROLLY_COMMAND_MOVES = 1 << 10,   /* moves branches: their reflogs name the caller */
 };

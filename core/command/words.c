@@ -603,6 +603,18 @@ static char **rebuild(const ProllyWords *words)
 	return (char **)g_ptr_array_free(g_steal_pointer(&out), FALSE);
 }
 
+/* A command that may take commits away does nothing of that when it lists, say. */
+static bool may_leave_garbage(const ProllyWords *words)
+{
+	static const char *const OPTIONS[] = {"d", "D", "force"};
+	unsigned flags = words->spec ? words->spec->flags : 0;
+
+	for (size_t i = 0; flags & PROLLY_COMMAND_DELETES && i < G_N_ELEMENTS(OPTIONS); i++)
+		if (prolly_words_get_option(words, OPTIONS[i]))
+			return true;
+	return flags & PROLLY_COMMAND_CHANGES;
+}
+
 bool prolly_command_inspect(const char *const *words, ProllyCommandNeeds *out_needs, GError **error)
 {
 	g_autoptr(ProllyWords) parsed = NULL;
@@ -616,7 +628,7 @@ bool prolly_command_inspect(const char *const *words, ProllyCommandNeeds *out_ne
 		.store = !is_question && !(flags & PROLLY_COMMAND_NO_STORE),
 		.place = !is_question && (flags & PROLLY_COMMAND_PATHS),
 		.input = prolly_words_read_input(parsed),
-		.changes = flags & (PROLLY_COMMAND_CHANGES | PROLLY_COMMAND_DELETES),
+		.changes = may_leave_garbage(parsed),
 		.identity = flags & PROLLY_COMMAND_SIGNS,
 		.mover = flags & PROLLY_COMMAND_MOVES,
 		.message_file = flags & PROLLY_COMMAND_MESSAGE

@@ -173,6 +173,27 @@ sys.stdin.read()' "$NS/open"; }
 	[ "$output" = "prollyfs-ctl: $B is not empty, and no backup" ]
 }
 
+@test "a backup stays one where commands only list, or are refused, though its store is due to be collected" {
+	local i
+	ctl . -q init "$STORE"
+	store_git config gc.auto 0
+	for i in 1 2 3 4; do
+		head -c 300000 /dev/urandom | ctl "$STORE" -q put ns/k
+	done
+	ctl "$STORE" -q backup "$B"
+	git --git-dir="$B/git" config gc.auto 6700
+	git --git-dir="$B/git" config prollyfs.gcSize 1k
+	ctl "$B" branch
+	ctl "$B" branch -v --contains main
+	run ctl "$B" --at main put ns/k x
+	status_is 2
+	[ -e "$B/backup" ]
+	is "$(ctl "$B" --json stats | jq .gc.collections)" 0
+	ctl "$B" put ns/k x
+	missing "$B/backup"
+	is "$(ctl "$B" --json stats | jq .gc.collections)" 1
+}
+
 @test "a backup that was mounted to read one revision is replaced, one that was remounted and written is not" {
 	need_root
 	make_store
