@@ -55,6 +55,12 @@ static void print_restored(ProllyCommand *command, const char *from, uint64_t ch
 	}
 }
 
+/* Might argument I have been meant for a revision? */
+static bool may_be_revision(ProllyCommand *command, unsigned i)
+{
+	return command->words->spec == &prolly_cmd_reset && !i && command->words->n_plain > 0;
+}
+
 /* Restores the arguments from FIRST on. */
 static bool restore_arguments(ProllyCommand *command, const char *source, unsigned first,
 			      GError **error)
@@ -79,6 +85,9 @@ static bool restore_arguments(ProllyCommand *command, const char *source, unsign
 		if (!prolly_selection_add(&selection, command, argument, error) ||
 		    !find_argument(command, views, argument, &found, error))
 			return false;
+		if (!found && may_be_revision(command, i))
+			return prolly_throw(error, PROLLY_ERROR_NOT_FOUND,
+					    "%s: unknown revision, and no such key", argument);
 		if (!found)
 			return prolly_command_answer_no(command, "%s: no such key, nor in %s",
 							argument, source);

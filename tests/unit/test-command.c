@@ -367,6 +367,17 @@ static void test_diff_json(Fixture *f, gconstpointer data)
 					     "     }\n"));
 }
 
+static void test_reset_of_nothing(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	refused(f, ENOENT, "nosuch: unknown revision, and no such key", "reset nosuch");
+	refused(f, ENOENT, "main~9", "reset main~9 ns/k1");
+	expect(f, 1, "", "reset -- nosuch");
+	expect(f, 1, "", "reset main nosuch");
+	expect(f, 1, "", "restore nosuch");
+	expect(f, 0, "Updated 0 keys from HEAD\n", "reset ns/k1");
+}
+
 static void test_show(Fixture *f, gconstpointer data)
 {
 	static const char *const TAG_NAMES[] = {"v1", "tags/v1", "refs/tags/v1"};
@@ -635,6 +646,7 @@ int main(int argc, char **argv)
 	add_to("/command/", "status", test_status);
 	add_to("/command/", "log", test_log);
 	add_to("/command/", "revisions", test_revisions);
+	add_to("/command/", "reset-of-nothing", test_reset_of_nothing);
 	add_to("/command/", "show", test_show);
 	add_to("/command/", "diff-json", test_diff_json);
 	add_to("/command/", "diff-paths", test_diff_paths);
