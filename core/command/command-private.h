@@ -327,6 +327,24 @@ bool prolly_command_parse_range(ProllyCommand *command, const char *argument,
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProllyRevisions, prolly_revisions_clear)
 
+/* ---- pattern.c: regular expressions ------------------------------------------------------- */
+
+typedef struct ProllyPattern ProllyPattern;
+
+/*
+ * (transfer full) TEXT is a basic or an extended regular expression of POSIX, or several, one a line.
+ * USAGE: it is none, has back references, or is too long, too deep or repeated too often. COMMAND
+ * (nullable) is asked from time to time whether it goes on.
+ */
+bool prolly_pattern_new(ProllyCommand *command, const char *text, bool extended, bool ignore_case,
+			ProllyPattern **out_pattern, GError **error);
+void prolly_pattern_free(ProllyPattern *pattern); /* NULL is allowed */
+/* Does a part of one of TEXT's lines match? In time proportional to its length; no, if the command was
+ * interrupted. */
+bool prolly_pattern_matches(ProllyPattern *pattern, const char *text);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyPattern, prolly_pattern_free)
+
 /* ---- log-filter.c: which commits a log shows ---------------------------------------------- */
 
 typedef struct ProllyLogFilter ProllyLogFilter;

@@ -5,59 +5,38 @@
  *
  * As in git: dates are the committer's; several patterns of one kind are alternatives, different
  * kinds must all match; patterns are POSIX regular expressions over "Name <address>", or over the
- * lines of the message.
+ * lines of the message (pattern.c).
  */
 
 #include "command/command-private.h"
 
-#include <regex.h>
 #include <string.h>
 
 struct ProllyLogFilter {
 	int64_t since, until; /* seconds */
 	size_t max_parents, min_parents;
-	GPtrArray *authors, *committers, *greps; /* of regex_t */
+	GPtrArray *authors, *committers, *greps; /* of ProllyPattern */
 };
-
-static void free_pattern(void *data)
-{
-	regfree(data);
-	g_free(data);
-}
-
-static bool compile_pattern(const char *text, int flags, GPtrArray *patterns, GError **error)
-{
-	regex_t *pattern = g_new0(regex_t, 1);
-	char reason[128];
-	int code = regcomp(pattern, text, flags);
-
-	if (code == 0) {
-		g_ptr_array_add(patterns, pattern);
-		return true;
-	}
-	regerror(code, pattern, reason, sizeof reason);
-	g_free(pattern);
-	return prolly_throw(error, PROLLY_ERROR_USAGE, "%s: %s", text, reason);
-}
 
 /* (transfer full) The values of all uses of option NAME. */
 static bool compile_patterns(ProllyCommand *command, const char *name, GPtrArray **out_patterns,
 			     GError **error)
 {
 	const GArray *options = command->words->options;
-	int flags = REG_NOSUB | REG_NEWLINE;
+	bool extended = prolly_command_option(command, "extended-regexp");
+	bool ignore_case = prolly_command_option(command, "regexp-ignore-case");
 
-	*out_patterns = g_ptr_array_new_with_free_func(free_pattern);
-	if (prolly_command_option(command, "regexp-ignore-case"))
-		flags |= REG_ICASE;
-	if (prolly_command_option(command, "extended-regexp"))
-		flags |= REG_EXTENDED;
+	*out_patterns = g_ptr_array_new_with_free_func((GDestroyNotify)prolly_pattern_free);
 	for (guint i = 0; i < options->len; i++) {
 		const ProllyOptionUse *use = &g_array_index(options, ProllyOptionUse, i);
+		ProllyPattern *pattern;
 
-		if (strcmp(use->spec->name, name) == 0 &&
-		    !compile_pattern(use->value, flags, *out_patterns, error))
+		if (strcmp(use->spec->name, name) != 0)
+			continue;
+		if (!prolly_pattern_new(command, use->value, extended, ignore_case, &pattern,
+					error))
 			return false;
+		g_ptr_array_add(*out_patterns, pattern);
 	}
 	return true;
 }
@@ -107,7 +86,7 @@ void prolly_log_filter_free(ProllyLogFilter *filter)
 static bool matches(const GPtrArray *patterns, const char *text)
 {
 	for (guint i = 0; i < patterns->len; i++)
-		if (regexec(g_ptr_array_index(patterns, i), text, 0, NULL, 0) == 0)
+		if (prolly_pattern_matches(g_ptr_array_index(patterns, i), text))
 			return true;
 	return patterns->len == 0;
 }

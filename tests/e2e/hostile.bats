@@ -320,3 +320,28 @@ $head $name"
 	unmount
 	outside | diff "$T/before" -
 }
+
+# ---- Commands of an enemy's ----------------------------------------------------------------------
+
+@test "patterns of an enemy's: refused or matched, the mount lives and answers" {
+	local pattern
+	mount_namespace
+	echo 1 >"$NS/a"
+	head -c 3000 /dev/zero | tr '\0' a | on_main -q commit -F -
+	for pattern in "$(head -c 30000 /dev/zero | tr '\0' '(')" '(((a{1,255}){1,255}){1,100})' '(a*)*\1' \
+		'((((){9999}){9999}){9999}){9999}'; do
+		run timeout 60 "$CTL" -C "$MNT/main" log -n1 -E --grep "$pattern"
+		status_is 2
+		is "${#lines[@]}" 1
+		run timeout 60 "$CTL" -C "$MNT/main" log -n1 -E --author "$pattern"
+		status_is 2
+	done
+	run timeout 60 "$CTL" -C "$MNT/main" log -n1 --grep '\(\(a\{1,255\}\)\{1,255\}\)\{1,100\}'
+	status_is 2
+	# these took minutes and gigabytes of such a line
+	for pattern in '(a|b)*a(a|b){100}c' '(.*.*.*.*.*)*b$'; do
+		is "$(timeout 60 "$CTL" -C "$MNT/main" log --oneline -E --grep "$pattern" | wc -l)" 0
+	done
+	file_is "$NS/a" 1
+	is "$(on_main log --oneline -E --grep '^a{1,1000}' | wc -l)" 1
+}
