@@ -41,6 +41,7 @@ typedef struct {
 	ProllyStore *scratch;      /* keeps nothing */
 	ProllyCensus *sound;       /* of nodes of trees */
 	GHashTable *sound_blobs;   /* tags of references to large values */
+	GHashTable *damaged_blobs; /* tag -> GArray of what is wrong (fsck.c) */
 	uint32_t secret[4];        /* in tags */
 	GHashTable *commits;       /* ProllyCommitId: those that were looked at */
 	GHashTable *by_name;       /* kind and object -> ProllyFound, owned by it */

@@ -7,8 +7,9 @@
  * shared here too: a node that was found sound, with all below it, is remembered by a bit in a census
  * (6.3 bytes a node), and what is below is not looked at again; that it is what another node says of
  * it is, in the cache. A large value is remembered as it was referred to, by a number (some 20 bytes)
- * that nobody can foresee, and not read again: its hash with another length is another value. What is
- * not sound is not remembered, so each commit and branch that has it comes upon it again, and is named.
+ * that nobody can foresee, and not read again: its hash with another length is another value; so is
+ * what is wrong with it. A tree's node that is not sound is not remembered, so each commit and branch
+ * that has it comes upon it again, and is named.
  *
  * Nodes are read whatever the cache has, so what is verified is what is on the disk. A large value is
  * cut and hashed once more, which has to give the same (blob-verify.c).
@@ -122,21 +123,41 @@ static char *dup_key_path(const ProllyFsck *self, const void *key, size_t len)
 
 /* ---- Values ------------------------------------------------------------------------------ */
 
-/* A node or chunk of the value of SELF's key. */
-static void note_blob(ProllyNodeClass node_class, const ProllyHash *hash, uint64_t offset,
-		      uint64_t len, const GError *flaw, void *data)
+/* What is wrong with a large value: a node or chunk of it. */
+typedef struct {
+	ProllyNodeClass node_class;
+	ProllyHash hash;
+	uint64_t offset;
+	uint64_t length;
+	char *message;
+} BlobFlaw;
+
+static void clear_flaw(gpointer data)
 {
-	ProllyFsck *self = data;
+	g_free(((BlobFlaw *)data)->message);
+}
+
+/* The value of SELF's key has FLAW. */
+static void note_flaw(ProllyFsck *self, const BlobFlaw *flaw)
+{
 	char hex[PROLLY_HASH_HEX_SIZE];
 	ProllyFound *found =
-		prolly_fsck_note(self, self->kind, prolly_hash_to_hex(hash, hex),
+		prolly_fsck_note(self, self->kind, prolly_hash_to_hex(&flaw->hash, hex),
 				 dup_key_path(self, self->key, self->key_len), flaw->message);
-	ProllyLost *lost = add_lost(self, node_class, hash, found);
+	ProllyLost *lost = add_lost(self, flaw->node_class, &flaw->hash, found);
 
 	lost->is_of_blob = true;
 	lost->key = g_byte_array_append(g_byte_array_new(), self->key, (guint)self->key_len);
-	lost->offset = offset;
-	lost->length = len;
+	lost->offset = flaw->offset;
+	lost->length = flaw->length;
+}
+
+static void collect_flaw(ProllyNodeClass node_class, const ProllyHash *hash, uint64_t offset,
+			 uint64_t len, const GError *flaw, void *flaws)
+{
+	BlobFlaw collected = {node_class, *hash, offset, len, g_strdup(flaw->message)};
+
+	g_array_append_val((GArray *)flaws, collected);
 }
 
 /* A number of what refers to BLOB: of its hash, but of its length and height as well. */
@@ -152,18 +173,37 @@ static gpointer make_tag(const ProllyFsck *self, const ProllyBlob *blob)
 	return (gpointer)(uintptr_t)prolly_get_le64(hash.bytes);
 }
 
-static bool check_blob(ProllyFsck *self, const ProllyBlob *blob, GError **error)
+/* Reads BLOB, and remembers what there is to say of it. */
+static bool look_into_blob(ProllyFsck *self, const ProllyBlob *blob, gpointer tag, GError **error)
 {
-	ProllyBlobVerifier verifier = {.scratch = self->scratch, .damage = note_blob, .data = self};
-	gpointer tag = make_tag(self, blob);
+	g_autoptr(GArray) flaws = g_array_new(FALSE, FALSE, sizeof(BlobFlaw));
+	ProllyBlobVerifier verifier = {
+		.scratch = self->scratch, .damage = collect_flaw, .data = flaws};
 	bool is_sound;
 
-	if (g_hash_table_contains(self->sound_blobs, tag))
-		return true;
+	g_array_set_clear_func(flaws, clear_flaw);
 	if (!prolly_blob_verify(&self->context, blob, &verifier, &is_sound, error))
 		return false;
 	if (is_sound)
 		g_hash_table_add(self->sound_blobs, tag);
+	else
+		g_hash_table_insert(self->damaged_blobs, tag, g_steal_pointer(&flaws));
+	return true;
+}
+
+static bool check_blob(ProllyFsck *self, const ProllyBlob *blob, GError **error)
+{
+	gpointer tag = make_tag(self, blob);
+	const GArray *flaws;
+
+	if (g_hash_table_contains(self->sound_blobs, tag))
+		return true;
+	if (!g_hash_table_contains(self->damaged_blobs, tag) &&
+	    !look_into_blob(self, blob, tag, error))
+		return false;
+	flaws = g_hash_table_lookup(self->damaged_blobs, tag);
+	for (guint i = 0; flaws && i < flaws->len; i++)
+		note_flaw(self, &g_array_index(flaws, BlobFlaw, i));
 	return true;
 }
 
@@ -471,6 +511,7 @@ static void fsck_clear(ProllyFsck *self)
 {
 	prolly_census_free(self->sound);
 	g_hash_table_unref(self->sound_blobs);
+	g_hash_table_unref(self->damaged_blobs);
 	prolly_store_unref(self->scratch);
 	prolly_store_unref(self->store);
 	g_hash_table_unref(self->commits);
@@ -492,6 +533,8 @@ static void fsck_init(ProllyFsck *self, ProllyRepo *repo, const ProllyFsckOption
 	self->context = (ProllyTreeContext){self->store, repo->body->format};
 	self->scratch = prolly_store_new_void();
 	self->sound_blobs = g_hash_table_new(NULL, NULL);
+	self->damaged_blobs =
+		g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_array_unref);
 	for (size_t i = 0; i < G_N_ELEMENTS(self->secret); i++)
 		self->secret[i] = g_random_int();
 	self->commits = g_hash_table_new_full(prolly_commit_id_hash, prolly_commit_id_equal_keys,

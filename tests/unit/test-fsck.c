@@ -247,18 +247,13 @@ static void test_staged_elsewhere(Fixture *self, gconstpointer data)
 	assert_content(view, "k000123", 123, 20);
 }
 
-/* The same bytes in another version of the value, cut into other chunks. */
-static void test_other_version(Fixture *self, gconstpointer data)
+/* The chunk in the middle of make_content(1, HUGE_VALUE), and where it begins. */
+static uint64_t find_middle(ProllyRepo *repo, ProllyHash *out_chunk)
 {
-	g_autoptr(ProllyRepo) repo = new_file_store(self, "file://");
-	g_autoptr(ProllyBranch) branch = lookup(repo, "main");
-	g_autoptr(ProllyView) view = open_live(repo, "main");
 	g_autoptr(GBytes) content = make_content(1, HUGE_VALUE);
-	g_autofree uint8_t *changed = g_memdup2(g_bytes_get_data(content, NULL), HUGE_VALUE);
 	g_autoptr(GBytes) stored = NULL;
 	g_autoptr(GError) error = NULL;
 	g_auto(ProllyBlobCursor) cursor = {0};
-	ProllyPlace place = make_place("ns", "k");
 	ProllyBlobEntry chunk;
 	ProllyValue value;
 	uint64_t start;
@@ -271,14 +266,31 @@ static void test_other_version(Fixture *self, gconstpointer data)
 	g_assert_no_error(error);
 	g_assert_true(prolly_blob_cursor_seek(&cursor, HUGE_VALUE / 2, &error));
 	prolly_blob_cursor_get(&cursor, &chunk, &start);
+	*out_chunk = chunk.hash;
+	return start;
+}
+
+/* The same bytes in another version of the value, cut into other chunks. */
+static void test_other_version(Fixture *self, gconstpointer data)
+{
+	g_autoptr(ProllyRepo) repo = new_file_store(self, "file://");
+	g_autoptr(ProllyBranch) branch = lookup(repo, "main");
+	g_autoptr(ProllyView) view = open_live(repo, "main");
+	g_autoptr(GBytes) content = make_content(1, HUGE_VALUE);
+	g_autofree uint8_t *changed = g_memdup2(g_bytes_get_data(content, NULL), HUGE_VALUE);
+	g_autoptr(GBytes) stored = NULL;
+	g_autoptr(GError) error = NULL;
+	ProllyPlace place = make_place("ns", "k");
+	ProllyHash chunk;
+	uint64_t start = find_middle(repo, &chunk);
+
 	stage(repo, branch, "k", 1, HUGE_VALUE);
 	commit(repo, branch, NULL);
 	flush(repo);
-	damage_node(self, "chunk", &chunk.hash);
+	damage_node(self, "chunk", &chunk);
 	assert_damaged(repo, 1, "[main/ns/k]");
 	/* Where the chunk before it was cut, nothing is cut any more. */
 	changed[start - 1] ^= 0x55;
-	g_clear_pointer(&stored, g_bytes_unref);
 	prolly_value_store(&repo->context, PROLLY_KIND_FILE, changed, HUGE_VALUE, &stored, &error);
 	g_assert_no_error(error);
 	prolly_edit_put(repo, branch, &place, stored, NULL, 0, NULL, &error);
@@ -287,6 +299,40 @@ static void test_other_version(Fixture *self, gconstpointer data)
 	assert_repaired(repo, "what branch main has");
 	stage(repo, branch, "k", 1, HUGE_VALUE);
 	assert_content(view, "k", 1, HUGE_VALUE);
+}
+
+static uint64_t count_read(void)
+{
+	g_autofree char *text = NULL;
+
+	g_assert_true(g_file_get_contents("/proc/self/io", &text, NULL, NULL));
+	return g_ascii_strtoull(strchr(text, ':') + 1, NULL, 10);
+}
+
+/* A large value that is damaged is read once, and named in each commit that has it. */
+static void test_damaged_again(Fixture *self, gconstpointer data)
+{
+	g_autoptr(ProllyRepo) repo = new_file_store(self, "file://");
+	g_autoptr(ProllyBranch) branch = lookup(repo, "main");
+	ProllyHash chunk;
+	uint64_t before, once;
+
+	find_middle(repo, &chunk);
+	stage(repo, branch, "k", 1, HUGE_VALUE);
+	commit(repo, branch, NULL);
+	flush(repo);
+	damage_node(self, "chunk", &chunk);
+	before = count_read();
+	assert_damaged(repo, 1, "[main/ns/k]");
+	once = count_read() - before;
+	for (unsigned i = 0; i < 5; i++) {
+		stage(repo, branch, "other", i, 20);
+		commit(repo, branch, NULL);
+	}
+	flush(repo);
+	before = count_read();
+	assert_damaged(repo, 1, "/ns/k] [.prollyfs/at/");
+	g_assert_cmpuint(count_read() - before, <, once + HUGE_VALUE);
 }
 
 /* What is put back has to have the hash. */
@@ -585,6 +631,7 @@ int main(int argc, char **argv)
 	WITH_STORE("fsck/other-class", test_other_class);
 	WITH_STORE("fsck/staged-elsewhere", test_staged_elsewhere);
 	WITH_STORE("fsck/other-version", test_other_version);
+	WITH_STORE("fsck/damaged-again", test_damaged_again);
 	WITH_STORE("fsck/restore", test_restore);
 	WITH_STORE("fsck/cuts", test_cuts);
 	WITH_STORE("fsck/forms", test_forms);
