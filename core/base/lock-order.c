@@ -83,6 +83,7 @@ static const Place places[] = {
 	{99, "version/gc-account.c", "lock"},
 	{99, "version/guard.c", "lock"},
 	{99, "version/journal.c", "lock"},
+	{99, "version/intake.c", "lock"},
 	{99, "version/load.c", "lock"},
 	{99, "version/moves.c", "lock"},
 	{99, "version/repo.c", "observer_lock"},

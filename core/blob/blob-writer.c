@@ -275,6 +275,24 @@ bool prolly_blob_writer_write(ProllyBlobWriter *writer, const void *data, size_t
 	return true;
 }
 
+bool prolly_blob_writer_list_parts(ProllyBlobWriter *writer, GArray *parts, GError **error)
+{
+	if (!prolly_chunk_queue_settle(writer->chunks, error))
+		return false;
+	for (unsigned level = 1; level <= writer->n_levels; level++) {
+		const GArray *pending = writer->levels[level].pending;
+
+		for (guint i = 0; i < pending->len; i++) {
+			const ProllyBlobEntry *entry = &g_array_index(pending, ProllyBlobEntry, i);
+			ProllyBlob part = {entry->length, level - 1, entry->hash};
+
+			if (level > 1 || !prolly_blob_entry_is_hole(entry))
+				g_array_append_val(parts, part);
+		}
+	}
+	return true;
+}
+
 /* The lowest level that has one node; all nodes are finished on the way. */
 static bool finish_levels(ProllyBlobWriter *writer, ProllyBlob *out_blob, GError **error)
 {

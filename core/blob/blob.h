@@ -136,6 +136,9 @@ void prolly_blob_writer_free(ProllyBlobWriter *writer); /* NULL is allowed */
 bool prolly_blob_writer_write(ProllyBlobWriter *writer, const void *data, size_t len,
 			      GError **error);
 uint64_t prolly_blob_writer_get_length(const ProllyBlobWriter *writer);
+/* Puts what was cut, and appends to PARTS, of ProllyBlob, the chunks and trees that no other of them is
+ * above. Bytes that were not cut are put in none. */
+bool prolly_blob_writer_list_parts(ProllyBlobWriter *writer, GArray *parts, GError **error);
 /* Ends the stream. */
 bool prolly_blob_writer_finish(ProllyBlobWriter *writer, ProllyBlob *out_blob, GError **error);
 

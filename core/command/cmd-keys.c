@@ -15,6 +15,8 @@
 #define JSON_ROOM 256u /* for what is put around a value */
 #define PIECE     (256u * 1024)
 
+#define INPUT_PIECE (1024u * 1024) /* chunks are hashed together */
+
 /* ---- Values as JSON ---------------------------------------------------------------------- */
 
 typedef struct {
@@ -149,33 +151,39 @@ static bool run_get(ProllyCommand *command, GError **error)
 
 /* ---- put --------------------------------------------------------------------------------- */
 
-/* Standard input as a stored value, in bounded memory. */
-static bool store_input(ProllyCommand *command, ProllyKind kind, GBytes **out_stored,
-			GError **error)
+/* Fills BUFFER with standard input; *OUT_LEN is less than its size only at the end. */
+static bool fill_buffer(ProllyCommand *command, char *buffer, size_t *out_len, GError **error)
 {
 	const ProllyStreams *streams = command->streams;
-	const ProllyTreeContext *context = prolly_repo_get_context(command->repo);
-	g_autoptr(ProllyBlobWriter) writer = prolly_blob_writer_new(context);
-	g_autofree char *buffer = prolly_try_malloc(PIECE, "a value", error);
-	ProllyBlob blob;
+	size_t len = 1;
 
-	if (!buffer)
-		return false;
-	if (!streams->read)
-		return prolly_throw(error, PROLLY_ERROR_USAGE,
-				    "put: VALUE is missing, and there is no standard input here");
-	for (;;) {
-		size_t len = 0;
-		if (!streams->read(streams->data, buffer, PIECE, &len))
+	for (*out_len = 0; len && *out_len < INPUT_PIECE; *out_len += len) {
+		if (!streams->read(streams->data, buffer + *out_len, INPUT_PIECE - *out_len, &len))
 			return prolly_throw(error, PROLLY_ERROR_CANCELLED, "put: interrupted");
-		if (!len)
-			break;
-		if (!prolly_blob_writer_write(writer, buffer, len, error) ||
-		    !prolly_command_check(command, error))
+		if (!prolly_command_check(command, error))
 			return false;
 	}
-	return prolly_blob_writer_finish(writer, &blob, error) &&
-	       prolly_value_store_blob(context, kind, &blob, out_stored, error);
+	return true;
+}
+
+/* Standard input, in bounded memory. It may come slowly, or not at all. */
+static bool take_input(ProllyCommand *command, ProllyIntake *intake, GError **error)
+{
+	g_autofree char *buffer = NULL;
+	size_t len = 0;
+
+	if (!command->streams->read)
+		return prolly_throw(error, PROLLY_ERROR_USAGE,
+				    "put: VALUE is missing, and there is no standard input here");
+	buffer = prolly_try_malloc(INPUT_PIECE, "a value", error);
+	if (!buffer)
+		return false;
+	do
+		if (!fill_buffer(command, buffer, &len, error) ||
+		    !prolly_intake_add(intake, buffer, len, error))
+			return false;
+	while (len == INPUT_PIECE);
+	return true;
 }
 
 /* The kind that the key's new value has: it stays executable, anything else becomes a file. */
@@ -191,12 +199,13 @@ static bool choose_kind(ProllyView *view, const ProllyPlace *place, ProllyKind *
 	return true;
 }
 
-static bool store_value(ProllyCommand *command, ProllyKind kind, GBytes **out_stored,
-			GError **error)
+/* INTAKE is NULL if there is a VALUE. */
+static bool store_value(ProllyCommand *command, ProllyIntake *intake, ProllyKind kind,
+			GBytes **out_stored, GError **error)
 {
 	const char *value = prolly_command_argument(command, 1);
-	if (!value)
-		return store_input(command, kind, out_stored, error);
+	if (intake)
+		return prolly_intake_finish(intake, kind, out_stored, error);
 	return prolly_value_store(prolly_repo_get_context(command->repo), kind, value,
 				  strlen(value), out_stored, error);
 }
@@ -206,6 +215,7 @@ static bool run_put(ProllyCommand *command, GError **error)
 	const char *argument = prolly_command_argument(command, 0);
 	g_autoptr(ProllyBranch) branch = NULL;
 	g_autoptr(ProllyView) view = NULL;
+	g_autoptr(ProllyIntake) intake = NULL;
 	g_autoptr(GBytes) stored = NULL;
 	g_auto(ProllyTarget) target = {0};
 	ProllyKind kind = PROLLY_KIND_FILE;
@@ -218,11 +228,16 @@ static bool run_put(ProllyCommand *command, GError **error)
 	if (!target.key.ns)
 		return prolly_throw(error, PROLLY_ERROR_INVALID, "%s: no key can be made there",
 				    argument);
+	if (!prolly_command_argument(command, 1)) {
+		intake = prolly_intake_new(command->repo);
+		if (!take_input(command, intake, error))
+			return false;
+	}
 
 	g_auto(ProllyGuard) guard = prolly_guard_enter(command->repo);
 
 	return choose_kind(view, &target.key, &kind, error) &&
-	       store_value(command, kind, &stored, error) &&
+	       store_value(command, intake, kind, &stored, error) &&
 	       prolly_edit_put(command->repo, branch, &target.key, stored, NULL,
 			       PROLLY_EDIT_KEEP_ATTRS, NULL, error);
 }

@@ -85,6 +85,22 @@ void prolly_rename_free(ProllyRename *self);                   /* NULL is allowe
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyRename, prolly_rename_free)
 
+/* ---- Values that come slowly ------------------------------------------------------------- */
+
+/* A value in pieces, in bounded memory. What has come stays, and nobody waits for the rest, a
+ * collection neither. For one thread; REPO outlives it. */
+typedef struct ProllyIntake ProllyIntake;
+
+ProllyIntake *prolly_intake_new(ProllyRepo *repo);
+/* Large pieces are better: each is stored on its own. After a failure it is only to be freed. */
+bool prolly_intake_add(ProllyIntake *intake, const void *data, size_t len, GError **error);
+/* *OUT_STORED (transfer full): the value, which stays as long as the intake does. Once. */
+bool prolly_intake_finish(ProllyIntake *intake, ProllyKind kind, GBytes **out_stored,
+			  GError **error);
+void prolly_intake_free(ProllyIntake *intake); /* NULL is allowed */
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProllyIntake, prolly_intake_free)
+
 /* ---- Loading ----------------------------------------------------------------------------- */
 
 /* Many keys as one change: all or nothing, in bounded memory. They get no attributes of their own.

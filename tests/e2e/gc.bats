@@ -385,6 +385,30 @@ holds()
 	is "$(on_main gc --dry-run --prune=now --json | jq .reclaimed_nodes)" 0
 }
 
+@test "gc and backup: an input that does not end holds them off no longer than its pieces; what has come stays" {
+	mount_namespace
+	random_bytes 9000000 1 >"$T/value"
+	mkfifo "$T/fifo"
+	on_main put ns/slow <"$T/fifo" 3>&- & local put=$!
+	exec 8>"$T/fifo"
+	on_main put ns/other x 8>&-
+	timeout 60 "$CTL" -C "$MNT/main" -q gc --prune=now 8>&-
+	# more than all buffers on the way; what has come is on the disk then, before a collection begins
+	head -c 7000000 "$T/value" >&8
+	on_main put ns/other y 8>&-
+	timeout 60 "$CTL" -C "$MNT/main" -q gc --prune=now 8>&-
+	timeout 60 "$CTL" -C "$MNT/main" -q backup "$T/backup" 8>&-
+	tail -c +7000001 "$T/value" >&8
+	exec 8>&-
+	wait "$put"
+	on_main get ns/slow | cmp - "$T/value"
+	on_main -q gc --prune=now
+	remount
+	on_main get ns/slow | cmp - "$T/value"
+	on_main -q fsck
+	is "$(on_main gc --dry-run --prune=now --json | jq .reclaimed_nodes)" 0
+}
+
 @test "gc: the daemon killed while it runs: everything is there, and the next one ends it" {
 	mount_store
 	mkdir "$MNT/main/ns"
