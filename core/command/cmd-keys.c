@@ -204,6 +204,7 @@ static bool store_value(ProllyCommand *command, ProllyIntake *intake, ProllyKind
 			GBytes **out_stored, GError **error)
 {
 	const char *value = prolly_command_argument(command, 1);
+
 	if (intake)
 		return prolly_intake_finish(intake, kind, out_stored, error);
 	return prolly_value_store(prolly_repo_get_context(command->repo), kind, value,

@@ -113,12 +113,17 @@ static void test_lines(void)
 static void test_refused(void)
 {
 	g_autofree char *deep = g_strnfill(500, '(');
+	g_autofree char *undeep = g_strnfill(500, ')');
+	g_autofree char *closed = g_strconcat(deep, "a", undeep, NULL);
 	g_autofree char *deeper = g_strnfill(30000, '(');
 	g_autofree char *many = g_strnfill(1025, 'a');
 	g_autofree char *stars = g_strnfill(1000, '*');
 	g_autofree char *repeated = g_strconcat("a", stars, NULL);
 
 	g_assert_cmpint(ask(deep, true, false, "a"), ==, BAD);
+	g_assert_cmpint(ask(closed, true, false, "a"), ==, BAD);
+	closed[501 + 90] = '\0';
+	g_assert_cmpint(ask(closed + 410, true, false, "a"), ==, YES);
 	g_assert_cmpint(ask(deeper, true, false, "a"), ==, BAD);
 	g_assert_cmpint(ask(many, true, false, "a"), ==, BAD);
 	g_assert_cmpint(ask(repeated, true, false, "a"), ==, BAD);
