@@ -474,7 +474,7 @@ static PfsInode *enter_locked(PfsTable *table, PfsInode *parent, const char *nam
 	bool is_new = false;
 
 	if (inode && !is_still_name(table, there, found)) {
-		inode->is_replaced = true;
+		inode->is_replaced = inode->names == there && !there->next;
 		unlink_locked(table, there);
 		inode = NULL;
 	} else if (inode && !may_keep(inode, found)) {
@@ -589,8 +589,10 @@ void pfs_table_rename(PfsTable *table, PfsInode *from, const char *from_name, Pf
 	g_mutex_lock(&table->lock);
 	PfsName *moved = find_name(table, from, from_name);
 	PfsName *victim = find_name(table, to, to_name);
-	if (victim && victim != moved)
+	if (victim && victim != moved) {
+		victim->inode->is_replaced = false;
 		unlink_locked(table, victim);
+	}
 	if (moved && victim != moved)
 		move_name(table, moved, to, to_name);
 	g_mutex_unlock(&table->lock);

@@ -94,6 +94,7 @@ static void add_attributes(Job *job, fuse_ino_t id)
 }
 
 /* INODE's attributes if it has hard links, which may be fewer than they were. */
+/* Under the table's lock. */
 static void add_if_linked(Job *job, const PfsInode *inode)
 {
 	const Notice notice = {inode->id, NULL, -1};
@@ -292,8 +293,11 @@ static void add_file(PfsMount *mount, Job *job, PfsInode *dir, const char *name)
 	PfsInode *inode = pfs_table_find_name(&mount->table, dir, name);
 
 	add_name(job, dir->id, name);
-	if (inode)
+	if (inode) {
+		g_mutex_lock(&mount->table.lock);
 		add_if_linked(job, inode);
+		g_mutex_unlock(&mount->table.lock);
+	}
 	pfs_inode_unref(&mount->table, inode);
 }
 

@@ -355,11 +355,11 @@ void pfs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static bool is_plainly_allowed(fuse_req_t req, const PfsInode *dir, const PfsFound *found,
 			       int flags)
 {
-	static const mode_t WANTED[] = {[O_RDONLY] = 4, [O_WRONLY] = 2};
+	static const mode_t wanted_of[] = {[O_RDONLY] = 4, [O_WRONLY] = 2};
 	const struct fuse_ctx *caller = fuse_req_ctx(req);
 	const struct stat *attr = &found->attr;
 	int access = flags & O_ACCMODE;
-	mode_t wanted = access == O_RDONLY || access == O_WRONLY ? WANTED[access] : 6;
+	mode_t wanted = access == O_RDONLY || access == O_WRONLY ? wanted_of[access] : 6;
 	mode_t given = (attr->st_mode >> 3) & attr->st_mode;
 
 	if (flags & O_TRUNC)

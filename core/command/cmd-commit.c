@@ -92,6 +92,7 @@ static void take_author(ProllySignature *author, const ProllySignature *other)
 	*author = *other;
 	author->name = g_strdup(other->name);
 	author->email = g_strdup(other->email);
+	prolly_signature_tidy(author);
 }
 
 /* AUTHOR as the environment gives it, or as the commit that is amended has it, and then as the

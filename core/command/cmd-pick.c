@@ -159,6 +159,7 @@ static bool pick(Picking *self, const ProllyCommitId *id, bool *out_stopped, GEr
 	    !prolly_commit_load(command->repo, id, &commit, error) ||
 	    !choose_parent(self, commit, &parent, error))
 		return false;
+	prolly_signature_tidy(&commit->author);
 	g_autofree char *message = make_message(self, commit, parent);
 	g_autofree char *note = make_note(self);
 	ProllyMergeOptions options = make_options(self, message, note);

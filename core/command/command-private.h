@@ -114,6 +114,7 @@ struct ProllyCommand {
 	bool changes;    /* prolly_command_check_writable said that it may */
 	GString *output; /* what is not given to streams yet */
 	bool output_gone;
+	uint32_t pattern_cost; /* of its regular expressions, together (pattern.c) */
 };
 
 /* Is the command about a branch, as it is unless the caller's place is a commit and no -b is given?

@@ -6,8 +6,9 @@
  * glibc's regcomp and regexec are not for either: a few parentheses overflow the stack or fill the
  * memory, and a short expression takes minutes and gigabytes over a long line; and nothing ends them.
  * Here an expression becomes a nondeterministic automaton that is run over the text once, all its
- * states side by side (Thompson). The cost of one character is at most COST_MAX steps and that of an
- * automaton as much memory, whatever expression and text are; a command that is interrupted ends.
+ * states side by side (Thompson). The cost of one character is at most COST_MAX steps for all of a
+ * command's expressions together, and that of their automata as much memory, whatever expressions and
+ * text are; a command that is interrupted ends.
  *
  * As with REG_NEWLINE a text is its lines: no character of an expression is a newline, and lines begin
  * and end at one. As in git an expression of several lines is several expressions.
@@ -44,6 +45,7 @@ typedef struct {
 struct ProllyPattern {
 	ProllyCommand *command; /* borrowed */
 	bool ignores_case;
+	uint32_t cost;       /* without a command */
 	GPtrArray *programs; /* of Program: one must match */
 };
 
@@ -51,15 +53,16 @@ struct ProllyPattern {
 
 typedef struct {
 	Program *program;
-	uint32_t cost;
+	uint32_t *cost;   /* of all programs of the command */
+	uint32_t n_cases; /* in which a character is compared with a set */
 } Builder;
 
 /* The cost is what going through the state, or through this part of the tree, takes. */
 static bool spend(Builder *self, uint32_t cost)
 {
-	if (cost > COST_MAX - self->cost)
+	if (cost > COST_MAX - *self->cost)
 		return false;
-	self->cost += cost;
+	*self->cost += cost;
 	return true;
 }
 
@@ -140,6 +143,13 @@ static bool build_concat(Builder *self, const PatternNode *node, uint32_t next, 
 	return true;
 }
 
+static uint32_t measure_set(const Builder *self, const PatternNode *node)
+{
+	const PatternSet *set = &g_array_index(self->program->tree.sets, PatternSet, node->value);
+
+	return self->n_cases * (set->ranges->len + (uint32_t)__builtin_popcount(set->classes));
+}
+
 /* The states of the node at PLACE, after which NEXT comes. False: they cost too much. */
 static bool build(Builder *self, uint32_t place, uint32_t next, uint32_t *out_start)
 {
@@ -157,9 +167,7 @@ static bool build(Builder *self, uint32_t place, uint32_t next, uint32_t *out_st
 	case PATTERN_REPEAT:
 		return build_repeat(self, node, next, out_start);
 	case PATTERN_SET:
-		return spend(self,
-			     g_array_index(tree->sets, PatternSet, node->value).ranges->len) &&
-		       add_state(self, state, out_start);
+		return spend(self, measure_set(self, node)) && add_state(self, state, out_start);
 	default:
 		return add_state(self, state, out_start);
 	}
@@ -192,7 +200,9 @@ static bool add_program(ProllyPattern *self, const char *text, size_t len, bool 
 			GError **error)
 {
 	Program *program = g_new0(Program, 1);
-	Builder builder = {.program = program};
+	Builder builder = {.program = program,
+			   .cost = self->command ? &self->command->pattern_cost : &self->cost,
+			   .n_cases = self->ignores_case ? 3 : 1};
 	State match = {.kind = PATTERN_EMPTY};
 	uint32_t end;
 
@@ -202,7 +212,9 @@ static bool add_program(ProllyPattern *self, const char *text, size_t len, bool 
 		return false;
 	if (!add_state(&builder, match, &end) ||
 	    !build(&builder, program->tree.top, end, &program->start))
-		return prolly_throw(error, PROLLY_ERROR_USAGE, "it is repeated too often");
+		return prolly_throw(error, PROLLY_ERROR_USAGE,
+				    "it is repeated too often, or there is too much beside it");
+	program->states = g_renew(State, program->states, program->n);
 	if (self->ignores_case)
 		fold_characters(program);
 	program->lists = prolly_try_new(uint32_t, 3 * (size_t)program->n, "its states", error);

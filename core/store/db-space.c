@@ -264,24 +264,25 @@ static void reclaim_range(gpointer data, gpointer db)
 	range_free(data);
 }
 
-/* Is there a snapshot from before RANGE was deleted? It has what is there, but not what is dropped. */
-static bool is_seen(ProllyDb *db, const Range *range)
+/* Up to this number no snapshot has what was deleted. An older one has it, but not what is dropped. */
+static uint64_t get_unseen(ProllyDb *db)
 {
-	uint64_t oldest = get_property(db, range->family, "rocksdb.oldest-snapshot-sequence");
+	uint64_t oldest = get_property(db, PROLLY_DB_META, "rocksdb.oldest-snapshot-sequence");
 
-	return get_property(db, range->family, "rocksdb.num-snapshots") > 0 &&
-	       oldest < range->deleted;
+	return get_property(db, PROLLY_DB_META, "rocksdb.num-snapshots") > 0 ? oldest : UINT64_MAX;
 }
 
 void prolly_db_reclaim_unseen(ProllyDb *db)
 {
 	g_autoptr(GMutexLocker) locker = NULL;
+	uint64_t unseen;
 
 	if (g_atomic_int_get(&db->n_seen) == 0)
 		return;
 	locker = g_mutex_locker_new(&db->seen_lock);
+	unseen = get_unseen(db);
 	for (guint i = db->seen->len; i-- > 0;) {
-		if (!is_seen(db, g_ptr_array_index(db->seen, i)))
+		if (((Range *)g_ptr_array_index(db->seen, i))->deleted <= unseen)
 			g_thread_pool_push(db->reclaimer, g_ptr_array_steal_index_fast(db->seen, i),
 					   NULL);
 	}
@@ -310,7 +311,7 @@ void prolly_db_reclaim_range(ProllyDb *db, ProllyDbFamily family, const void *lo
 		.upper_len = upper_len,
 		.deleted = rocksdb_get_latest_sequence_number(db->rocks),
 	};
-	if (is_seen(db, range)) {
+	if (range->deleted > get_unseen(db)) {
 		put_off(db, range);
 		return;
 	}

@@ -88,6 +88,8 @@ bool prolly_usage_wait(ProllyGc *gc, GError **error);
 bool prolly_usage_ask(ProllyGc *gc, GError **error);
 /* Around a collection, or what it must not come into. BUSY: another runs. */
 bool prolly_usage_begin(ProllyUsage *usage, const ProllyGcOptions *options, GError **error);
+/* The same for the packing of loose objects, which ends for whoever comes. False: something runs. */
+bool prolly_usage_begin_packing(ProllyUsage *usage);
 void prolly_usage_end(ProllyUsage *usage);
 
 /* ---- gc-mark.c --------------------------------------------------------------------------- */

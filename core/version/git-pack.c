@@ -233,10 +233,9 @@ static bool pack(ProllyRepoBody *body, GError **error)
 
 bool prolly_git_pack_loose(ProllyRepoBody *body, GError **error)
 {
-	ProllyGcOptions yielding = {.is_automatic = true};
 	bool ok = true;
 
-	if (prolly_usage_begin(&body->usage, &yielding, NULL)) {
+	if (prolly_usage_begin_packing(&body->usage)) {
 		ok = pack(body, error);
 		prolly_usage_end(&body->usage);
 	}

@@ -97,12 +97,12 @@ bool prolly_usage_wait(ProllyGc *gc, GError **error)
 
 /* ---- One collection at a time ------------------------------------------------------------ */
 
-/* While another runs. An automatic one ends for one that somebody has asked for. */
+/* While another runs. An automatic one ends for one that was asked for, and packing for any. */
 static bool wait_for_other(ProllyUsage *usage, const ProllyGcOptions *options, GError **error)
 {
 	bool ok;
 
-	if (options->is_automatic || !usage->is_automatic)
+	if (!usage->is_packing && (options->is_automatic || !usage->is_automatic))
 		return prolly_throw(error, PROLLY_ERROR_BUSY,
 				    "a collection or a backup is running already");
 	g_atomic_int_set(&usage->is_unwanted, 1);
@@ -129,10 +129,24 @@ bool prolly_usage_begin(ProllyUsage *usage, const ProllyGcOptions *options, GErr
 	return ok;
 }
 
+bool prolly_usage_begin_packing(ProllyUsage *usage)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&usage->lock);
+
+	if (usage->is_collecting)
+		return false;
+	usage->is_collecting = true;
+	usage->is_automatic = true;
+	usage->is_packing = true;
+	g_atomic_int_set(&usage->is_unwanted, 0);
+	return true;
+}
+
 void prolly_usage_end(ProllyUsage *usage)
 {
 	g_mutex_lock(&usage->lock);
 	usage->is_collecting = false;
+	usage->is_packing = false;
 	g_cond_broadcast(&usage->changed);
 	g_mutex_unlock(&usage->lock);
 }

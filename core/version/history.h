@@ -30,6 +30,8 @@ bool prolly_signature_init_default(ProllySignature *out_signature, bool committe
 /* What `commit --author` takes: TEXT is "NAME <ADDRESS>", which replaces both in SIGNATURE. INVALID: it
  * is not exactly that, or no name is left of it once it is cleaned as git cleans it. */
 bool prolly_signature_set_person(ProllySignature *signature, const char *text, GError **error);
+/* Makes of SIGNATURE, which some program has put into a commit, one that a new commit can have. */
+void prolly_signature_tidy(ProllySignature *signature);
 /* Whom reflogs name for the branches that are moved through this handle from now on; NULL: who opened
  * the store. Copied. Nobody else uses the handle meanwhile. */
 void prolly_repo_set_committer(ProllyRepo *repo, const ProllySignature *committer);

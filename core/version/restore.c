@@ -91,12 +91,13 @@ static bool is_marker(const ProllyEntry *entry)
 }
 
 /* PLACE has changed, and with it how many its hard links are. */
-static bool note_place(Restoring *self, const ProllyPlace *place, GError **error)
+static void note_place(Restoring *self, const ProllyPlace *place)
 {
 	if (self->places->len > PROLLY_OBSERVER_PLACES_MAX)
-		return true;
+		return;
 	g_ptr_array_add(self->places, prolly_place_dup(place));
-	return prolly_links_list_others(&self->before.working, place, self->places, error);
+	if (!prolly_links_list_others(&self->before.working, place, self->places, NULL))
+		self->namespaces_changed = true; /* of a damaged store; everything is told */
 }
 
 static bool restore_key(Restoring *self, const ProllyViewChange *change, GError **error)
@@ -138,8 +139,9 @@ static bool restore_keys(Restoring *self, ProllyView *working, ProllyView *sourc
 			return true;
 		if (!is_in_range(range, &change.place))
 			continue;
-		if (!restore_key(self, &change, error) || !note_place(self, &change.place, error))
+		if (!restore_key(self, &change, error))
 			return false;
+		note_place(self, &change.place);
 		self->changes++;
 	}
 	return false;
@@ -235,8 +237,7 @@ static bool settle_directory(Restoring *self, const ProllyPlace *dir, GError **e
 		return false;
 	if ((was == PROLLY_DIRECTORY_GONE) != (is == PROLLY_DIRECTORY_GONE)) {
 		prolly_generation_touch_parent(&self->generation, dir);
-		if (!note_place(self, &name, error))
-			return false;
+		note_place(self, &name);
 	}
 	if (was == PROLLY_DIRECTORY_GONE && is != was) {
 		uint64_t salt = record.salt;

@@ -91,6 +91,23 @@ bool prolly_signature_set_person(ProllySignature *signature, const char *text, G
 	return true;
 }
 
+static void tidy(char **text)
+{
+	char *clean = strpbrk(*text, "<>\n") ? prolly_signature_clean(*text) : NULL;
+
+	if (!clean)
+		return;
+	g_free(*text);
+	*text = clean;
+}
+
+void prolly_signature_tidy(ProllySignature *signature)
+{
+	tidy(&signature->name);
+	tidy(&signature->email);
+	signature->time = MAX(signature->time, 0);
+}
+
 /* A file that is missing or bad is no configuration. */
 static void add_file(git_config *config, const char *dir, const char *name,
 		     git_config_level_t level)

@@ -75,15 +75,23 @@ static void tell(ProllyTransaction *self)
 			   n <= G_N_ELEMENTS(places) ? n : 0, false);
 }
 
-void prolly_transaction_end(ProllyTransaction *self)
+void prolly_transaction_unlock(ProllyTransaction *self)
 {
 	ProllyBranch *branch = self->working.branch;
 
-	if (!branch)
+	if (!branch || self->is_unlocked)
 		return;
 	if (self->is_changing && !self->is_written)
 		prolly_hints_clear(branch->hints);
 	g_mutex_unlock(&branch->write_lock);
+	self->is_unlocked = true;
+}
+
+void prolly_transaction_end(ProllyTransaction *self)
+{
+	if (!self->working.branch)
+		return;
+	prolly_transaction_unlock(self);
 	if (self->is_written && self->places && self->places->len)
 		tell(self);
 	g_clear_pointer(&self->places, g_ptr_array_unref);

@@ -69,6 +69,7 @@ typedef struct {
 	uint64_t round;
 	bool is_collecting;
 	bool is_automatic; /* the one that runs */
+	bool is_packing;   /* it is no collection, but the packing of loose objects */
 	gint is_unwanted;  /* atomic; somebody waits for it to end */
 } ProllyUsage;
 

@@ -356,6 +356,7 @@ typedef struct {
 	uint64_t generation; /* that it writes to: the state's newest, or one that is to be that */
 	ProllyWatch *watch;  /* nullable: hears of what is written (rename-ahead.c) */
 	bool is_written;
+	bool is_unlocked;
 	bool is_changing;  /* hints say what the batch will have made true */
 	bool has_blobs;    /* records refer to nodes: the store is flushed first */
 	GPtrArray *places; /* of ProllyOwnedPlace *: what to tell; NULL: nobody listens */
@@ -366,6 +367,8 @@ bool prolly_transaction_begin(ProllyTransaction *self, ProllyRepo *repo, ProllyB
 			      GError **error);
 /* Writes the batch. */
 bool prolly_transaction_write(ProllyTransaction *self, GError **error);
+/* Gives write_lock up before the end: for who holds another lock, which the observer must not find. */
+void prolly_transaction_unlock(ProllyTransaction *self);
 /* Unlocks, and tells the observer what was written. Does nothing to { 0 }. */
 void prolly_transaction_end(ProllyTransaction *self);
 /* PLACE (a key, or a directory's prefix) is one of those to tell of. */

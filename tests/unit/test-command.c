@@ -611,6 +611,17 @@ static void test_read_only(Fixture *f, gconstpointer data)
 	expect(f, 0, "M\tns/k1\nM\tns/k2\n", "diff --name-status main side");
 }
 
+/* What one pattern may cost all of a command's may. */
+static void test_patterns_together(Fixture *f, gconstpointer data)
+{
+	make_history(f);
+	done(f, "log -E --grep '((abc){100}){12}'");
+	refused(f, EINVAL, "too often",
+		"log -E --grep '((abc){100}){12}' --grep '((abc){100}){12}'");
+	refused(f, EINVAL, "too often",
+		"log -E --grep '((abc){100}){12}' --author '((abc){100}){12}'");
+}
+
 static void test_capture(Fixture *f, gconstpointer data)
 {
 	static const char *const LOG[] = {"log", "--oneline", NULL};
@@ -645,6 +656,7 @@ int main(int argc, char **argv)
 	add_to("/command/", "commit", test_commit);
 	add_to("/command/", "status", test_status);
 	add_to("/command/", "log", test_log);
+	add_to("/command/log/", "patterns-together", test_patterns_together);
 	add_to("/command/", "revisions", test_revisions);
 	add_to("/command/", "reset-of-nothing", test_reset_of_nothing);
 	add_to("/command/", "show", test_show);

@@ -461,6 +461,25 @@ static void test_signatures(Fixture *self, gconstpointer data)
 	g_assert_cmpuint(commit(self), ==, 1);
 }
 
+/* What some program has put into a commit goes into the next one as git takes it. */
+static void test_foreign_signature(Fixture *self, gconstpointer data)
+{
+	ProllySignature author = {g_strdup("A <b>"), g_strdup("c>@d"), -100000, 0};
+
+	put(self, "n", "a", "1");
+	assert_refused(self, &author, &author);
+	prolly_signature_tidy(&author);
+	g_assert_cmpstr(author.name, ==, "A b");
+	g_assert_cmpstr(author.email, ==, "c@d");
+	g_assert_cmpint(author.time, ==, 0);
+	prolly_signature_clear(&author);
+	author = (ProllySignature){g_strdup("A. B."), g_strdup(" c@d"), 1, 0};
+	prolly_signature_tidy(&author);
+	g_assert_cmpstr(author.name, ==, "A. B.");
+	g_assert_cmpstr(author.email, ==, " c@d");
+	prolly_signature_clear(&author);
+}
+
 /* A line of a reflog stays one, whoever the handle's user says he is. */
 static void test_reflog_line(Disk *self, gconstpointer data)
 {
@@ -504,5 +523,6 @@ int main(int argc, char **argv)
 	TEST("figures", test_figures);
 	TEST("writers", test_writers);
 	TEST("signatures", test_signatures);
+	TEST("foreign-signature", test_foreign_signature);
 	return g_test_run();
 }

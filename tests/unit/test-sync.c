@@ -367,14 +367,22 @@ static bool pack_within(ProllyGcPhase phase, uint64_t done, uint64_t total, void
 	return true;
 }
 
+static bool give_up(ProllyGcPhase phase, uint64_t done, uint64_t total, void *data, GError **error)
+{
+	return phase != PROLLY_GC_WAITING ||
+	       prolly_throw(error, PROLLY_ERROR_BUSY, "it waits for the packing");
+}
+
 static gpointer try_to_collect(gpointer repo)
 {
-	ProllyGcOptions options = {.prune_before = PROLLY_GC_NOW, .is_automatic = true};
+	ProllyGcOptions options = {
+		.prune_before = PROLLY_GC_NOW, .is_automatic = true, .progress = give_up};
 	g_autoptr(GError) error = NULL;
 	ProllyGcFigures figures;
 
 	g_assert_false(prolly_gc_run(repo, &options, &figures, &error));
 	g_assert_error(error, PROLLY_ERROR, (int)PROLLY_ERROR_BUSY);
+	g_assert_cmpstr(error->message, ==, "it waits for the packing");
 	return NULL;
 }
 
