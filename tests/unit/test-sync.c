@@ -543,6 +543,21 @@ static void test_sweep(Fixture *self, gconstpointer data)
 #define N_CHUNKS   1500u
 #define CHUNK_SIZE 6000u
 
+/* (transfer full) A store, and the database below it. */
+static void open_store(Fixture *self, ProllyDb **out_db, ProllyStore **out_store)
+{
+	g_autofree char *path = g_build_filename(self->dir, "db", NULL);
+	ProllyDbOptions options = {.path = path, .create = true};
+	ProllyStoreOptions store_options = {.kind = PROLLY_BACKEND_ROCKSDB};
+	g_autoptr(GError) error = NULL;
+
+	prolly_db_open(&options, out_db, &error);
+	g_assert_no_error(error);
+	store_options.db = *out_db;
+	prolly_store_open(&store_options, out_store, &error);
+	g_assert_no_error(error);
+}
+
 /* As many chunks as make tables of their own. */
 static void put_chunks(ProllyStore *store, GRand *rand, ProllyHash *out_last)
 {
@@ -565,9 +580,7 @@ static void put_chunks(ProllyStore *store, GRand *rand, ProllyHash *out_last)
  * back an index of what is gone, and nobody would write it again. */
 static void test_drop(Fixture *self, gconstpointer data)
 {
-	g_autofree char *path = g_build_filename(self->dir, "db", NULL);
-	ProllyDbOptions options = {.path = path, .create = true};
-	ProllyStoreOptions store_options = {.kind = PROLLY_BACKEND_ROCKSDB};
+	ProllyDb *db;
 	g_autoptr(GRand) rand = g_rand_new_with_seed(1);
 	g_autoptr(ProllyStore) store = NULL;
 	g_autoptr(GError) error = NULL;
@@ -575,14 +588,11 @@ static void test_drop(Fixture *self, gconstpointer data)
 	ProllyCensus *census;
 	ProllyHash hash;
 
-	prolly_db_open(&options, &store_options.db, &error);
-	g_assert_no_error(error);
-	prolly_store_open(&store_options, &store, &error);
-	g_assert_no_error(error);
+	open_store(self, &db, &store);
 	put_chunks(store, rand, &hash);
 	prolly_census_new(store, PROLLY_CENSUS_TO_SWEEP, &census, &error);
 	g_assert_no_error(error);
-	g_assert_true(prolly_db_sync(store_options.db, NULL));
+	g_assert_true(prolly_db_sync(db, NULL));
 	g_assert_true(prolly_census_sweep(census, NULL, NULL, &error));
 	begin(&collection);
 	g_assert_true(prolly_census_reclaim(census, &error));
@@ -591,7 +601,7 @@ static void test_drop(Fixture *self, gconstpointer data)
 	g_assert_cmpuint(collection.n_logs_before, >, 0);
 	prolly_census_free(census);
 	g_clear_pointer(&store, prolly_store_unref);
-	prolly_db_close(store_options.db);
+	prolly_db_close(db);
 }
 
 static void stage(ProllyRepo *repo, ProllyBranch *branch, const char *value, uint32_t uid)
@@ -608,25 +618,20 @@ static void stage(ProllyRepo *repo, ProllyBranch *branch, const char *value, uin
 /* The notice of an adoption is on the disk before the tables are. */
 static void test_adopt(Fixture *self, gconstpointer data)
 {
-	g_autofree char *path = g_build_filename(self->dir, "db", NULL);
-	ProllyDbOptions options = {.path = path, .create = true};
-	ProllyStoreOptions store_options = {.kind = PROLLY_BACKEND_ROCKSDB};
+	ProllyDb *db;
 	g_autoptr(GRand) rand = g_rand_new_with_seed(2);
 	g_autoptr(ProllyStore) store = NULL;
 	g_autoptr(GError) error = NULL;
 	Calls adoption = {0};
 	ProllyHash hash;
 
-	prolly_db_open(&options, &store_options.db, &error);
-	g_assert_no_error(error);
-	prolly_store_open(&store_options, &store, &error);
-	g_assert_no_error(error);
+	open_store(self, &db, &store);
 	begin(&adoption);
 	put_chunks(store, rand, &hash);
 	end();
 	g_assert_cmpuint(adoption.n_logs, >, 0);
 	g_clear_pointer(&store, prolly_store_unref);
-	prolly_db_close(store_options.db);
+	prolly_db_close(db);
 }
 
 /* A commit of which only attributes come lets go of the records that had them: synced. */
